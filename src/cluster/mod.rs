@@ -1,0 +1,95 @@
+//! Clusters, behind the one real trait of the program. Knows nothing of stacks.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{error::Result, event::Progress};
+
+/// What the user asked for. Everything here is decided before the cluster exists.
+#[derive(Debug, Clone)]
+pub struct ClusterSpec {
+    pub name: String,
+    pub control_planes: u8,
+    pub workers: u8,
+    /// `v1.36.3`; None: the provider's default.
+    pub kubernetes_version: Option<String>,
+    /// kind's node image; None: kind's own default.
+    pub node_image: Option<String>,
+    pub mirrors: Vec<Mirror>,
+    /// PEM file that nodes must trust.
+    pub ca_bundle: Option<PathBuf>,
+    /// A kind configuration merged into the generated one.
+    pub kind_config: Option<PathBuf>,
+}
+
+/// `docker.io=http://172.17.0.1:5555`: pulls for the host go to the URL first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    pub host: String,
+    pub url: String,
+}
+
+/// What is there, as seen without changing anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum ClusterState {
+    Absent,
+    /// Carries our mark, but its making was cut short.
+    HalfMade {
+        why: String,
+    },
+    Ours {
+        stopped: bool,
+    },
+    /// A cluster of that name that does not carry our mark.
+    Foreign {
+        why: String,
+    },
+    Unreachable {
+        why: String,
+    },
+}
+
+/// What a deletion removed, for the receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// `container`, `network`, `volume`, `image`, `file`, `kubeconfig context`.
+    pub kind: String,
+    pub name: String,
+}
+
+/// How the API server is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub kubeconfig: PathBuf,
+    pub context: String,
+}
+
+/// A way to have a cluster. Each method may be repeated and survives a kill at any point.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The name that `--provider` takes.
+    fn name(&self) -> &'static str;
+
+    /// Reads only.
+    async fn observe(&self) -> Result<ClusterState>;
+
+    /// Makes the cluster, replacing a half-made one, and returns once its API server answers and its nodes can pull
+    /// through the mirrors.
+    async fn create(&self, progress: &Progress) -> Result<()>;
+
+    /// Removes the cluster, if it carries our mark.
+    async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>>;
+
+    async fn start(&self, progress: &Progress) -> Result<()>;
+
+    async fn stop(&self, progress: &Progress) -> Result<()>;
+
+    /// Where to find the API server of a cluster that is there.
+    async fn access(&self) -> Result<Access>;
+
+    /// `linux/amd64`: what images must be built for.
+    async fn platform(&self) -> Result<String>;
+}

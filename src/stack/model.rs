@@ -1,0 +1,172 @@
+//! What a stack is once it was read and found valid.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use include_dir::Dir;
+use serde_json::Value;
+
+/// A stack: variants chosen, values set, every cross-reference checked.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    pub name: String,
+    pub description: Option<String>,
+    pub namespace: String,
+    pub services: BTreeMap<String, Service>,
+    /// Components in the order in which they need each other, the stack's own set last.
+    pub sets: Vec<Set>,
+    pub proofs: Vec<Proof>,
+    /// Components left out by `--without` or configuration, by name.
+    pub without: Vec<String>,
+}
+
+/// An image built from a folder. `image: NAME` in a manifest means this one.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub name: String,
+    pub context: Source,
+    /// Relative to the context.
+    pub dockerfile: String,
+    pub target: Option<String>,
+    pub args: BTreeMap<String, String>,
+}
+
+/// Where files come from: the binary itself or a folder.
+#[derive(Debug, Clone)]
+pub enum Source {
+    Embedded(&'static Dir<'static>),
+    Folder(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SetKind {
+    Component,
+    Stack,
+}
+
+/// The objects applied and pruned together: one ApplySet.
+#[derive(Debug, Clone)]
+pub struct Set {
+    pub kind: SetKind,
+    pub name: String,
+    pub namespace: String,
+    /// In the order of the files.
+    pub objects: Vec<Object>,
+    pub secrets: Vec<GeneratedSecret>,
+    /// `await: background`: `up` does not wait for it, `test` does.
+    pub background: bool,
+    /// Names of components that must be ready first.
+    pub needs: Vec<String>,
+}
+
+/// A Kubernetes object and the place in a file that declares it.
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// file:line:column, 1-based; the file as the user would name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A Secret made in the cluster if absent; its values are never in a plan, a render or a log.
+#[derive(Debug, Clone)]
+pub struct GeneratedSecret {
+    pub name: String,
+    pub namespace: String,
+    /// Key to the number of random characters (letters and digits).
+    pub keys: BTreeMap<String, usize>,
+    /// Further keys with fixed values, such as a user name.
+    pub fixed: BTreeMap<String, String>,
+}
+
+/// Identifies an object in a cluster, apart from its version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Empty for the core group.
+    pub group: String,
+    pub kind: String,
+    /// None for cluster-scoped objects.
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+/// `Deployment/hello-service`: for people and step ids.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+impl Object {
+    /// Loading guarantees `apiVersion`, `kind` and `metadata.name`.
+    pub fn key(&self) -> Key {
+        let text = |pointer: &str| self.value.pointer(pointer).and_then(Value::as_str);
+        let api_version = text("/apiVersion").unwrap_or_default();
+        Key {
+            group: api_version.split_once('/').map_or("", |(group, _)| group).to_owned(),
+            kind: text("/kind").unwrap_or_default().to_owned(),
+            namespace: text("/metadata/namespace").map(str::to_owned),
+            name: text("/metadata/name").unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// `v1`, `v1beta1`, …
+    pub fn version(&self) -> &str {
+        let api_version = self.value.pointer("/apiVersion").and_then(Value::as_str).unwrap_or_default();
+        api_version.rsplit_once('/').map_or(api_version, |(_, version)| version)
+    }
+}
+
+/// A claim about the running stack that `stackctl test` checks from inside the cluster.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    pub name: String,
+    pub check: Check,
+    /// How long a failed attempt may be repeated; None: the first attempt decides.
+    pub eventually: Option<Duration>,
+    /// The component that declares it; None: the stack itself.
+    pub component: Option<String>,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone)]
+pub enum Check {
+    Http(HttpCheck),
+    Autoscaler(AutoscalerCheck),
+}
+
+/// One HTTP request and what must come back.
+#[derive(Debug, Clone)]
+pub struct HttpCheck {
+    pub method: String,
+    pub url: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<String>,
+    /// Default 200.
+    pub status: u16,
+    /// The body, parsed, must equal this.
+    pub json: Option<Value>,
+    /// The body must contain this text.
+    pub contains: Option<String>,
+    /// Per attempt; default 10 s.
+    pub timeout: Duration,
+}
+
+/// The named HorizontalPodAutoscaler reports a current value for a resource metric.
+#[derive(Debug, Clone)]
+pub struct AutoscalerCheck {
+    pub name: String,
+    pub namespace: String,
+    pub metric: String,
+}
