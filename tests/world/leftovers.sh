@@ -1,0 +1,32 @@
+# shellcheck shell=bash
+# What tests leave behind when they are killed: Docker brings their containers back whenever the engine starts.
+
+# leftovers: removes containers, volumes and networks that carry a label of ours, and kind's clusters: in an engine of
+# ours all of them, in somebody else's those on a network of stackctl's.
+leftovers() {
+  local id name labels ids=() networks=()
+  engine_answers || return 0
+
+  while IFS='|' read -r id labels name; do
+    if [[ ,$labels =~ ,io\.stackctl[.=] && $labels != *io.stackctl.world=mirror* ]]; then
+      ids+=("$id")
+    elif [[ ,$labels == *,io.x-k8s.kind.cluster=* ]]; then
+      if engine_pid > /dev/null || [[ ,$name =~ ,stackctl ]]; then ids+=("$id"); fi
+    fi
+  done < <(docker ps --all --no-trunc --format '{{.ID}}|{{.Labels}}|{{.Networks}}')
+  if [ ${#ids[@]} -gt 0 ]; then
+    timeout 120 docker rm --force --volumes "${ids[@]}" > /dev/null || die "these containers can't be removed: ${ids[*]}"
+    say "leftovers: removed ${#ids[@]} containers"
+  fi
+
+  while IFS='|' read -r name labels; do
+    [[ ,$labels =~ ,io\.stackctl[.=] || $name =~ ^stackctl($|-) ]] && networks+=("$name")
+  done < <(docker network ls --format '{{.Name}}|{{.Labels}}')
+  for name in "${networks[@]}"; do
+    timeout 30 docker network rm "$name" > /dev/null 2>&1 || say "leftovers: network $name is in use and stays"
+  done
+
+  while read -r name; do
+    timeout 30 docker volume rm "$name" > /dev/null 2>&1 || say "leftovers: volume $name is in use and stays"
+  done < <(docker volume ls --format '{{.Name}}|{{.Labels}}' | grep -E '[|,]io\.stackctl[.=]' | cut -d'|' -f1)
+}
