@@ -72,6 +72,8 @@ pub struct Error {
     pub details: Vec<String>,
     /// What to do about it, each one sentence or command.
     pub hints: Vec<String>,
+    /// The user has read it already; only the exit code is left to say.
+    pub shown: bool,
 }
 
 impl Error {

@@ -1,14 +1,62 @@
 //! stackctl: brings a stack of microservices to life on Kubernetes.
-#![allow(dead_code)]
+//!
+//! The pipeline: parse → observe (read only) → plan (pure) → execute → events → report.
 
+mod app;
+mod cli;
 mod cluster;
+mod commands;
+mod config;
 mod doctor;
 mod error;
 mod event;
+mod execute;
 mod image;
+mod interrupt;
 mod kube;
+mod observe;
+mod plan;
 mod proof;
 mod report;
+mod session;
 mod stack;
+mod state;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse_from(cli::expand_aliases(std::env::args_os()));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        // Nothing of ours is running yet that could report it.
+        Err(_) => return ExitCode::from(error::Kind::Unexpected.exit_code()),
+    };
+    let code = runtime.block_on(run(cli));
+    // A blocking read of stdin must not keep the process.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn run(cli: cli::Cli) -> u8 {
+    // Both rustls users of this process, kube and our own client, take the provider from here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let view = app::view(&cli.common);
+    let (events, receiver) = event::Events::channel();
+    let reporter = report::Reporter::start(view.clone(), receiver);
+    let cancel = interrupt::watch(events.clone());
+    let app = app::App::new(cli.common, events, cancel, view, reporter);
+
+    let result = cli.command.run(&app).await;
+    app.settle().await;
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            if !error.shown {
+                report::error(&app.view, &error);
+            }
+            error.kind.exit_code()
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What every command is given: the common options, a place to send events to, the interruption, a voice.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+use tokio::sync::{Mutex, OnceCell};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{Common, Output},
+    error::{Error, Kind, Result},
+    event::Events,
+    report::{self, Reporter, Summary},
+};
+
+pub struct App {
+    pub common: Common,
+    pub events: Events,
+    /// Cancelled by Ctrl-C or SIGTERM.
+    pub cancel: CancellationToken,
+    pub view: report::Settings,
+    reporter: Mutex<Option<Reporter>>,
+    summary: OnceCell<Summary>,
+}
+
+impl App {
+    pub fn new(common: Common, events: Events, cancel: CancellationToken, view: report::Settings, reporter: Reporter) -> App {
+        App { common, events, cancel, view, reporter: Mutex::new(Some(reporter)), summary: OnceCell::new() }
+    }
+
+    /// Lets the reporter say its last, so that what follows stands below it.
+    pub async fn settle(&self) -> &Summary {
+        let reporter = self.reporter.lock().await.take();
+        let finished = async {
+            match reporter {
+                Some(reporter) => reporter.finish().await,
+                None => Summary::default(),
+            }
+        };
+        self.summary.get_or_init(|| finished).await
+    }
+
+    /// The final data of a command: text as given, or the value as JSON.
+    pub async fn show(&self, text: impl FnOnce() -> String, value: &impl Serialize) {
+        self.settle().await;
+        match self.view.output {
+            report::Format::Text => report::data(&text()),
+            report::Format::Json => report::document(value),
+        }
+    }
+
+    /// Data with a failure: the text (if any) on stdout and the error on stderr, or one document.
+    pub async fn fail_with(&self, text: impl FnOnce() -> String, value: &impl Serialize, error: Error) -> Result<()> {
+        self.settle().await;
+        match self.view.output {
+            report::Format::Text => {
+                report::data(&text());
+                Err(error)
+            }
+            report::Format::Json => {
+                report::document_with_error(value, &error);
+                Err(error.shown())
+            }
+        }
+    }
+
+    pub async fn remark(&self, line: &str) {
+        self.settle().await;
+        report::remark(&self.view, line);
+    }
+
+    /// Asks before something that cannot be taken back; without a terminal the answer is no.
+    pub fn confirm(&self, question: &str) -> Result<()> {
+        if self.common.yes {
+            return Ok(());
+        }
+        let refused = || Error::new(Kind::Usage, format!("not done without a yes: {question}"));
+        if !std::io::stdin().is_terminal() {
+            return Err(refused().hint("--yes answers in advance"));
+        }
+        let mut stderr = std::io::stderr();
+        let _ = write!(stderr, "{question} [y/N] ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        match read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+            true => Ok(()),
+            false => Err(refused()),
+        }
+    }
+}
+
+/// How things are shown, from the command line and the terminal.
+pub fn view(common: &Common) -> report::Settings {
+    let interactive = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let no_color = common.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    report::Settings {
+        output: match common.output {
+            Output::Text => report::Format::Text,
+            Output::Json => report::Format::Json,
+        },
+        color: interactive && !no_color,
+        quiet: common.quiet,
+        verbose: common.verbose,
+        interactive: interactive && std::env::var_os("CI").is_none(),
+        timings: common.timings.clone(),
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line: what can be said, and how it becomes settings. Each command's own arguments live with the command.
+
+use clap::{Args, Parser, ValueEnum};
+
+use crate::{
+    commands::Command,
+    config::{Flags, Settings},
+    error::Result,
+};
+
+/// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
+///
+/// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
+/// `stackctl test-NAME` is short for `stackctl test NAME`.
+#[derive(Debug, Parser)]
+#[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Every setting may also come from STACKCTL_* variables or the configuration file; \
+    `stackctl doctor` shows each value and where it came from.\n\
+    Exit codes: 0 done, 1 unexpected, 2 usage or invalid input, 3 preflight failed, 4 engine or cluster failed, \
+    5 build failed, 6 apply refused, 7 not ready in time, 8 proof failed, 9 load verdict failed, \
+    10 something left behind, 11 differences found, 130 interrupted.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Answer yes to every question
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// What stdout carries; progress is always on stderr
+    #[arg(long, short, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+    /// Show the output of builds and tools as they run; twice: requests too
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Show errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// No colours, as with NO_COLOR
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Write which step waited for which: data for FILE.json, else a page
+    #[arg(long, global = true, value_name = "FILE")]
+    pub timings: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Which cluster is meant. Global, so that every command agrees on it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster options")]
+pub struct Target {
+    /// kind (default) or existing
+    #[arg(long, global = true, value_name = "NAME")]
+    provider: Option<String>,
+    /// Name of the local cluster that holds all stacks [default: stackctl]
+    #[arg(long, global = true, value_name = "NAME")]
+    cluster_name: Option<String>,
+    /// The kubeconfig context of an existing cluster
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// Namespace of the stack's objects [default: the stack's name]
+    #[arg(long, short, global = true, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Push images here instead of a local registry, such as ghcr.io/ORG; needed for existing
+    #[arg(long, global = true, value_name = "PREFIX")]
+    registry: Option<String>,
+}
+
+/// How a cluster is made; ignored when it is there.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "New clusters")]
+pub struct Making {
+    /// CONTROL-PLANES+WORKERS, such as 1+2 [default: 1]
+    #[arg(long, value_name = "N")]
+    nodes: Option<String>,
+    /// Such as v1.36.3 [default: the provider's]
+    #[arg(long, value_name = "VERSION")]
+    kubernetes_version: Option<String>,
+    /// kind's node image [default: kind's own]
+    #[arg(long, value_name = "IMAGE")]
+    node_image: Option<String>,
+    /// A kind configuration to merge into the generated one
+    #[arg(long, value_name = "FILE")]
+    kind_config: Option<String>,
+    /// Pull images of HOST through URL first; may be repeated
+    #[arg(long, value_name = "HOST=URL")]
+    registry_mirror: Vec<String>,
+    /// PEM certificates that nodes and builds must trust
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<String>,
+}
+
+/// The stack and its variations.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stack options")]
+pub struct StackArgs {
+    /// An embedded stack or a folder with a stack.yaml
+    #[arg(default_value = "hello", help_heading = "Arguments")]
+    pub stack: String,
+    /// Set a value that the stack declares; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Leave out a component; may be repeated
+    #[arg(long, value_name = "COMPONENT")]
+    pub without: Vec<String>,
+}
+
+/// How long is waited.
+#[derive(Debug, Default, Args)]
+pub struct Patience {
+    /// For everything that is waited for [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+}
+
+/// What the flags of a command say about settings, collected from the groups that it has.
+#[derive(Default)]
+pub struct Given<'a> {
+    pub making: Option<&'a Making>,
+    pub stack: Option<&'a StackArgs>,
+    pub patience: Option<&'a Patience>,
+    pub agent_image: Option<&'a String>,
+}
+
+impl Given<'_> {
+    pub fn settings(&self, target: &Target) -> Result<Settings> {
+        Settings::resolve(self.flags(target), &|name| std::env::var(name).ok())
+    }
+
+    fn flags(&self, target: &Target) -> Flags {
+        let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
+        let mut flags = vec![
+            ("provider", one(&target.provider)),
+            ("clusterName", one(&target.cluster_name)),
+            ("context", one(&target.context)),
+            ("namespace", one(&target.namespace)),
+            ("registry", one(&target.registry)),
+        ];
+        if let Some(making) = self.making {
+            flags.extend([
+                ("nodes", one(&making.nodes)),
+                ("kubernetesVersion", one(&making.kubernetes_version)),
+                ("nodeImage", one(&making.node_image)),
+                ("kindConfig", one(&making.kind_config)),
+                ("registryMirrors", making.registry_mirror.clone()),
+                ("caBundle", one(&making.ca_bundle)),
+            ]);
+        }
+        if let Some(stack) = self.stack {
+            flags.push(("without", stack.without.clone()));
+        }
+        if let Some(patience) = self.patience {
+            flags.push(("timeout", one(&patience.timeout)));
+        }
+        flags.push(("agentImage", self.agent_image.into_iter().cloned().collect()));
+        flags.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+}
+
+/// `test-NAME` becomes `test NAME`; everything else stays.
+pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let mut seen_command = false;
+    let mut expanded = Vec::new();
+    for (position, argument) in arguments.into_iter().enumerate() {
+        let text = argument.to_str().unwrap_or_default();
+        if position > 0 && !seen_command && !text.starts_with('-') {
+            seen_command = true;
+            if let Some(stack) = text.strip_prefix("test-").filter(|stack| !stack.is_empty()) {
+                expanded.extend(["test".into(), stack.into()]);
+                continue;
+            }
+        }
+        expanded.push(argument);
+    }
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_the_command_itself_is_an_alias() {
+        let expand = |words: &[&str]| -> Vec<String> {
+            expand_aliases(words.iter().map(Into::into)).into_iter().map(|word| word.into_string().unwrap()).collect()
+        };
+        assert_eq!(expand(&["stackctl", "-v", "test-hello", "--junit", "f"]), ["stackctl", "-v", "test", "hello", "--junit", "f"]);
+        assert_eq!(expand(&["stackctl", "up", "test-hello"]), ["stackctl", "up", "test-hello"]);
+        assert_eq!(expand(&["stackctl", "test-"]), ["stackctl", "test-"]);
+    }
+}

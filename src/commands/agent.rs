@@ -1,0 +1,32 @@
+use clap::Args;
+
+use crate::{
+    app::App,
+    error::{Error, Kind, Result},
+    proof::agent,
+    report,
+};
+
+/// Run checks from where this process is, and print a line of JSON for each; `test` starts it in a pod
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Work {
+    /// Checks as JSON from STACKCTL_AGENT_CHECKS
+    Prove,
+}
+
+pub async fn run(args: AgentArgs, _app: &App) -> Result<()> {
+    match args.work {
+        Work::Prove => {
+            let checks = std::env::var(agent::INPUT_VARIABLE)
+                .map_err(|_| Error::new(Kind::Usage, format!("{} is not set", agent::INPUT_VARIABLE)))?;
+            // Each line as soon as it is known: a pod that is stopped has told what it saw until then.
+            agent::run_agent(&checks, None, |line| report::data(&line)).await
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use clap::Args;
+
+use super::{
+    shared::ImageArgs,
+    up::{self, ApplyArgs, Mode},
+};
+use crate::{
+    app::App,
+    cli::{Given, Patience, StackArgs},
+    error::Result,
+};
+
+/// Build, push and apply a stack to a cluster that is there
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    #[command(flatten)]
+    apply: ApplyArgs,
+    #[command(flatten)]
+    images: ImageArgs,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+pub async fn run(args: DeployArgs, app: &App) -> Result<()> {
+    let given = Given { stack: Some(&args.stack), patience: Some(&args.patience), ..Given::default() };
+    let settings = given.settings(&app.common.target)?;
+    let mode = Mode { make_cluster: false, prove: false, dry_run: false };
+    up::bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
+}

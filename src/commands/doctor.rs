@@ -1,0 +1,57 @@
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    cli::{Given, Making},
+    doctor::{self, Status},
+    error::Result,
+    report,
+    session::Session,
+};
+
+/// Look at everything that `up` needs, and say what each failure's cure is
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    making: Making,
+}
+
+pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
+    let settings = Given { making: Some(&args.making), ..Given::default() }.settings(&app.common.target)?;
+    let request = Session::doctor_request(&settings);
+    let checks = doctor::examine(&request).await;
+    let text = || {
+        let rows: Vec<[String; 4]> = checks
+            .iter()
+            .map(|check| {
+                let sign = match check.status {
+                    Status::Ok => "✓",
+                    Status::Warning => "!",
+                    Status::Failed => "✗",
+                };
+                [sign.into(), check.name.clone(), check.found.clone(), check.cure.clone().unwrap_or_default()]
+            })
+            .collect();
+        let origins: Vec<[String; 3]> = settings
+            .provenance
+            .iter()
+            .map(|(key, value, origin)| [(*key).to_owned(), value.clone(), origin.to_string()])
+            .collect();
+        let checks = report::table(["", "check", "found", "cure"], &rows, report::width());
+        format!("{checks}\n\n{}", report::table(["setting", "value", "from"], &origins, report::width()))
+    };
+    let provenance: Vec<_> = settings
+        .provenance
+        .iter()
+        .map(|(key, value, origin)| json!({ "key": key, "value": value, "from": origin.to_string() }))
+        .collect();
+    let value = json!({ "checks": checks, "settings": provenance });
+    match doctor::preflight(&checks) {
+        Ok(()) => {
+            app.show(text, &value).await;
+            Ok(())
+        }
+        Err(error) => app.fail_with(text, &value, error).await,
+    }
+}

@@ -1,0 +1,32 @@
+use clap::Args;
+use serde_json::json;
+
+use super::shared;
+use crate::{
+    app::App,
+    cli::{Given, StackArgs},
+    error::Result,
+    execute::provide::KEPT_TAGS,
+    observe, report,
+    session::{ApplyOptions, ImageOptions, Session},
+};
+
+/// Remove old image tags; the newest of each service and those that run stay
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    /// How many tags of each service stay
+    #[arg(long, default_value_t = KEPT_TAGS, value_name = "N")]
+    keep: usize,
+}
+
+pub async fn run(args: GcArgs, app: &App) -> Result<()> {
+    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let stack = shared::load(&args.stack, &settings)?;
+    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    observe::all(&session).await?;
+    let removed = session.collect_garbage(args.keep).await?;
+    app.show(|| format!("{} removed", report::count(removed.len(), "tag")), &json!({ "removed": removed })).await;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    cli::Given,
+    error::{Context, Kind, Result},
+    session::Session,
+};
+
+/// Print the kubeconfig of the cluster
+#[derive(Debug, Args)]
+pub struct KubeconfigArgs {
+    /// Print where it is instead
+    #[arg(long)]
+    path: bool,
+}
+
+pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
+    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    session.require_ours().await?;
+    let access = session.provider.access().await?;
+    let path = access.kubeconfig.display().to_string();
+    let value = json!({ "path": path, "context": access.context });
+    if args.path {
+        app.show(|| path.clone(), &value).await;
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&access.kubeconfig).context(Kind::Platform, || format!("cannot read {path}"))?;
+    app.show(|| text, &value).await;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+use clap::Args;
+
+use crate::{app::App, error::Result, report, stack};
+
+/// List the stacks that ship with stackctl
+#[derive(Debug, Args)]
+pub struct ListArgs {}
+
+pub async fn run(_: ListArgs, app: &App) -> Result<()> {
+    let stacks = stack::list()?;
+    let rows: Vec<Vec<String>> = stacks
+        .iter()
+        .map(|stack| {
+            let text = stack.description.clone().unwrap_or_default();
+            vec![stack.name.clone(), text, stack.services.join(", "), stack.components.join(", ")]
+        })
+        .collect();
+    let header = ["STACK", "WHAT", "SERVICES", "COMPONENTS"];
+    app.show(|| report::table(&header, &rows), &stacks).await;
+    Ok(())
+}

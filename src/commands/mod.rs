@@ -1,0 +1,88 @@
+//! One file per command: its arguments, whose doc comments are the help, and one function that is its story.
+
+mod agent;
+mod build;
+mod completions;
+mod deploy;
+mod diff;
+mod doctor;
+mod down;
+mod forward;
+mod gc;
+mod inspect;
+mod kubeconfig;
+mod list;
+mod logs;
+mod man;
+mod plan;
+mod power;
+mod push;
+mod render;
+mod shared;
+mod status;
+mod test;
+mod up;
+mod version;
+
+use clap::Subcommand;
+
+use crate::{app::App, error::Result};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Up(up::UpArgs),
+    Plan(plan::PlanArgs),
+    Diff(diff::DiffArgs),
+    Status(status::StatusArgs),
+    Test(test::TestArgs),
+    Down(down::DownArgs),
+    Stop(power::StopArgs),
+    Start(power::StartArgs),
+    Build(build::BuildArgs),
+    Push(push::PushArgs),
+    Deploy(deploy::DeployArgs),
+    Logs(logs::LogsArgs),
+    Forward(forward::ForwardArgs),
+    Doctor(doctor::DoctorArgs),
+    List(list::ListArgs),
+    Render(render::RenderArgs),
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    Gc(gc::GcArgs),
+    Version(version::VersionArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    #[command(hide = true)]
+    Agent(agent::AgentArgs),
+    #[command(hide = true)]
+    Inspect(inspect::InspectArgs),
+}
+
+impl Command {
+    pub async fn run(self, app: &App) -> Result<()> {
+        match self {
+            Command::Up(args) => up::run(args, app).await,
+            Command::Plan(args) => plan::run(args, app).await,
+            Command::Diff(args) => diff::run(args, app).await,
+            Command::Status(args) => status::run(args, app).await,
+            Command::Test(args) => test::run(args, app).await,
+            Command::Down(args) => down::run(args, app).await,
+            Command::Stop(args) => power::stop(args, app).await,
+            Command::Start(args) => power::start(args, app).await,
+            Command::Build(args) => build::run(args, app).await,
+            Command::Push(args) => push::run(args, app).await,
+            Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Logs(args) => logs::run(args, app).await,
+            Command::Forward(args) => forward::run(args, app).await,
+            Command::Doctor(args) => doctor::run(args, app).await,
+            Command::List(args) => list::run(args, app).await,
+            Command::Render(args) => render::run(args, app).await,
+            Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
+            Command::Gc(args) => gc::run(args, app).await,
+            Command::Version(args) => version::run(args, app).await,
+            Command::Completions(args) => completions::run(args, app).await,
+            Command::Man(args) => man::run(args, app).await,
+            Command::Agent(args) => agent::run(args, app).await,
+            Command::Inspect(args) => inspect::run(args, app).await,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use clap::Args;
+use serde_json::json;
+
+use crate::{app::App, cli::Given, error::Result, session::Session};
+
+/// Stop the cluster's containers; everything in them stays
+#[derive(Debug, Args)]
+pub struct StopArgs {}
+
+/// Start a stopped cluster again
+#[derive(Debug, Args)]
+pub struct StartArgs {}
+
+pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
+    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    session.require_ours().await?;
+    session.provider.stop(&app.events.progress("cluster")).await?;
+    tell(app, &session, "stopped").await
+}
+
+pub async fn start(_: StartArgs, app: &App) -> Result<()> {
+    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    session.require_ours().await?;
+    session.provider.start(&app.events.progress("cluster")).await?;
+    tell(app, &session, "started").await
+}
+
+async fn tell(app: &App, session: &Session, what: &str) -> Result<()> {
+    let name = &session.settings.cluster_name;
+    app.show(|| format!("cluster {name} {what}"), &json!({ "cluster": name, "state": what })).await;
+    Ok(())
+}

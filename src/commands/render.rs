@@ -1,0 +1,26 @@
+use clap::Args;
+
+use super::shared;
+use crate::{
+    app::App,
+    cli::{Given, StackArgs},
+    error::Result,
+    observe, stack,
+};
+
+/// Print the stack's objects as plain YAML; needs no engine and no cluster
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
+    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let stack = shared::load(&args.stack, &settings)?;
+    let images = observe::references_without_engine(&stack, &settings).await?;
+    let sets = stack::desired::desired(&stack, &images);
+    let objects: Vec<_> = sets.iter().flat_map(|set| set.objects.iter().map(|object| &object.object.value)).collect();
+    app.show(|| stack::render::to_yaml(&objects), &objects).await;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! What several commands say alike.
+
+use clap::Args;
+
+use crate::{
+    app::App,
+    cli::StackArgs,
+    config::Settings,
+    error::{Error, Kind, Result},
+    execute::actions,
+    report,
+    session::{ImageOptions, Session},
+    stack::{self, LoadRequest, model::Stack},
+};
+
+/// Reads and validates the stack that the arguments name.
+pub fn load(args: &StackArgs, settings: &Settings) -> Result<Stack> {
+    let values = args.set.iter().map(|text| pair("--set", text)).collect::<Result<_>>()?;
+    stack::load(&LoadRequest {
+        stack: args.stack.clone(),
+        provider: settings.provider.name().to_owned(),
+        values,
+        without: settings.without.clone(),
+        namespace: settings.namespace.clone(),
+    })
+}
+
+/// How images are built.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Build options")]
+pub struct ImageArgs {
+    /// Set a build argument; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    build_arg: Vec<String>,
+    /// Give builds a file as a secret; may be repeated
+    #[arg(long, value_name = "ID=FILE")]
+    secret: Vec<String>,
+    /// Build without the engine's cache
+    #[arg(long)]
+    no_cache: bool,
+    /// Ask registries for newer base images first
+    #[arg(long)]
+    pull: bool,
+}
+
+impl ImageArgs {
+    pub fn options(&self) -> Result<ImageOptions> {
+        let args = self.build_arg.iter().map(|text| pair("--build-arg", text)).collect::<Result<_>>()?;
+        let secrets = self
+            .secret
+            .iter()
+            .map(|text| {
+                let (id, file) = pair("--secret", text)?;
+                let file = std::path::PathBuf::from(file);
+                match file.is_file() {
+                    true => Ok((id, file)),
+                    false => Err(Error::new(Kind::Usage, format!("--secret {id}: there is no file {}", file.display()))),
+                }
+            })
+            .collect::<Result<_>>()?;
+        Ok(ImageOptions { args, secrets, no_cache: self.no_cache, pull: self.pull })
+    }
+
+    /// Whether what the registry has does not do.
+    pub fn rebuild(&self) -> bool {
+        self.no_cache || self.pull
+    }
+}
+
+fn pair(flag: &str, text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::new(Kind::Usage, format!("{flag} {text}: expected KEY=VALUE"))),
+    }
+}
+
+/// Asks before anything is changed in a cluster that is not on this machine.
+pub fn confirm_remote(app: &App, session: &Session) -> Result<()> {
+    match session.remote_target()? {
+        Some(target) => app.confirm(&format!("{target} is not on this machine. Go on?")),
+        None => Ok(()),
+    }
+}
+
+/// Prints the results of proofs, if any ran; a failed one is the command's failure, and is shown with them.
+pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Result<()> {
+    let results = session.learn(|learned| learned.proofs.clone());
+    if results.is_empty() {
+        return ended;
+    }
+    let value = actions::proofs_json(session);
+    let text = || report::proof_lines(&results, app.view.paint()).join("\n");
+    match ended {
+        Ok(()) => {
+            app.show(text, &value).await;
+            Ok(())
+        }
+        Err(error) => app.fail_with(text, &value, error).await,
+    }
+}

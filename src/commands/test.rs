@@ -1,0 +1,54 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{self, ImageArgs};
+use crate::{
+    app::App,
+    cli::{Given, Patience, StackArgs},
+    error::{Context, Error, Kind, Result},
+    observe, plan, report,
+    session::{ApplyOptions, Session},
+};
+
+/// Prove that a running stack does what it declares
+///
+/// The checks run from inside the cluster, through its DNS and Services. A failed one says what was seen instead.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    /// Write the results as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// An image of stackctl for the nodes' architecture [default: made from this executable]
+    #[arg(long, value_name = "IMAGE")]
+    agent_image: Option<String>,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+pub async fn run(args: TestArgs, app: &App) -> Result<()> {
+    let given = Given {
+        stack: Some(&args.stack),
+        patience: Some(&args.patience),
+        agent_image: args.agent_image.as_ref(),
+        ..Given::default()
+    };
+    let settings = given.settings(&app.common.target)?;
+    let stack = shared::load(&args.stack, &settings)?;
+    if stack.proofs.is_empty() {
+        return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
+    }
+    let session = Session::open(settings, stack, ImageArgs::default().options()?, ApplyOptions::default(), app).await?;
+    let observed = observe::all(&session).await?;
+    let plan = plan::test::plan(&session.stack, session.settings.agent_image.is_some(), &observed)?;
+    shared::confirm_remote(app, &session)?;
+    let ended = session.execute(&plan, &observed).await;
+    if let Some(file) = &args.junit {
+        let results = session.learn(|learned| learned.proofs.clone());
+        std::fs::write(file, report::junit(&session.stack.name, &results))
+            .context(Kind::Usage, || format!("cannot write {}", file.display()))?;
+    }
+    shared::show_proofs(app, &session, ended).await
+}

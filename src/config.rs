@@ -1,0 +1,441 @@
+//! Settings: flags over STACKCTL_* over the configuration file over defaults, each remembering where it came from.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cluster::Mirror,
+    error::{Context, Error, Kind, Result},
+};
+
+/// Where a value came from, as `doctor` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    Flag(&'static str),
+    Variable(String),
+    File(PathBuf),
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Flag(flag) => f.write_str(flag),
+            Origin::Variable(name) => f.write_str(name),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One setting's three spellings.
+struct Spelling {
+    /// In the configuration file.
+    key: &'static str,
+    flag: &'static str,
+    variable: &'static str,
+    /// A repeated flag, a comma-separated variable, a list in the file.
+    list: bool,
+}
+
+macro_rules! spellings {
+    ($($key:literal $flag:literal $variable:literal $list:literal;)*) => {
+        const SPELLINGS: &[Spelling] =
+            &[$(Spelling { key: $key, flag: $flag, variable: $variable, list: $list }),*];
+    };
+}
+
+spellings! {
+    "provider" "--provider" "STACKCTL_PROVIDER" false;
+    "clusterName" "--cluster-name" "STACKCTL_CLUSTER_NAME" false;
+    "nodes" "--nodes" "STACKCTL_NODES" false;
+    "kubernetesVersion" "--kubernetes-version" "STACKCTL_KUBERNETES_VERSION" false;
+    "nodeImage" "--node-image" "STACKCTL_NODE_IMAGE" false;
+    "kindConfig" "--kind-config" "STACKCTL_KIND_CONFIG" false;
+    "context" "--context" "STACKCTL_CONTEXT" false;
+    "namespace" "--namespace" "STACKCTL_NAMESPACE" false;
+    "registry" "--registry" "STACKCTL_REGISTRY" false;
+    "registryMirrors" "--registry-mirror" "STACKCTL_REGISTRY_MIRRORS" true;
+    "caBundle" "--ca-bundle" "STACKCTL_CA_BUNDLE" false;
+    "agentImage" "--agent-image" "STACKCTL_AGENT_IMAGE" false;
+    "without" "--without" "STACKCTL_WITHOUT" true;
+    "timeout" "--timeout" "STACKCTL_TIMEOUT" false;
+}
+
+/// The flags given, by the key of the setting; absent ones are not in the map.
+pub type Flags = BTreeMap<&'static str, Vec<String>>;
+
+/// The configuration file as written. Lists and scalars alike; an unknown key is an error with its line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct File {
+    provider: Option<String>,
+    cluster_name: Option<String>,
+    nodes: Option<String>,
+    kubernetes_version: Option<String>,
+    node_image: Option<String>,
+    kind_config: Option<String>,
+    context: Option<String>,
+    namespace: Option<String>,
+    registry: Option<String>,
+    registry_mirrors: Option<Vec<String>>,
+    ca_bundle: Option<String>,
+    agent_image: Option<String>,
+    without: Option<Vec<String>>,
+    timeout: Option<String>,
+}
+
+impl File {
+    fn into_layer(self) -> BTreeMap<&'static str, Vec<String>> {
+        let one = |value: Option<String>| value.map(|value| vec![value]);
+        [
+            ("provider", one(self.provider)),
+            ("clusterName", one(self.cluster_name)),
+            ("nodes", one(self.nodes)),
+            ("kubernetesVersion", one(self.kubernetes_version)),
+            ("nodeImage", one(self.node_image)),
+            ("kindConfig", one(self.kind_config)),
+            ("context", one(self.context)),
+            ("namespace", one(self.namespace)),
+            ("registry", one(self.registry)),
+            ("registryMirrors", self.registry_mirrors),
+            ("caBundle", one(self.ca_bundle)),
+            ("agentImage", one(self.agent_image)),
+            ("without", self.without),
+            ("timeout", one(self.timeout)),
+        ]
+        .into_iter()
+        .filter_map(|(key, values)| Some((key, values?)))
+        .collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderName {
+    Kind,
+    Existing,
+}
+
+impl ProviderName {
+    const ALL: [(&'static str, ProviderName); 2] = [("kind", ProviderName::Kind), ("existing", ProviderName::Existing)];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            ProviderName::Kind => "kind",
+            ProviderName::Existing => "existing",
+        }
+    }
+}
+
+/// Everything that is not about one command alone, resolved and valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub provider: ProviderName,
+    pub cluster_name: String,
+    pub control_planes: u8,
+    pub workers: u8,
+    pub kubernetes_version: Option<String>,
+    pub node_image: Option<String>,
+    pub kind_config: Option<PathBuf>,
+    pub context: Option<String>,
+    pub namespace: Option<String>,
+    /// An image registry other than the local cluster's own: `ghcr.io/ORG`.
+    pub registry: Option<String>,
+    pub mirrors: Vec<Mirror>,
+    pub ca_bundle: Option<PathBuf>,
+    pub agent_image: Option<String>,
+    pub without: Vec<String>,
+    /// For everything that `up` waits for.
+    pub timeout: Duration,
+    /// (key, value as text, where from), in the order of the documentation.
+    pub provenance: Vec<(&'static str, String, Origin)>,
+}
+
+/// Reads the environment's part of the settings.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+struct Layers {
+    flags: Flags,
+    variables: BTreeMap<&'static str, (String, Vec<String>)>,
+    file: Option<(PathBuf, BTreeMap<&'static str, Vec<String>>)>,
+}
+
+impl Layers {
+    fn find(&self, key: &'static str) -> Option<(&Vec<String>, Origin)> {
+        let flag = SPELLINGS.iter().find(|spelling| spelling.key == key).map_or("", |spelling| spelling.flag);
+        if let Some(values) = self.flags.get(key) {
+            return Some((values, Origin::Flag(flag)));
+        }
+        if let Some((name, values)) = self.variables.get(key) {
+            return Some((values, Origin::Variable(name.clone())));
+        }
+        let (path, layer) = self.file.as_ref()?;
+        Some((layer.get(key)?, Origin::File(path.clone())))
+    }
+}
+
+impl Settings {
+    /// Fails with `Kind::Usage` naming the place (flag, variable or file and line) of what is wrong.
+    pub fn resolve(flags: Flags, environment: Environment<'_>) -> Result<Settings> {
+        let variables = SPELLINGS
+            .iter()
+            .filter_map(|spelling| {
+                let value = environment(spelling.variable).filter(|value| !value.is_empty())?;
+                let values = match spelling.list {
+                    true => value.split(',').map(|item| item.trim().to_owned()).collect(),
+                    false => vec![value],
+                };
+                Some((spelling.key, (spelling.variable.to_owned(), values)))
+            })
+            .collect();
+        let layers = Layers { flags, variables, file: read_file(environment)? };
+        let mut reader = Reader { layers: &layers, provenance: Vec::new() };
+
+        let provider = reader.required("provider", "kind", |text| {
+            ProviderName::ALL.iter().find(|(name, _)| *name == text).map(|(_, provider)| *provider).ok_or_else(|| {
+                let names: Vec<_> = ProviderName::ALL.iter().map(|(name, _)| *name).collect();
+                format!("expected one of: {}", names.join(", "))
+            })
+        })?;
+        let cluster_name = reader.required("clusterName", "stackctl", cluster_name)?;
+        let (control_planes, workers) = reader.required("nodes", "1", nodes)?;
+        let kubernetes_version = reader.optional("kubernetesVersion", kubernetes_version)?;
+        let node_image = reader.optional("nodeImage", text)?;
+        let kind_config = reader.optional("kindConfig", path)?;
+        let context = reader.optional("context", text)?;
+        let namespace = reader.optional("namespace", text)?;
+        let registry = reader.optional("registry", |text| Ok(text.trim_end_matches('/').to_owned()))?;
+        let mirrors = reader.list("registryMirrors", mirror)?;
+        let ca_bundle = reader.optional("caBundle", path)?;
+        let agent_image = reader.optional("agentImage", text)?;
+        let without = reader.list("without", text)?;
+        let timeout = reader.required("timeout", "5m", duration)?;
+        let provenance = reader.provenance;
+        Ok(Settings {
+            provider,
+            cluster_name,
+            control_planes,
+            workers,
+            kubernetes_version,
+            node_image,
+            kind_config,
+            context,
+            namespace,
+            registry,
+            mirrors,
+            ca_bundle,
+            agent_image,
+            without,
+            timeout,
+            provenance,
+        })
+    }
+}
+
+struct Reader<'a> {
+    layers: &'a Layers,
+    provenance: Vec<(&'static str, String, Origin)>,
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+impl Reader<'_> {
+    fn required<T>(&mut self, key: &'static str, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Result<T> {
+        match self.optional(key, &parse)? {
+            Some(value) => Ok(value),
+            None => {
+                if let Some(last) = self.provenance.last_mut() {
+                    last.1 = default.to_owned();
+                }
+                parse(default).map_err(|why| Error::new(Kind::Unexpected, format!("default of {key}: {why}")))
+            }
+        }
+    }
+
+    fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Result<Option<T>> {
+        Ok(self.list(key, parse)?.pop())
+    }
+
+    fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Result<Vec<T>> {
+        let Some((values, origin)) = self.layers.find(key) else {
+            self.provenance.push((key, "–".to_owned(), Origin::Default));
+            return Ok(Vec::new());
+        };
+        self.provenance.push((key, values.join(", "), origin.clone()));
+        let place = match &origin {
+            Origin::File(path) => format!("{}: {key}", path.display()),
+            other => other.to_string(),
+        };
+        values
+            .iter()
+            .map(|value| parse(value).map_err(|why| Error::new(Kind::Usage, format!("{place}: \"{value}\": {why}"))))
+            .collect()
+    }
+}
+
+/// `STACKCTL_CONFIG`, which must exist when it is set, or `$XDG_CONFIG_HOME/stackctl/config.yaml`, which need not.
+fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, BTreeMap<&'static str, Vec<String>>)>> {
+    let named = environment("STACKCTL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let usual = || {
+        let base = environment("XDG_CONFIG_HOME")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+            .or_else(|| environment("HOME").map(|home| Path::new(&home).join(".config")))?;
+        Some(base.join("stackctl/config.yaml")).filter(|path| path.exists())
+    };
+    let Some(path) = named.or_else(usual) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path)
+        .context(Kind::Usage, || format!("cannot read the configuration {}", path.display()))?;
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Some((path, BTreeMap::new())));
+    }
+    let file: File = serde_yaml::from_str(&text).map_err(|error| {
+        let place = error
+            .location()
+            .map_or_else(String::new, |location| format!(":{}:{}", location.line(), location.column()));
+        let keys: Vec<_> = SPELLINGS.iter().map(|spelling| spelling.key).collect();
+        Error::new(Kind::Usage, format!("{}{place}: {error}", path.display()))
+            .hint(format!("the keys are: {}", keys.join(", ")))
+    })?;
+    Ok(Some((path, file.into_layer())))
+}
+
+fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+fn path(text: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err("no such file".to_owned()),
+    }
+}
+
+/// kind appends `-control-plane2` and the node's name is a DNS label of 63 characters at most.
+fn cluster_name(text: &str) -> Parsed<String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    match text.len() <= 40 && text.chars().all(fits) && edges(text.chars().next()) && edges(text.chars().last()) {
+        true => Ok(text.to_owned()),
+        false => Err("a cluster's name has at most 40 lower-case letters, digits and inner hyphens".to_owned()),
+    }
+}
+
+/// `1`: one node that does everything; `1+2`: one control plane, two workers.
+fn nodes(text: &str) -> Parsed<(u8, u8)> {
+    let (control_planes, workers) = text.split_once('+').unwrap_or((text, "0"));
+    match (control_planes.parse::<u8>(), workers.parse::<u8>()) {
+        (Ok(control_planes @ 1..=9), Ok(workers @ 0..=99)) => Ok((control_planes, workers)),
+        _ => Err("expected CONTROL-PLANES or CONTROL-PLANES+WORKERS, such as 1 or 1+2".to_owned()),
+    }
+}
+
+fn kubernetes_version(text: &str) -> Parsed<String> {
+    let version = text.strip_prefix('v').unwrap_or(text);
+    let parts: Vec<_> = version.split('.').collect();
+    match parts.len() == 3 && parts.iter().all(|part| part.parse::<u16>().is_ok()) {
+        true => Ok(format!("v{version}")),
+        false => Err("expected a full version, such as v1.36.3".to_owned()),
+    }
+}
+
+fn mirror(text: &str) -> Parsed<Mirror> {
+    let usage = "expected HOST=URL, such as docker.io=http://mirror.example:5000";
+    let (host, url) = text.split_once('=').ok_or(usage)?;
+    let parsed = url::Url::parse(url).map_err(|error| format!("{usage}: {error}"))?;
+    let host_fits = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_".contains(c));
+    match host_fits && matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some() {
+        true => Ok(Mirror { host: host.to_owned(), url: url.trim_end_matches('/').to_owned() }),
+        false => Err(usage.to_owned()),
+    }
+}
+
+/// `90s`, `5m`, `1h30m`, `500ms`.
+pub fn duration(text: &str) -> Parsed<Duration> {
+    let usage = || "expected a duration, such as 90s, 5m or 1h30m".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
+    match Duration::try_from(span) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(usage()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Settings> {
+        let flags = flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
+        Settings::resolve(flags, &|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn flags_win_over_variables_over_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "clusterName: from-file\nnodes: 1+1\ntimeout: 90s\n").unwrap();
+        let file = file.to_str().unwrap();
+        let settings = resolve(
+            &[("nodes", "1+3")],
+            &[("STACKCTL_CONFIG", file), ("STACKCTL_NODES", "1+2"), ("STACKCTL_TIMEOUT", "2m")],
+        )
+        .unwrap();
+        assert_eq!((settings.control_planes, settings.workers), (1, 3));
+        assert_eq!(settings.timeout, Duration::from_secs(120));
+        assert_eq!(settings.cluster_name, "from-file");
+        assert_eq!(settings.provider, ProviderName::Kind);
+        let origin = |key| settings.provenance.iter().find(|(name, ..)| *name == key).unwrap().2.to_string();
+        assert_eq!(origin("nodes"), "--nodes");
+        assert_eq!(origin("timeout"), "STACKCTL_TIMEOUT");
+        assert_eq!(origin("clusterName"), file);
+        assert_eq!(origin("provider"), "default");
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "nodes: 1+1\nnodeImgae: x\n").unwrap();
+        let error = resolve(&[], &[("STACKCTL_CONFIG", file.to_str().unwrap())]).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        assert!(error.message.contains("config.yaml:2:1"), "{}", error.message);
+        assert!(error.message.contains("nodeImgae"), "{}", error.message);
+    }
+
+    #[test]
+    fn bad_values_name_their_place() {
+        let error = resolve(&[("nodes", "0+2")], &[]).unwrap_err();
+        assert!(error.message.starts_with("--nodes: \"0+2\""), "{}", error.message);
+        let error = resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io")]).unwrap_err();
+        assert!(error.message.starts_with("STACKCTL_REGISTRY_MIRRORS"), "{}", error.message);
+        assert!(resolve(&[("timeout", "0s")], &[]).is_err());
+        assert!(resolve(&[("clusterName", "-x")], &[]).is_err());
+    }
+
+    #[test]
+    fn lists_come_from_commas_in_variables() {
+        let settings =
+            resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io=http://a:1, registry.k8s.io=http://a:1/")]).unwrap();
+        assert_eq!(settings.mirrors.len(), 2);
+        assert_eq!(settings.mirrors[1], Mirror { host: "registry.k8s.io".into(), url: "http://a:1".into() });
+    }
+
+    #[test]
+    fn every_spelling_is_in_the_file_too() {
+        for spelling in SPELLINGS {
+            let value = if spelling.list { "[]" } else { "null" };
+            let text = format!("{}: {value}", spelling.key);
+            assert!(serde_yaml::from_str::<File>(&text).is_ok(), "{text}");
+        }
+    }
+}

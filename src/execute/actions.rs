@@ -1,0 +1,158 @@
+//! What each step of a plan does, in the words of the modules that know how.
+
+use std::time::Instant;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Done, delete, interrupted, provide};
+use crate::{
+    cluster::{network, registry},
+    error::{Error, Kind, Result},
+    event::Progress,
+    kube::{
+        self,
+        apply::{ApplyOptions, Outcome},
+        inventory::Write,
+    },
+    plan::{
+        Action, Plan, Step,
+        observed::{LiveState, Observed},
+        up,
+    },
+    session::Session,
+    stack::{desired::DesiredSet, model::Key},
+};
+
+pub async fn act(
+    session: &Session,
+    plan: &Plan,
+    observed: &Observed,
+    step: &Step,
+    progress: Progress,
+    cancel: CancellationToken,
+) -> Result<Done> {
+    let live = observed.live.as_ref();
+    match &step.action {
+        Action::Joint => Ok(Done::default()),
+        Action::CreateNetwork => {
+            network::ensure(&session.engine()?.docker, cluster_network()).await?;
+            Ok(Done::default())
+        }
+        Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
+        Action::StartCluster => session.provider.start(&progress).await.map(|()| Done::note("started")),
+        Action::ConfigureNodes => {
+            let changed = session.provider.configure(&progress).await?;
+            Ok(Done { unchanged: !changed, note: None })
+        }
+        Action::StartRegistry => {
+            let port = registry::ensure(&session.engine()?.docker, &session.settings.cluster_name, cluster_network(), &progress).await?;
+            session.learn(|learned| learned.registry_port = Some(port));
+            Ok(Done::note(format!("127.0.0.1:{port}")))
+        }
+        Action::PublishRegistry => publish_registry(session).await,
+        Action::Build { service } => provide::build(session, service, &progress).await,
+        Action::Push { service } => provide::push(session, observed, service, &progress).await,
+        Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
+        Action::ProvideAgent => provide::agent(session, &progress).await,
+        Action::CollectGarbage => provide::collect_garbage(session, &progress).await,
+        Action::WriteInventory { set } => {
+            let parent = up::inventory(&plan.sets[*set], &session.stack.name);
+            let (_, wrote) = session.kube().await?.write_parent(&parent, Write::Widen).await?;
+            Ok(Done { unchanged: !wrote, note: None })
+        }
+        Action::CreateSecret { set, secret } => {
+            let set = &plan.sets[*set];
+            let created = session.kube().await?.ensure_secret(&set.secrets[*secret], &set.labels()).await?;
+            Ok(Done { unchanged: !created, note: None })
+        }
+        Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
+        Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
+        Action::Await { set, object } => {
+            let key = plan.sets[*set].objects[*object].object.key();
+            wait(session, &key, &progress, &cancel).await
+        }
+        Action::Prove => provide::prove(session, &progress, &cancel).await,
+        Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
+        Action::LeaveComponent { name } => delete::leave(session, name).await,
+        Action::DeleteInventory => delete::inventory(session, &progress).await,
+        Action::DeleteCluster => delete::cluster(session, &progress).await,
+        Action::DeleteRegistry => delete::registry(session, &progress).await,
+        Action::DeleteImages => delete::images(session, &progress).await,
+        Action::DeleteNetwork => delete::network(session).await,
+        Action::ForgetAccess => delete::access(session).await,
+        Action::ForgetState => delete::state(session).await,
+    }
+}
+
+/// The engine network that local clusters share.
+pub fn cluster_network() -> &'static str {
+    crate::cluster::DEFAULT_NETWORK
+}
+
+async fn publish_registry(session: &Session) -> Result<Done> {
+    let port = session.learn(|learned| learned.registry_port);
+    let port = port.ok_or_else(|| Error::new(Kind::Unexpected, "the registry's port is not known"))?;
+    let object = registry::hosting_config_map(port);
+    session.kube().await?.apply(&object, None, &ApplyOptions { force_conflicts: true, ..ApplyOptions::default() }).await?;
+    Ok(Done::default())
+}
+
+async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, index: usize) -> Result<Done> {
+    let kube = session.kube().await?;
+    let desired = &set.objects[index];
+    let key = desired.object.key();
+    if key.kind == "Namespace" && key.group.is_empty() {
+        kube.ensure_namespace(&key.name, &set.labels()).await?;
+    }
+    let mut object = desired.object.clone();
+    session.learn(|learned| crate::stack::desired::pin_images(&mut object.value, &learned.images));
+    let there = live.and_then(|live| live.live.objects.get(&key));
+    let options = ApplyOptions {
+        force_conflicts: session.apply.force_conflicts,
+        replace: session.apply.replace,
+        initial_replicas: desired.initial_replicas,
+        dry_run: false,
+    };
+    let applied = kube.apply(&object, there, &options).await?;
+    if let (Outcome::Unchanged, Some(known)) = (applied.outcome, live.and_then(|live| live.known.as_ref())) {
+        known.remember(&object.value, &applied.object);
+    }
+    Ok(match applied.outcome {
+        Outcome::Unchanged => Done { unchanged: true, note: None },
+        Outcome::Created => Done::note("created"),
+        Outcome::Configured => Done::note("changed"),
+        Outcome::Replaced => Done::note("replaced"),
+    })
+}
+
+async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) -> Result<Done> {
+    let Some(live) = live else { return Ok(Done { unchanged: true, note: None }) };
+    let kube = session.kube().await?;
+    let candidates = up::stale_objects(set, live, session.apply.prune_data);
+    let removed = kube.prune(&set.applyset_id(), &candidates.remove).await?;
+    for kept in &candidates.keep {
+        let key = kube::json::key(kept);
+        session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
+    }
+    // What is kept stays on record, or nobody would find it again.
+    if candidates.keep.is_empty() {
+        kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
+    }
+    let names: Vec<_> = removed.iter().map(Key::to_string).collect();
+    Ok(Done::note(format!("removed {}", names.join(", "))))
+}
+
+async fn wait(session: &Session, key: &Key, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
+    let deadline = Instant::now() + session.settings.timeout;
+    let kube = session.kube().await?;
+    tokio::select! {
+        ready = kube.wait_ready(key, deadline.into(), progress) => ready.map(|()| Done::default()),
+        () = cancel.cancelled() => Err(interrupted()),
+    }
+}
+
+/// The document of what a run of proofs came to.
+pub fn proofs_json(session: &Session) -> serde_json::Value {
+    session.learn(|learned| json!({ "stack": session.stack.name, "proofs": learned.proofs }))
+}

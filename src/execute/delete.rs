@@ -1,0 +1,98 @@
+//! Removal: sets of objects, and all that a local cluster consists of.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use serde_json::Value;
+
+use super::{Done, actions::cluster_network};
+use crate::{
+    cluster::{self, Removed, kubeconfig},
+    error::Result,
+    event::Progress,
+    kube::{CREATED_LABEL, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json},
+    plan::observed::LiveState,
+    session::Session,
+    stack::{
+        desired,
+        model::{Key, SetKind},
+    },
+};
+
+fn removed(session: &Session, things: impl IntoIterator<Item = Removed>) -> Done {
+    let things: Vec<Removed> = things.into_iter().collect();
+    let done = Done { unchanged: things.is_empty(), note: None };
+    session.learn(|learned| learned.removed.extend(things));
+    done
+}
+
+fn as_removed(keys: &[Key]) -> Vec<Removed> {
+    keys.iter().map(|key| Removed { kind: key.kind.clone(), name: key.name.clone() }).collect()
+}
+
+pub async fn set(session: &Session, live: Option<&LiveState>, kind: SetKind, name: &str, progress: &Progress) -> Result<Done> {
+    let kube = session.kube().await?;
+    let parent = desired::parent_name(kind, name);
+    let id = desired::applyset_id(kind, name);
+    // Backwards through the waves in which it was applied.
+    let mut waves: BTreeMap<u8, Vec<Value>> = BTreeMap::new();
+    for (key, object) in live.iter().flat_map(|live| live.live.of_set(&id)) {
+        waves.entry(desired::wave(&key.kind, &key.group)).or_default().push(object.clone());
+    }
+    let waves: Vec<Vec<Value>> = waves.into_values().rev().collect();
+    let deadline = Instant::now() + session.settings.timeout;
+    let options = DeleteOptions { data: true, foreground: true };
+    let deleted = kube.delete_waves(&waves, options, deadline.into(), progress).await?;
+    kube.delete_parent(&parent).await?;
+    Ok(removed(session, as_removed(&deleted.removed)))
+}
+
+pub async fn leave(session: &Session, component: &str) -> Result<Done> {
+    let parent = desired::parent_name(SetKind::Component, component);
+    session.kube().await?.remove_user(&parent, &session.stack.name).await?;
+    Ok(Done::note("others still use it"))
+}
+
+/// The namespace of the sets' records, if we made it and nothing is recorded any more.
+pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
+    let kube = session.kube().await?;
+    let left: BTreeMap<String, Parent> = kube.read_parents().await?;
+    let key = Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: SYSTEM_NAMESPACE.into() };
+    let namespace = kube.get(&key).await?.filter(|namespace| json::label(namespace, CREATED_LABEL).is_some());
+    let Some(namespace) = namespace.filter(|_| left.is_empty()) else {
+        return Ok(Done { unchanged: true, note: None });
+    };
+    let deadline = Instant::now() + session.settings.timeout;
+    let options = DeleteOptions { data: true, foreground: false };
+    let deleted = kube.delete_waves(&[vec![namespace]], options, deadline.into(), progress).await?;
+    Ok(removed(session, as_removed(&deleted.removed)))
+}
+
+pub async fn cluster(session: &Session, progress: &Progress) -> Result<Done> {
+    Ok(removed(session, session.provider.delete(progress).await?))
+}
+
+pub async fn registry(session: &Session, progress: &Progress) -> Result<Done> {
+    let docker = &session.engine()?.docker;
+    Ok(removed(session, cluster::registry::remove(docker, &session.settings.cluster_name, progress).await?))
+}
+
+pub async fn images(session: &Session, progress: &Progress) -> Result<Done> {
+    let docker = &session.engine()?.docker;
+    Ok(removed(session, cluster::audit::remove_images(docker, &session.settings.cluster_name, progress).await?))
+}
+
+pub async fn network(session: &Session) -> Result<Done> {
+    let gone = cluster::network::remove_if_unused(&session.engine()?.docker, cluster_network()).await?;
+    let network = Removed { kind: "network".into(), name: cluster_network().into() };
+    Ok(removed(session, gone.then_some(network)))
+}
+
+pub async fn access(session: &Session) -> Result<Done> {
+    Ok(removed(session, kubeconfig::forget(&session.state, &session.settings.cluster_name).await?))
+}
+
+pub async fn state(session: &Session) -> Result<Done> {
+    let gone = session.state.cluster(&session.settings.cluster_name).remove()?;
+    let folder = Removed { kind: "file".into(), name: "state folder".into() };
+    Ok(removed(session, gone.then_some(folder)))
+}

@@ -1,0 +1,227 @@
+//! Runs a plan: every step whose needs are met runs at the same time as the others. Knows nothing of printing.
+
+pub mod actions;
+pub mod session;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{Error, Kind, Result},
+    event::{Event, Events, Outcome, PlannedStep, Progress},
+    plan::{Plan, Step},
+};
+
+/// How a step ended well.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// It looked and found nothing to do.
+    pub unchanged: bool,
+    /// A few words for the report: "created", "pushed 12 MB".
+    pub note: Option<String>,
+}
+
+impl Done {
+    pub fn note(note: impl Into<String>) -> Done {
+        Done { unchanged: false, note: Some(note.into()) }
+    }
+}
+
+/// How long steps may take to leave after an interruption before they are dropped where they stand.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs all steps. After a failure no step starts any more, steps that only wait are stopped, steps that work are
+/// brought to their end (each leaves something that the next run builds on). Returns the first failure, with the
+/// messages of the others as details. `cancel` is an interruption: everything leaves within `GRACE`.
+pub async fn run<'a, F>(plan: &'a Plan, events: &Events, cancel: &CancellationToken, act: F) -> Result<()>
+where
+    F: Fn(&'a Step, Progress, CancellationToken) -> BoxFuture<'a, Result<Done>>,
+{
+    run_within(GRACE, plan, events, cancel, act).await
+}
+
+async fn run_within<'a, F>(
+    grace: Duration,
+    plan: &'a Plan,
+    events: &Events,
+    cancel: &CancellationToken,
+    act: F,
+) -> Result<()>
+where
+    F: Fn(&'a Step, Progress, CancellationToken) -> BoxFuture<'a, Result<Done>>,
+{
+    let began = Instant::now();
+    events.send(Event::Planned { steps: plan.steps.iter().map(PlannedStep::from).collect() });
+
+    let mut waiting: Vec<usize> = plan.steps.iter().map(|step| step.needs.len()).collect();
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];
+    for (index, step) in plan.steps.iter().enumerate() {
+        for &need in &step.needs {
+            dependents[need].push(index);
+        }
+    }
+
+    // Stops what only waits; the outer token also asks steps that work.
+    let idle = cancel.child_token();
+    let start = |index: usize| {
+        let step = &plan.steps[index];
+        let progress = events.progress(Arc::clone(&step.id));
+        events.send(Event::Started { step: Arc::clone(&step.id), at: began.elapsed() });
+        let token = if step.action.only_waits() { idle.clone() } else { cancel.clone() };
+        let future = act(step, progress, token);
+        async move { (index, future.await) }
+    };
+    let mut running: FuturesUnordered<_> = (0..plan.steps.len()).filter(|&index| waiting[index] == 0).map(start).collect();
+    let mut finished = vec![false; plan.steps.len()];
+    let mut failures: Vec<Error> = Vec::new();
+
+    loop {
+        let next = tokio::select! {
+            next = running.next() => next,
+            () = out_of_patience(cancel, grace) => None,
+        };
+        let Some((index, result)) = next else { break };
+        finished[index] = true;
+        let step = &plan.steps[index];
+        let (outcome, note) = match &result {
+            Ok(done) if done.unchanged => (Outcome::Unchanged, done.note.clone()),
+            Ok(done) => (Outcome::Done, done.note.clone()),
+            Err(error) if error.kind == Kind::Interrupted => (Outcome::Skipped, None),
+            Err(error) => (Outcome::Failed, Some(error.message.clone())),
+        };
+        events.send(Event::Finished { step: Arc::clone(&step.id), at: began.elapsed(), outcome, note });
+        match result {
+            Ok(_) if failures.is_empty() && !cancel.is_cancelled() => {
+                for &dependent in &dependents[index] {
+                    waiting[dependent] -= 1;
+                    if waiting[dependent] == 0 {
+                        running.push(start(dependent));
+                    }
+                }
+            }
+            Ok(_) => {}
+            // A wait that was stopped because something else failed has nothing to add.
+            Err(error) if error.kind == Kind::Interrupted => {}
+            Err(error) => {
+                idle.cancel();
+                failures.push(error);
+            }
+        }
+    }
+    drop(running);
+    for (index, step) in plan.steps.iter().enumerate() {
+        if !finished[index] {
+            let step = Arc::clone(&step.id);
+            events.send(Event::Finished { step, at: began.elapsed(), outcome: Outcome::Skipped, note: None });
+        }
+    }
+    if cancel.is_cancelled() {
+        return Err(Error::new(Kind::Interrupted, "interrupted").hint("run the same command again to go on from here"));
+    }
+    let mut failures = failures.into_iter();
+    match failures.next() {
+        None => Ok(()),
+        Some(first) => Err(failures.fold(first, |first, other| first.detail(format!("also failed: {other}")))),
+    }
+}
+
+async fn out_of_patience(cancel: &CancellationToken, grace: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// What a step that waits returns when it was told to stop.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::plan::{Action, Graph};
+
+    /// a ─▶ c, b ─▶ c, c ─▶ d
+    fn diamond() -> Plan {
+        let mut graph = Graph::default();
+        let a = graph.add("a", &[], Action::Joint);
+        let b = graph.add("b", &[], Action::Joint);
+        let c = graph.add("c", &[a, b], Action::Joint);
+        graph.add("d", &[c], Action::Joint);
+        graph.into()
+    }
+
+    #[tokio::test]
+    async fn independent_steps_overlap_and_needs_come_first() {
+        let plan = diamond();
+        let (events, _receiver) = Events::channel();
+        let both = tokio::sync::Barrier::new(2);
+        let log = Mutex::new(Vec::new());
+        let act = |step: &Step, _, _| -> BoxFuture<'_, Result<Done>> {
+            let id = step.id.to_string();
+            let (both, log) = (&both, &log);
+            Box::pin(async move {
+                if id == "a" || id == "b" {
+                    both.wait().await;
+                }
+                log.lock().unwrap().push(id);
+                Ok(Done::default())
+            })
+        };
+        let run = run(&plan, &events, &CancellationToken::new(), act);
+        tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
+        assert_eq!(log.lock().unwrap()[2..], ["c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_starts_nothing_more_but_lets_work_end() {
+        let plan = diamond();
+        let (events, mut receiver) = Events::channel();
+        let ended = Mutex::new(false);
+        let act = |step: &Step, _, _| -> BoxFuture<'_, Result<Done>> {
+            let (id, ended) = (step.id.to_string(), &ended);
+            Box::pin(async move {
+                match id.as_str() {
+                    "a" => Err(Error::new(Kind::Build, "no")),
+                    "b" => {
+                        tokio::task::yield_now().await;
+                        *ended.lock().unwrap() = true;
+                        Ok(Done::default())
+                    }
+                    other => panic!("{other} must not start"),
+                }
+            })
+        };
+        let error = run(&plan, &events, &CancellationToken::new(), act).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Build);
+        assert!(*ended.lock().unwrap());
+        drop(events);
+        let mut skipped = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Finished { step, outcome: Outcome::Skipped, .. } = event {
+                skipped.push(step.to_string());
+            }
+        }
+        assert_eq!(skipped, ["c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_even_steps_that_do_not_listen() {
+        let plan = diamond();
+        let (events, _receiver) = Events::channel();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let act = |_: &Step, _, _| -> BoxFuture<'_, Result<Done>> { Box::pin(futures::future::pending()) };
+        let error = run_within(Duration::from_millis(1), &plan, &events, &cancel, act).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Interrupted);
+    }
+}

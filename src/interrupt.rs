@@ -1,0 +1,30 @@
+//! Ctrl-C and SIGTERM: once asks to stop cleanly, twice stops at once.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{error::Kind, event::Events};
+
+/// A token that the first signal cancels. The second ends the process.
+pub fn watch(events: Events) -> CancellationToken {
+    let cancel = CancellationToken::new();
+    let asked = cancel.clone();
+    // Without handlers the kernel's default, to die, is what is left; every step survives that.
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return cancel;
+    };
+    tokio::spawn(async move {
+        for round in 0..2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if round == 0 {
+                events.warn("stopping; once more stops at once");
+                asked.cancel();
+            }
+        }
+        std::process::exit(Kind::Interrupted.exit_code().into());
+    });
+    cancel
+}

@@ -1,0 +1,150 @@
+//! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
+
+pub mod down;
+pub mod images;
+pub mod observed;
+pub mod test;
+pub mod up;
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{
+    event::{PlannedStep, StepId},
+    stack::{
+        desired::DesiredSet,
+        model::{Key, SetKind},
+    },
+};
+
+/// Steps in an order in which each comes after all that it needs.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// What `Apply`, `Prune` and `WriteInventory` refer to by index.
+    pub sets: Vec<DesiredSet>,
+    /// Objects that are as they should be.
+    pub unchanged: usize,
+}
+
+#[derive(Debug)]
+pub struct Step {
+    pub id: StepId,
+    /// Indices of earlier steps.
+    pub needs: Vec<usize>,
+    pub action: Action,
+}
+
+/// What a step does, as plain data; `execute::actions` knows how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// A joint of the graph that does nothing itself: the end of a wave.
+    Joint,
+    CreateNetwork,
+    CreateCluster,
+    StartCluster,
+    /// Mirrors, registry and CA bundle of nodes that are there.
+    ConfigureNodes,
+    StartRegistry,
+    /// Tells tools where the registry is (KEP-1755).
+    PublishRegistry,
+    Build { service: String },
+    Push { service: String },
+    /// Gives an image in the registry a further tag.
+    Tag { service: String, tag: String },
+    /// Builds and pushes the image that proofs run from.
+    ProvideAgent,
+    WriteInventory { set: usize },
+    CreateSecret { set: usize, secret: usize },
+    Apply { set: usize, object: usize },
+    Prune { set: usize },
+    /// Waits for an object to be ready. The set tells where it was declared.
+    Await { set: usize, object: usize },
+    CollectGarbage,
+    Prove,
+    DeleteSet { kind: SetKind, name: String },
+    /// Takes the stack off the users of a component that others still use.
+    LeaveComponent { name: String },
+    /// The namespace of the sets' records, once no stack is left.
+    DeleteInventory,
+    DeleteCluster,
+    DeleteRegistry,
+    DeleteImages,
+    DeleteNetwork,
+    ForgetAccess,
+    ForgetState,
+}
+
+impl Action {
+    /// Steps that leave nothing half done when they are stopped at once.
+    pub fn only_waits(&self) -> bool {
+        matches!(self, Action::Await { .. } | Action::Prove)
+    }
+}
+
+impl From<&Step> for PlannedStep {
+    fn from(step: &Step) -> Self {
+        // Filled in by `Plan::outline`, which knows the ids behind the indices.
+        PlannedStep { id: Arc::clone(&step.id), needs: Vec::new(), hidden: matches!(step.action, Action::Joint) }
+    }
+}
+
+impl Plan {
+    /// The graph as the report and `--output json` show it.
+    pub fn outline(&self) -> Vec<PlannedStep> {
+        let named = |step: &Step| PlannedStep {
+            needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
+            ..PlannedStep::from(step)
+        };
+        self.steps.iter().map(named).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.iter().all(|step| step.action == Action::Joint)
+    }
+}
+
+/// Names a step within a graph under construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node(usize);
+
+/// Builds a plan; a step can only need steps added before it, so the graph has no cycle.
+#[derive(Debug, Default)]
+pub struct Graph {
+    steps: Vec<Step>,
+}
+
+impl Graph {
+    pub fn add(&mut self, id: impl fmt::Display, needs: &[Node], action: Action) -> Node {
+        let mut needs: Vec<usize> = needs.iter().map(|node| node.0).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        self.steps.push(Step { id: id.to_string().into(), needs, action });
+        Node(self.steps.len() - 1)
+    }
+
+    /// One node that stands for all of `needs`; none and one need no joint.
+    pub fn join(&mut self, id: impl fmt::Display, needs: &[Node]) -> Option<Node> {
+        match needs {
+            [] => None,
+            [only] => Some(*only),
+            _ => Some(self.add(id, needs, Action::Joint)),
+        }
+    }
+}
+
+impl From<Graph> for Plan {
+    fn from(graph: Graph) -> Plan {
+        Plan { steps: graph.steps, ..Plan::default() }
+    }
+}
+
+/// `apply:Deployment/hello-service`; a namespace other than the set's own is named too.
+fn object_step(verb: &str, key: &Key, set_namespace: &str) -> String {
+    match key.namespace.as_deref() {
+        Some(namespace) if namespace != set_namespace => format!("{verb}:{namespace}/{key}"),
+        _ => format!("{verb}:{key}"),
+    }
+}

@@ -1,0 +1,77 @@
+//! What was seen before planning, as plain data.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::{
+    cluster::ClusterState,
+    kube::{inventory::Parent, known::Known, live::Live},
+    stack::model::Key,
+};
+
+#[derive(Debug)]
+pub struct Observed {
+    pub cluster: ClusterState,
+    /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
+    pub nodes_outdated: bool,
+    pub registry: RegistryState,
+    /// By service.
+    pub images: BTreeMap<String, ImageState>,
+    /// None where no API server answers yet.
+    pub live: Option<LiveState>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryState {
+    /// Somebody else's, named by `--registry`.
+    External,
+    Absent,
+    Stopped,
+    /// Published on this port of loopback.
+    Running { port: u16 },
+}
+
+/// The image that a service's sources amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageState {
+    /// `registry.stackctl.internal/hello/hello:HASH`
+    pub reference: String,
+    /// Of the manifest, if the registry has that tag.
+    pub digest: Option<String>,
+}
+
+impl ImageState {
+    /// How pods name the image: pinned once its digest is known.
+    pub fn pinned(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{}@{digest}", self.reference),
+            None => self.reference.clone(),
+        }
+    }
+}
+
+/// Objects of our sets, and the sets' own records.
+#[derive(Debug, Default)]
+pub struct LiveState {
+    pub live: Live,
+    /// Pairs of desired and live objects whose difference was found to be only apparent.
+    pub known: Option<Known>,
+    /// By the name of the parent, such as `stack-hello`.
+    pub parents: BTreeMap<String, Parent>,
+    /// Objects that were ready as they were read.
+    pub ready: HashSet<Key>,
+    /// The port that the KEP-1755 ConfigMap names.
+    pub published_port: Option<u16>,
+    /// Namespaces that were there before us: used, never changed, never removed.
+    pub foreign_namespaces: BTreeSet<String>,
+}
+
+impl LiveState {
+    /// Names of the stacks that are in the cluster.
+    pub fn stacks(&self) -> impl Iterator<Item = &str> {
+        self.parents.keys().filter_map(|parent| parent.strip_prefix("stack-"))
+    }
+
+    pub fn components(&self) -> impl Iterator<Item = (&str, &Parent)> {
+        self.parents.iter().filter_map(|(name, parent)| Some((name.strip_prefix("component-")?, parent)))
+    }
+}

@@ -1,0 +1,47 @@
+//! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
+
+use super::{Action, Graph, Plan, object_step, observed::Observed};
+use crate::{
+    cluster::ClusterState,
+    error::{Error, Kind, Result},
+    kube::readiness,
+    stack::{
+        desired::{self, DesiredSet},
+        model::{SetKind, Stack},
+    },
+};
+
+/// Fails with `Kind::Preflight` where the stack is not there.
+pub fn plan(stack: &Stack, agent_given: bool, observed: &Observed) -> Result<Plan> {
+    let absent = || {
+        Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))
+            .hint(format!("`stackctl up {}` brings it up, `up --test` proves it at once", stack.name))
+    };
+    if observed.cluster != (ClusterState::Ours { stopped: false }) {
+        return Err(absent());
+    }
+    let live = observed.live.as_ref().ok_or_else(absent)?;
+    if !live.parents.contains_key(&desired::parent_name(SetKind::Stack, &stack.name)) {
+        return Err(absent());
+    }
+    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
+    let sets = desired::desired(stack, &references);
+    let mut graph = Graph::default();
+    let mut needs = Vec::new();
+    for (set, object) in positions(&sets) {
+        let key = sets[set].objects[object].object.key();
+        if readiness::is_awaited(&key) && live.live.objects.contains_key(&key) && !live.ready.contains(&key) {
+            let id = object_step("await", &key, &sets[set].namespace);
+            needs.push(graph.add(id, &[], Action::Await { set, object }));
+        }
+    }
+    if !agent_given {
+        needs.push(graph.add("agent", &[], Action::ProvideAgent));
+    }
+    graph.add("prove", &needs, Action::Prove);
+    Ok(Plan { sets, ..Plan::from(graph) })
+}
+
+fn positions(sets: &[DesiredSet]) -> impl Iterator<Item = (usize, usize)> {
+    sets.iter().enumerate().flat_map(|(set, desired)| (0..desired.objects.len()).map(move |object| (set, object)))
+}

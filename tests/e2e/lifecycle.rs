@@ -1,0 +1,205 @@
+//! One stack's life: made, unchanged, changed, proved, stopped, started, removed.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+use crate::place::{Machine, Place, eventually};
+
+type Test = (&'static str, fn(&Place));
+
+pub const FIRST: &[Test] = &[
+    ("up_from_nothing", up_from_nothing),
+    ("second_up_writes_nothing", second_up_writes_nothing),
+    ("hello_answers_from_inside_and_scales", hello_answers),
+    ("status_tells_what_runs", status),
+    ("logs_show_each_pod", logs),
+    ("diff_sees_a_change_and_changes_nothing", diff),
+    ("a_scaled_workload_is_left_to_its_autoscaler", autoscaled),
+    ("a_changed_line_is_built_and_rolled_out", changed_service),
+    ("a_killed_up_is_continued", killed),
+    ("stop_and_start_keep_everything", stop_and_start),
+];
+
+pub const LAST: &[Test] = &[("down_leaves_nothing", down_leaves_nothing)];
+
+/// Taken before the first `up`, compared after the last `down`.
+static BEFORE: OnceLock<Machine> = OnceLock::new();
+
+/// The service as calm as a test needs it.
+const CALM: &[&str] = &["--set", "unhealthyRatio=0", "--set", "delayRatio=0"];
+
+fn up<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["up", "hello"], CALM, rest].concat()
+}
+
+fn up_from_nothing(place: &Place) {
+    // Remains of a run that was killed are removed before the machine is looked at.
+    place.ok(&["down", "--cluster", "--yes"]);
+    assert!(BEFORE.set(Machine::look(place)).is_ok());
+
+    let timings = place.path("stacks/timings.json");
+    std::fs::create_dir_all(timings.parent().expect("a parent")).expect("a folder");
+    let run = place.ok(&up(&["--output", "json", "--timings", timings.to_str().expect("UTF-8")]));
+    eprintln!("up from nothing: {:.1?}", run.took);
+    assert_eq!(run.json()["stack"], "hello");
+    let timings: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(timings).expect("timings are written")).expect("timings are JSON");
+    let steps = timings["steps"].as_array().expect("steps");
+    let step = |id: &str| steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step {id}"));
+    let seconds = |id: &str, field: &str| step(id)[field].as_f64().expect("a time");
+    assert!(
+        seconds("build:hello", "start") < seconds("cluster", "end"),
+        "the image is built while the cluster is made"
+    );
+
+    let deployment = place.get(&["deployment", "hello-service", "-n", "hello"]);
+    assert_eq!(deployment["status"]["readyReplicas"], 2);
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("an image");
+    assert!(image.starts_with("registry.stackctl.internal/hello/hello:") && image.contains("@sha256:"), "{image}");
+    let owned = deployment["metadata"]["managedFields"].to_string();
+    assert!(!owned.contains("kubectl"), "{owned}");
+    let published = place.get(&["configmap", "local-registry-hosting", "-n", "kube-public"]);
+    assert!(published["data"]["localRegistryHosting.v1"].as_str().is_some_and(|text| text.contains("127.0.0.1:")));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(place.kubeconfig()).expect("the user's kubeconfig").permissions(),
+    );
+    assert_eq!(mode & 0o077, 0, "the kubeconfig is readable by others");
+}
+
+fn second_up_writes_nothing(place: &Place) {
+    // A component that starts in the background writes on its own account, not on ours; nothing to wait for.
+    let before = (place.mutations(), place.fingerprints("hello"));
+    let run = place.ok(&up(&["--output", "json"]));
+    eprintln!("second up: {:.0?}", run.took);
+    let after = place.mutations();
+    assert_eq!(after[before.0.len()..], [] as [String; 0], "the second up wrote");
+    assert_eq!(place.fingerprints("hello"), before.1);
+    assert!(!run.stderr.contains("build:"), "{run}");
+    // The log itself works: the first up is in it.
+    assert!(before.0.iter().any(|line| line.starts_with("patch") && line.contains("hello-service")), "{before:?}");
+}
+
+fn hello_answers(place: &Place) {
+    let junit = place.path("stacks/junit.xml");
+    let run = place.ok(&["test-hello", "--junit", junit.to_str().expect("UTF-8")]);
+    run.says(&["says hello", "the autoscaler sees CPU"]);
+    let junit = std::fs::read_to_string(junit).expect("JUnit file");
+    assert!(junit.contains("<testsuite") && junit.contains("failures=\"0\""), "{junit}");
+    let pods = place.get(&["pods", "-A", "-l", "io.stackctl.agent"]);
+    assert_eq!(pods["items"].as_array().map(Vec::len), Some(0), "the agent's pod is still there");
+}
+
+fn status(place: &Place) {
+    let status = place.ok(&["status", "--output", "json"]).json();
+    assert!(status.to_string().contains("hello-service"), "{status}");
+    place.ok(&["status"]).says(&["hello-service", "2/2"]);
+    place.ok(&["list"]).says(&["hello"]);
+    place.ok(&["kubeconfig"]).says(&["clusters:", "certificate-authority-data"]);
+}
+
+fn logs(place: &Place) {
+    place.ok(&["logs", "--stack", "hello", "hello", "--tail", "5"]).says(&["hello-service-"]);
+}
+
+fn diff(place: &Place) {
+    place.ok(&[&["diff", "hello"], CALM].concat());
+    let before = place.mutations();
+    let changed = place.fails(11, &[&["diff", "hello", "--set", "maxReplicas=7"], CALM].concat());
+    changed.says(&["maxReplicas: 10", "maxReplicas: 7"]);
+    let written: Vec<_> =
+        place.mutations().into_iter().skip(before.len()).filter(|line| !line.contains("dryRun=All")).collect();
+    assert_eq!(written, [] as [String; 0]);
+}
+
+fn autoscaled(place: &Place) {
+    place.kubectl(&["scale", "deployment/hello-service", "-n", "hello", "--replicas=3"]);
+    place.ok(&up(&[]));
+    let deployment = place.get(&["deployment", "hello-service", "-n", "hello"]);
+    assert_eq!(deployment["spec"]["replicas"], 3, "up took the replicas back from the autoscaler");
+}
+
+/// Copies the repository's own stack, as a user would, and changes a line of the service.
+fn changed_service(place: &Place) {
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = place.path("stacks/copy");
+    for part in ["manifests", "services"] {
+        copy_folder(&repository.join(part), &copy.join(part));
+    }
+    let server = copy.join("services/hello/app.js");
+    let source = std::fs::read_to_string(&server).expect("app.js");
+    assert!(source.contains("hello world"));
+    std::fs::write(&server, source.replace("hello world", "hello changed world")).expect("app.js");
+    let stack = copy.join("manifests/hello");
+    let stack = stack.to_str().expect("UTF-8");
+    let run = place.ok(&[&["up", stack, "--output", "json"], CALM].concat());
+    eprintln!("changed line: {:.1?}", run.took);
+    run.says(&["build:hello"]);
+    let seen = place.fails(8, &["test", stack]);
+    seen.says(&["hello world", "hello changed world"]);
+    // And back again: the registry still has that image, so nothing is built.
+    let back = place.ok(&up(&[]));
+    assert!(!back.stderr.contains("build:hello"), "{back}");
+    place.ok(&["test-hello"]);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true if entry.file_name() == "node_modules" => {}
+            true => copy_folder(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).expect("a copy")),
+        }
+    }
+}
+
+/// Kills `up` at several points of its way; the next one ends where it should.
+fn killed(place: &Place) {
+    for (round, delay) in [30u64, 150, 400, 900].into_iter().enumerate() {
+        let replicas = format!("maxReplicas={}", 5 + round);
+        let mut child = place
+            .command(&up(&["--set", &replicas]))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("stackctl starts");
+        // The point at which it dies is what this test varies.
+        std::thread::sleep(Duration::from_millis(delay));
+        let _ = child.kill();
+        child.wait().expect("its end");
+    }
+    place.ok(&up(&[]));
+    let autoscaler = place.get(&["hpa", "hello-service", "-n", "hello"]);
+    assert_eq!(autoscaler["spec"]["maxReplicas"], 10);
+}
+
+fn stop_and_start(place: &Place) {
+    place.ok(&["stop"]);
+    place.fails(3, &["deploy", "hello"]).says(&["stackctl start"]);
+    place.ok(&["start"]);
+    let began = SystemTime::now();
+    place.ok(&up(&[]));
+    eprintln!("up after start: {:.1?}", began.elapsed().unwrap_or_default());
+    let ready = eventually("hello is ready again", Duration::from_secs(60), || {
+        let deployment = place.get(&["deployment", "hello-service", "-n", "hello"]);
+        deployment["status"]["readyReplicas"].as_u64().filter(|&ready| ready >= 2)
+    });
+    assert!(ready >= 2);
+}
+
+fn down_leaves_nothing(place: &Place) {
+    let run = place.ok(&["down", "hello", "--yes"]);
+    run.says(&["0 left"]);
+    let before = BEFORE.get().expect("the machine was looked at before the first up");
+    assert_eq!(&Machine::look(place), before);
+
+    // Once more with the state folder lost midway.
+    place.ok(&["up", "hello"]);
+    std::fs::remove_dir_all(place.path(".local/state/stackctl")).expect("the state folder");
+    place.ok(&["down", "hello", "--cluster", "--yes"]).says(&["0 left"]);
+    assert_eq!(&Machine::look(place), before);
+}

@@ -1,0 +1,35 @@
+//! hello on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
+//! cluster takes longer to make than all that is asked of it; the last one takes it down.
+
+mod failures;
+mod lifecycle;
+mod place;
+mod stacks;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+use place::Place;
+
+type Test = (&'static str, fn(&Place));
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let tests: Vec<Test> = [lifecycle::FIRST, failures::ALL, stacks::ALL, lifecycle::LAST].concat();
+    let place = Arc::new(Place::new("e2e"));
+    let trials = tests
+        .into_iter()
+        .map(|(name, test)| {
+            let place = Arc::clone(&place);
+            Trial::test(name, move || {
+                test(&place);
+                Ok(())
+            })
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // `exit` runs no destructors, and the place takes its cluster with it.
+    drop(place);
+    conclusion.exit();
+}

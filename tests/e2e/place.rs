@@ -1,0 +1,302 @@
+//! Where the tests run: the unmodified binary with a home of its own, a cluster of its own and the world's tools.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+pub struct Place {
+    home: tempfile::TempDir,
+    pub cluster: String,
+}
+
+/// What a run of the binary came to.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    verbs: [create, update, patch, delete, deletecollection]
+  - level: None
+";
+
+impl Place {
+    pub fn new(cluster: &str) -> Place {
+        let home = tempfile::Builder::new().prefix("stackctl-e2e-").tempdir().expect("a folder for the tests");
+        let place = Place { home, cluster: cluster.to_owned() };
+        place.write_configuration();
+        place
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.home.path().join(relative)
+    }
+
+    /// The world's configuration, with an audit log of the API server added.
+    fn write_configuration(&self) {
+        let world = std::env::var("STACKCTL_CONFIG").ok().filter(|path| !path.is_empty());
+        let mut config = world.map_or_else(String::new, |path| std::fs::read_to_string(path).expect("STACKCTL_CONFIG"));
+        let audit = self.path("audit");
+        std::fs::create_dir_all(audit.join("log")).expect("audit folder");
+        std::fs::write(audit.join("policy.yaml"), AUDIT_POLICY).expect("audit policy");
+        let kind = KIND_CONFIG.replace("AUDIT", audit.to_str().expect("a path in UTF-8"));
+        let kind_file = self.path("kind.yaml");
+        std::fs::write(&kind_file, kind).expect("kind configuration");
+        config.push_str(&format!("\nkindConfig: {}\nclusterName: {}\n", kind_file.display(), self.cluster));
+        std::fs::write(self.path("config.yaml"), config).expect("configuration");
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
+        command.args(arguments).env_clear().current_dir(self.home.path());
+        for name in ["PATH", "DOCKER_HOST", "DOCKER_CONFIG"] {
+            if let Ok(value) = std::env::var(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", self.kubeconfig())
+            .env("STACKCTL_CONFIG", self.path("config.yaml"))
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.path(".kube/config")
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command(arguments))
+    }
+
+    /// Runs and demands success.
+    pub fn ok(&self, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "stackctl {}\n{run}", arguments.join(" "));
+        run
+    }
+
+    /// Runs and demands this exit code.
+    pub fn fails(&self, code: i32, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(run.code, code, "stackctl {}\n{run}", arguments.join(" "));
+        run
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("kubectl");
+        command.args(arguments).env("KUBECONFIG", self.kubeconfig());
+        let run = Run::of(command);
+        assert_eq!(run.code, 0, "kubectl {}\n{run}", arguments.join(" "));
+        run.stdout
+    }
+
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "-o", "json"], arguments].concat());
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+
+    /// A stack folder from file names and contents; returns its path as an argument.
+    pub fn stack(&self, name: &str, files: &[(&str, &str)]) -> String {
+        let folder = self.path(&format!("stacks/manifests/{name}"));
+        for (file, content) in files {
+            let file = folder.join(file);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("stack folder");
+            std::fs::write(file, content).expect("stack file");
+        }
+        folder.to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// Mutating requests of our user agent that the API server has logged, as `verb uri`.
+    pub fn mutations(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.path("audit/log/audit.log")).unwrap_or_default();
+        log.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|event| event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("stackctl")))
+            .map(|event| {
+                format!(
+                    "{} {}",
+                    event["verb"].as_str().unwrap_or_default(),
+                    event["requestURI"].as_str().unwrap_or_default()
+                )
+            })
+            .collect()
+    }
+
+    /// uid → (generation, times of our managed fields) of every object of ours in the namespace.
+    pub fn fingerprints(&self, namespace: &str) -> BTreeMap<String, String> {
+        let kinds = "deployments,services,horizontalpodautoscalers,poddisruptionbudgets,serviceaccounts,configmaps";
+        let list = self.get(&[kinds, "-n", namespace, "--show-managed-fields"]);
+        let items = list["items"].as_array().expect("a list");
+        items
+            .iter()
+            .map(|item| {
+                let times: Vec<String> = item["metadata"]["managedFields"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|entry| entry["manager"].as_str().is_some_and(|manager| manager.starts_with("stackctl")))
+                    .map(|entry| entry["time"].to_string())
+                    .collect();
+                let uid = item["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                (uid, format!("{} {}", item["metadata"]["generation"], times.join(" ")))
+            })
+            .collect()
+    }
+}
+
+/// Whatever a test left, also after a panic.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.command(&["down", "--cluster", "--yes"]).output();
+    }
+}
+
+/// Everything of the machine that `up` touches and `down` must give back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Machine {
+    containers: Vec<String>,
+    networks: Vec<String>,
+    volumes: Vec<String>,
+    images: Vec<String>,
+    home: Vec<String>,
+    kubeconfig: Option<Vec<u8>>,
+    listening: Vec<String>,
+}
+
+impl Machine {
+    pub fn look(place: &Place) -> Machine {
+        let docker = |arguments: &[&str]| {
+            let mut command = Command::new("docker");
+            command.args(arguments);
+            let run = Run::of(command);
+            assert_eq!(run.code, 0, "docker {}\n{run}", arguments.join(" "));
+            let mut lines: Vec<String> = run.stdout.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        Machine {
+            containers: docker(&["ps", "-aq", "--no-trunc"]),
+            networks: docker(&["network", "ls", "-q", "--no-trunc"]),
+            volumes: docker(&["volume", "ls", "-q"]),
+            // Dangling images are the builder's cache, which stays.
+            images: docker(&["images", "--filter", "dangling=false", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]),
+            home: files_below(place.home.path()),
+            kubeconfig: std::fs::read(place.kubeconfig()).ok(),
+            listening: listening_ports(),
+        }
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a readable folder") {
+            let path = entry.expect("an entry").path();
+            // The audit log and the tests' own stacks are not the product's.
+            if path.ends_with("audit") || path.ends_with("stacks") {
+                continue;
+            }
+            found.push(path.display().to_string());
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Local addresses of listening TCP sockets, from the kernel.
+fn listening_ports() -> Vec<String> {
+    let mut ports: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .flat_map(|text| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            (fields.get(3) == Some(&"0A")).then(|| fields[1].to_owned())
+        })
+        .collect();
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+const KIND_CONFIG: &str = r#"kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+    extraMounts:
+      - { hostPath: "AUDIT", containerPath: /audit }
+    kubeadmConfigPatches:
+      - |
+        kind: ClusterConfiguration
+        apiServer:
+          extraArgs:
+            - { name: audit-policy-file, value: /audit/policy.yaml }
+            - { name: audit-log-path, value: /audit/log/audit.log }
+          extraVolumes:
+            - { name: audit, hostPath: /audit, mountPath: /audit, readOnly: false, pathType: DirectoryOrCreate }
+"#;
+
+impl Run {
+    pub fn of(mut command: Command) -> Run {
+        let began = Instant::now();
+        let Output { status, stdout, stderr } =
+            command.stdin(std::process::Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Run {
+            code: status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            took: began.elapsed(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not JSON: {error}\n{self}"))
+    }
+
+    /// Demands that stdout or stderr contains each text.
+    pub fn says(&self, texts: &[&str]) -> &Run {
+        for text in texts {
+            assert!(self.stdout.contains(text) || self.stderr.contains(text), "expected \"{text}\" in\n{self}");
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "exit {} after {:.1?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.took, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Polls until `check` gives something; fails loudly after the deadline.
+pub fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < end, "{what}: not within {deadline:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,171 @@
+//! Several stacks in one cluster: what they share, what they leave, what is theirs alone.
+
+use crate::place::Place;
+
+type Test = (&'static str, fn(&Place));
+
+pub const ALL: &[Test] = &[
+    ("what_left_the_stack_is_pruned_but_no_claim", prune),
+    ("a_shared_component_outlives_its_first_user", shared_component),
+    ("a_namespace_that_was_there_stays", foreign_namespace),
+    ("generated_secrets_are_made_once_and_never_shown", generated_secret),
+    ("configuration_rolls_only_those_who_read_it", configuration),
+    ("an_existing_cluster_is_used_and_left", existing),
+    ("a_cluster_of_somebody_else_is_refused", foreign_cluster),
+];
+
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ value: \"{value}\" }}\n---\n")
+}
+
+fn names(place: &Place, kind: &str, namespace: &str) -> Vec<String> {
+    let list = place.kubectl(&["get", kind, "-n", namespace, "-o", "name"]);
+    list.lines().filter_map(|line| line.split_once('/')).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn prune(place: &Place) {
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: { name: data }\nspec: { accessModes: [ReadWriteOnce], \
+                 storageClassName: none, resources: { requests: { storage: 1Mi } } }\n---\n";
+    let stack = |objects: &str| {
+        place.stack("pruned", &[("stack.yaml", "name: pruned\nmanifests: [all.yaml]\n"), ("all.yaml", objects)])
+    };
+    let path = stack(&[&config_map("a", "1"), &config_map("b", "1"), claim].concat());
+    // The claim never binds, and waiting for it is not what this test is about.
+    place.fails(7, &["up", &path, "--timeout", "2s"]);
+    stack(&config_map("a", "1"));
+    place.ok(&["up", &path]);
+    let maps = names(place, "configmap", "pruned");
+    assert!(maps.contains(&"a".to_owned()) && !maps.contains(&"b".to_owned()), "{maps:?}");
+    assert_eq!(names(place, "pvc", "pruned"), ["data"]);
+    place.ok(&["up", &path, "--prune-data"]);
+    assert_eq!(names(place, "pvc", "pruned"), [] as [String; 0]);
+    place.ok(&["down", &path, "--yes"]);
+}
+
+fn shared_component(place: &Place) {
+    let component = "name: shared\nnamespace: shared\nmanifests: [shared.yaml]\n";
+    let stack = |name: &str| {
+        let declaration = format!("name: {name}\ncomponents: [shared]\nmanifests: [all.yaml]\n");
+        place.stack(name, &[("stack.yaml", &declaration), ("all.yaml", &config_map("own", "1"))])
+    };
+    place.stack("components/shared", &[("component.yaml", component), ("shared.yaml", &config_map("common", "1"))]);
+    let (first, second) = (stack("first"), stack("second"));
+    place.ok(&["up", &first]);
+    place.ok(&["up", &second]);
+    place.ok(&["down", &first, "--yes"]);
+    assert!(names(place, "configmap", "shared").contains(&"common".to_owned()));
+    place.ok(&["down", &second, "--yes"]);
+    let gone = place.kubectl(&["get", "namespace", "shared", "first", "second", "--ignore-not-found", "-o", "name"]);
+    assert_eq!(gone, "");
+}
+
+fn foreign_namespace(place: &Place) {
+    place.kubectl(&["create", "namespace", "theirs"]);
+    let path = place.stack(
+        "theirs",
+        &[("stack.yaml", "name: theirs\nmanifests: [all.yaml]\n"), ("all.yaml", &config_map("ours", "1"))],
+    );
+    place.ok(&["up", &path]);
+    place.ok(&["down", &path, "--yes"]);
+    assert!(!names(place, "configmap", "theirs").contains(&"ours".to_owned()));
+    place.kubectl(&["delete", "namespace", "theirs"]);
+}
+
+fn generated_secret(place: &Place) {
+    let declaration =
+        "name: generated\nmanifests: [all.yaml]\ngenerate:\n  - { name: admin, keys: { password: 32 } }\n";
+    let path = place.stack("generated", &[("stack.yaml", declaration), ("all.yaml", &config_map("a", "1"))]);
+    let first = place.ok(&["up", &path, "-v"]);
+    let secret = |place: &Place| place.get(&["secret", "admin", "-n", "generated"])["data"]["password"].clone();
+    let before = secret(place);
+    let clear = place.kubectl(&[
+        "get",
+        "secret",
+        "admin",
+        "-n",
+        "generated",
+        "-o",
+        "go-template={{.data.password | base64decode}}",
+    ]);
+    assert_eq!(clear.len(), 32);
+    let render = place.ok(&["render", &path]);
+    for shown in [&first.stdout, &first.stderr, &render.stdout] {
+        assert!(!shown.contains(&clear), "the password was shown");
+    }
+    place.ok(&["up", &path]);
+    assert_eq!(secret(place), before);
+    place.ok(&["down", &path, "--yes"]);
+}
+
+fn configuration(place: &Place) {
+    let workload = |name: &str, reads: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name} }}\nspec:\n  replicas: 0\n  selector: {{ matchLabels: \
+             {{ app: {name} }} }}\n  template:\n    metadata: {{ labels: {{ app: {name} }} }}\n    spec:\n      containers:\n        \
+             - {{ name: main, image: \"node:22-slim\", envFrom: [{{ configMapRef: {{ name: {reads} }} }}] }}\n---\n"
+        )
+    };
+    let stack = |value: &str| {
+        let objects = [
+            config_map("one", value),
+            config_map("two", "1"),
+            workload("reads-one", "one"),
+            workload("reads-two", "two"),
+        ];
+        place.stack(
+            "rolled",
+            &[("stack.yaml", "name: rolled\nmanifests: [all.yaml]\n"), ("all.yaml", &objects.concat())],
+        )
+    };
+    let path = stack("1");
+    place.ok(&["up", &path]);
+    let generation = |name: &str| place.get(&["deployment", name, "-n", "rolled"])["metadata"]["generation"].clone();
+    let before = (generation("reads-one"), generation("reads-two"));
+    stack("2");
+    place.ok(&["up", &path]);
+    assert_ne!(generation("reads-one"), before.0);
+    assert_eq!(generation("reads-two"), before.1);
+    place.ok(&["down", &path, "--yes"]);
+}
+
+fn existing(place: &Place) {
+    let path = place
+        .stack("guest", &[("stack.yaml", "name: guest\nmanifests: [all.yaml]\n"), ("all.yaml", &config_map("a", "1"))]);
+    let context = format!("kind-{}", place.cluster);
+    let target = ["--provider", "existing", "--context", &context, "--registry", "registry.stackctl.internal"];
+    place.ok(&[&["up", &path], &target[..]].concat());
+    assert!(names(place, "configmap", "guest").contains(&"a".to_owned()));
+    place.ok(&[&["up", &path], &target[..]].concat());
+    place.ok(&[&["down", &path, "--yes"], &target[..]].concat());
+    let gone = place.kubectl(&["get", "namespace", "guest", "--ignore-not-found", "-o", "name"]);
+    assert_eq!(gone, "");
+    // hello is still there: only its own went.
+    place.get(&["deployment", "hello-service", "-n", "hello"]);
+}
+
+/// A container that says that it is a kind cluster of that name, without our mark.
+fn foreign_cluster(place: &Place) {
+    let name = "e2e-foreign";
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("docker");
+        command.args(arguments);
+        crate::place::Run::of(command)
+    };
+    let label = format!("io.x-k8s.kind.cluster={name}");
+    let create = [
+        "create",
+        "--name",
+        "e2e-foreign-control-plane",
+        "--label",
+        &label,
+        "--label",
+        "io.x-k8s.kind.role=control-plane",
+    ];
+    assert_eq!(run(&[&create[..], &["node:22-slim", "sleep", "1"]].concat()).code, 0);
+    let refused = place.run(&["up", "hello", "--cluster-name", name]);
+    let kept = place.run(&["down", "hello", "--cluster", "--yes", "--cluster-name", name]);
+    let there = run(&["inspect", "e2e-foreign-control-plane"]).code;
+    run(&["rm", "-f", "e2e-foreign-control-plane"]);
+    assert_eq!((refused.code, kept.code, there), (3, 3, 0), "{refused}\n{kept}");
+    refused.says(&[name, "--cluster-name"]);
+}
