@@ -1,1 +1,13 @@
-//! (under construction)
+//! Checks of a running stack: data in, results out. HTTP checks run inside the cluster, in a short-lived pod whose image
+//! is this executable; `agent` is what runs there, `run` is what starts it and reads the results.
+
+pub mod agent;
+mod autoscaler;
+mod http;
+mod json;
+pub mod pod;
+mod result;
+pub mod run;
+mod wire;
+
+pub use self::result::ProofResult;

@@ -1,0 +1,113 @@
+//! Lines for logs: every end of a step, the start of one that takes longer, a sign of life from a long one.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{
+    lines::Lines,
+    record::Record,
+    style::{clock, duration},
+};
+use crate::event::{Event, StepId};
+
+/// A step that runs this long gets a line that says it started.
+const SLOW: Duration = Duration::from_secs(2);
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub struct Plain {
+    pub lines: Lines,
+    /// When a running step was last spoken of.
+    spoken: HashMap<StepId, Duration>,
+}
+
+impl Plain {
+    pub fn new(lines: Lines) -> Plain {
+        Plain { lines, spoken: HashMap::new() }
+    }
+
+    pub fn event(&self, record: &Record, event: &Event, now: Duration) -> Vec<String> {
+        self.lines.of(record, event).into_iter().map(|line| format!("{} {line}", clock(now))).collect()
+    }
+
+    pub fn tick(&mut self, record: &Record, now: Duration) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (at, step) in record.steps.iter().enumerate() {
+            let Some(start) = step.start.filter(|_| step.running() && !step.hidden) else { continue };
+            let age = now.saturating_sub(start);
+            if age < SLOW || record.fold_of(at).is_some() && age < HEARTBEAT {
+                continue;
+            }
+            let message = step.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            let line = match self.spoken.get(&step.id) {
+                None => format!("{} ▸ {}{message}", clock(now), step.id),
+                Some(last) if now.saturating_sub(*last) >= HEARTBEAT => {
+                    format!("{} … {}  {}{message}", clock(now), step.id, duration(age))
+                }
+                Some(_) => continue,
+            };
+            self.spoken.insert(step.id.clone(), now);
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{record::fixture::*, style::Paint},
+        *,
+    };
+    use crate::event::Outcome;
+
+    /// Feeds the events at their own times, with a tick every second.
+    fn transcript(events: &[Event]) -> String {
+        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false });
+        let mut record = Record::default();
+        let mut now = Duration::ZERO;
+        let mut text = Vec::new();
+        for event in events {
+            if let Event::Started { at, .. } | Event::Finished { at, .. } = event {
+                while now + Duration::from_secs(1) <= *at {
+                    now += Duration::from_secs(1);
+                    text.extend(plain.tick(&record, now));
+                }
+            }
+            record.add(event);
+            text.extend(plain.event(&record, event, now));
+        }
+        text.join("\n")
+    }
+
+    #[test]
+    fn slow_steps_announce_themselves() {
+        insta::assert_snapshot!(transcript(&hello()), @r###"
+        00:02 ▸ cluster:kind
+        00:03 ▸ build:hello: [3/7] RUN npm ci
+        00:12 ✓ build:hello  12.3 s
+        00:17 … cluster:kind  17.0 s
+        00:21 ✓ cluster:kind  21.0 s
+        00:21 ✓ registry  600 ms
+        00:23 ✓ push:hello  1.4 s
+        00:23 ✓ apply:Deployment/hello-service  39 ms
+        00:26 ▸ await:hello
+        00:27 ✓ await:hello  4.0 s
+        "###);
+    }
+
+    #[test]
+    fn long_steps_give_signs_of_life() {
+        let events = [
+            planned(&[("cluster:kind", &[])]),
+            started("cluster:kind", 0),
+            said("cluster:kind", "preparing nodes"),
+            finished("cluster:kind", 40_000, Outcome::Done),
+        ];
+        insta::assert_snapshot!(transcript(&events), @r###"
+        00:02 ▸ cluster:kind: preparing nodes
+        00:17 … cluster:kind  17.0 s: preparing nodes
+        00:32 … cluster:kind  32.0 s: preparing nodes
+        00:40 ✓ cluster:kind  40.0 s
+        "###);
+    }
+}

@@ -1,0 +1,206 @@
+//! Tables, plans, results and receipts as text for stdout.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{
+    record::Record,
+    style::{Paint, bytes, count, duration},
+};
+use crate::{
+    cluster::Removed,
+    event::{Event, PlannedStep},
+    proof::ProofResult,
+};
+
+/// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
+pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headers.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row);
+    }
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// The steps in their order, each indented below the needs it waits for.
+pub fn plan_text(steps: &[PlannedStep]) -> String {
+    let mut record = Record::default();
+    record.add(&Event::Planned { steps: steps.to_vec() });
+    let mut depths: Vec<usize> = Vec::with_capacity(record.steps.len());
+    let mut lines = Vec::new();
+    for (at, step) in record.steps.iter().enumerate() {
+        let needs = record.visible_needs(at);
+        // The plan is in order, so the depth of a need is known before it is asked for.
+        let depth = needs.iter().filter_map(|&need| depths.get(need)).map(|depth| depth + 1).max().unwrap_or(0);
+        depths.push(depth);
+        if step.hidden {
+            continue;
+        }
+        let after: Vec<&str> = needs.iter().map(|&need| &*record.steps[need].id).collect();
+        let after = match after.as_slice() {
+            [] => String::new(),
+            [first @ .., last] if first.len() > 3 => format!("  (after {last} and {} more)", first.len()),
+            all => format!("  (after {})", all.join(", ")),
+        };
+        lines.push(format!("{}{}{after}", "  ".repeat(depth), step.id));
+    }
+    lines.join("\n")
+}
+
+/// `✓ says hello (12 ms)`, and below a failed one what was expected and what was seen.
+pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    for result in results {
+        let name = &result.name;
+        if let Some(reason) = &result.skipped {
+            lines.push(paint.dim(format!("- {name} (skipped: {reason})")));
+            continue;
+        }
+        let attempts = match result.attempts {
+            0 | 1 => String::new(),
+            many => format!(", attempt {many}"),
+        };
+        let time = paint.dim(format!("({}{attempts})", duration(result.took)));
+        if result.passed {
+            lines.push(format!("{} {name} {time}", paint.good("✓")));
+            continue;
+        }
+        lines.push(format!("{} {name} {time}", paint.bad("✗")));
+        for (word, text) in [("expected", &result.expected), ("saw", &result.seen)] {
+            let mut text = text.as_deref().unwrap_or_default().lines();
+            let Some(first) = text.next() else { continue };
+            lines.push(format!("    {word}: {}", super::style::clean(first)));
+            lines.extend(text.map(|line| format!("      {}", super::style::clean(line))));
+        }
+    }
+    lines
+}
+
+/// Something of ours that `down` leaves on purpose, such as base images.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Kept {
+    pub what: String,
+    pub bytes: Option<u64>,
+}
+
+/// `removed: 1 cluster, 2 containers`, what is kept on purpose, and `0 left` or the list of what is left.
+pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for Removed { kind, .. } in removed {
+        match kinds.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, number)) => *number += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let counts: Vec<String> = kinds.into_iter().map(|(kind, number)| count(number, kind)).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    let mut lines = vec![format!("removed: {counts}")];
+    if !kept.is_empty() {
+        let size = |kept: &Kept| kept.bytes.map(|size| format!(" ({})", bytes(size))).unwrap_or_default();
+        let kept: Vec<String> = kept.iter().map(|kept| format!("{}{}", kept.what, size(kept))).collect();
+        lines.push(format!("kept: {}", kept.join(", ")));
+    }
+    lines.push(format!("{} left", left.len()));
+    lines.extend(left.iter().map(|Removed { kind, name }| format!("  {kind} {name}")));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::record::fixture::*, *};
+
+    fn removed(kind: &str, name: &str) -> Removed {
+        Removed { kind: kind.into(), name: name.into() }
+    }
+
+    #[test]
+    fn tables_line_up() {
+        let rows = [["hello".to_owned(), "ready".to_owned()], ["metrics-server".to_owned(), "starting".to_owned()]];
+        insta::assert_snapshot!(table(["name", "state"], &rows, None), @r###"
+        NAME            STATE
+        hello           ready
+        metrics-server  starting
+        "###);
+    }
+
+    #[test]
+    fn tables_wrap_at_the_width() {
+        let rows = [["memory".to_owned(), "word ".repeat(30)]];
+        assert!(table(["check", "result"], &rows, Some(40)).lines().all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn plans_are_indented_by_need() {
+        let Some(Event::Planned { steps }) = hello().into_iter().next() else { panic!("no plan") };
+        insta::assert_snapshot!(plan_text(&steps), @r###"
+        cluster:kind
+        build:hello
+          registry  (after cluster:kind)
+            push:hello  (after build:hello, registry)
+          apply:Namespace/hello  (after cluster:kind)
+              apply:Deployment/hello-service  (after push:hello, apply:Namespace/hello)
+                await:hello  (after apply:Deployment/hello-service)
+        "###);
+    }
+
+    #[test]
+    fn receipts_count_what_went() {
+        let gone = [
+            removed("cluster", "stackctl"),
+            removed("container", "registry"),
+            removed("container", "proxy"),
+            removed("kubeconfig context", "kind-stackctl"),
+        ];
+        let kept = [Kept { what: "1 base image".into(), bytes: Some(226_000_000) }];
+        insta::assert_snapshot!(receipt(&gone, &kept, &[]), @r###"
+        removed: 1 cluster, 2 containers, 1 kubeconfig context
+        kept: 1 base image (226.0 MB)
+        0 left
+        "###);
+        insta::assert_snapshot!(receipt(&[], &[], &[removed("volume", "data")]), @r###"
+        removed: nothing
+        1 left
+          volume data
+        "###);
+    }
+
+    #[test]
+    fn proofs_say_what_was_seen() {
+        let passed = ProofResult {
+            name: "says hello".into(),
+            passed: true,
+            took: Duration::from_millis(12),
+            attempts: 1,
+            expected: None,
+            seen: None,
+            skipped: None,
+        };
+        let failed = ProofResult {
+            name: "reads".into(),
+            passed: false,
+            attempts: 3,
+            expected: Some("status 200".into()),
+            seen: Some("status 500\nboom".into()),
+            ..passed.clone()
+        };
+        let skipped = ProofResult { skipped: Some("--without metrics-server".into()), ..failed.clone() };
+        insta::assert_snapshot!(proof_lines(&[passed, failed, skipped], Paint { color: false }).join("\n"), @r###"
+        ✓ says hello (12 ms)
+        ✗ reads (12 ms, attempt 3)
+            expected: status 200
+            saw: status 500
+              boom
+        - reads (skipped: --without metrics-server)
+        "###);
+    }
+}
