@@ -1,1 +1,33 @@
-//! (under construction)
+//! The API server in this program's words: apply, prune, readiness, logs, forwards. Knows nothing of how a stack is read.
+//!
+//! Objects are JSON (`serde_json::Value`) exactly as the server has them. Every request has a deadline; what passes by
+//! itself (an API server that restarts, a webhook that isn't up yet) is tried again until then.
+
+pub mod apply;
+pub mod client;
+pub mod delete;
+pub mod discovery;
+mod failure;
+pub mod inventory;
+pub mod json;
+pub mod known;
+pub mod live;
+pub mod namespace;
+pub mod noop;
+pub mod prune;
+mod quantity;
+mod request;
+pub mod secrets;
+
+pub use client::{Kube, connect};
+
+/// The field manager of everything that a stack declares.
+pub const MANAGER: &str = "stackctl";
+/// Owns what is set once, when an object is created, and left to others afterwards.
+pub const CREATION_MANAGER: &str = "stackctl-creation";
+/// Where the ApplySet parents live.
+pub const SYSTEM_NAMESPACE: &str = "stackctl-system";
+/// Ties an object to its ApplySet.
+pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
+/// On namespaces that this program created: only those are ever deleted.
+pub const CREATED_LABEL: &str = "stackctl.io/created";

@@ -1,0 +1,203 @@
+//! Server-side apply of one object, and what to do when the server does not take it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ::kube::api::{DeleteParams, PatchParams};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    CREATION_MANAGER, Kube, MANAGER,
+    discovery::{KindRef, Resolved},
+    failure::{self, Subject},
+    json, noop,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    stack::model::Object,
+};
+
+/// How long something of that name may take to disappear, or a path to be served.
+const GOING: Duration = Duration::from_secs(60);
+const UNSERVED: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Clone, Default)]
+pub struct ApplyOptions {
+    /// Take over fields that other managers own.
+    pub force_conflicts: bool,
+    /// Delete and create anew where an immutable field changes.
+    pub replace: bool,
+    /// The server computes the result and stores nothing.
+    pub dry_run: bool,
+    /// `spec.replicas` to start with, where an autoscaler rules afterwards.
+    pub initial_replicas: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Created,
+    Configured,
+    Unchanged,
+    Replaced,
+}
+
+#[derive(Debug, Clone)]
+pub struct Applied {
+    pub outcome: Outcome,
+    /// The object as the server has it now.
+    pub object: Value,
+}
+
+impl Kube {
+    /// Applies one object. `live` is the object as last seen, if it was there; what the plan knew, not a precondition.
+    pub async fn apply(&self, object: &Object, live: Option<&Value>, options: &ApplyOptions) -> Result<Applied> {
+        let at = self.resolve(&KindRef::of(object)).await?;
+        let key = object.key();
+        let subject = Subject { key: &key, origin: Some(&object.origin) };
+        let failed = |error: ::kube::Error| failure::refused("apply", &subject, &self.server, &error);
+        let mut made_here = false;
+        if key.kind == "Namespace" && key.group.is_empty() && live.is_none() && !options.dry_run {
+            made_here = self.ensure_namespace(&key.name, &BTreeMap::new()).await?;
+        }
+        let before = live.and_then(|live| json::text(live, "/metadata/resourceVersion"));
+        let mut replaced = false;
+        let deadline = Instant::now() + GOING;
+        loop {
+            match self.apply_once(&at, object, options).await {
+                Ok((found, _)) if json::is_being_deleted(&found) && !options.dry_run => {
+                    // The apply was taken by an object that is on its way out.
+                    self.until_gone(&at, &found, deadline).await?;
+                }
+                Ok((found, created)) => {
+                    if created && !options.dry_run {
+                        self.set_once(&at, &found, options).await?;
+                    }
+                    let outcome = match json::text(&found, "/metadata/resourceVersion") {
+                        _ if replaced => Outcome::Replaced,
+                        _ if created || made_here => Outcome::Created,
+                        now if now.is_some() && now == before => Outcome::Unchanged,
+                        _ => Outcome::Configured,
+                    };
+                    return Ok(Applied { outcome, object: found });
+                }
+                Err(::kube::Error::Api(status))
+                    if options.replace
+                        && !options.dry_run
+                        && !replaced
+                        && !failure::immutable_fields(&status).is_empty() =>
+                {
+                    let namespace = key.namespace.as_deref();
+                    if let Some(old) = self.get_opt(&at, namespace, &key.name).await.map_err(failed)? {
+                        self.delete_seen(&at, &old, DeleteParams::foreground()).await.map_err(failed)?;
+                        self.until_gone(&at, &old, Instant::now() + GOING).await?;
+                    }
+                    replaced = true;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// One apply, waiting out namespaces that are going and paths that are coming.
+    async fn apply_once(
+        &self,
+        at: &Resolved,
+        object: &Object,
+        options: &ApplyOptions,
+    ) -> std::result::Result<(Value, bool), ::kube::Error> {
+        let mut params = PatchParams::apply(MANAGER).validation_strict();
+        params.force = options.force_conflicts;
+        params.dry_run = options.dry_run;
+        let body = noop::prepared(&object.value);
+        let (namespace, name) = (json::namespace(&object.value), json::name(&object.value));
+        let begun = Instant::now();
+        loop {
+            let error = match self.patch(at, namespace, name, &params, &body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let patience = match &error {
+                error if failure::is_terminating_namespace(error) => GOING,
+                error if failure::is_unserved(error) => UNSERVED,
+                _ => return Err(error),
+            };
+            if options.dry_run || begun.elapsed() > patience {
+                return Err(error);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What is set at creation and then left alone: the number of replicas to start with.
+    async fn set_once(&self, at: &Resolved, created: &Value, options: &ApplyOptions) -> Result<()> {
+        let Some(replicas) = options.initial_replicas else { return Ok(()) };
+        let (key, params) = (json::key(created), PatchParams::apply(CREATION_MANAGER).force());
+        let body = json!({
+            "apiVersion": created["apiVersion"],
+            "kind": created["kind"],
+            "metadata": {"name": key.name, "uid": created["metadata"]["uid"]},
+            "spec": {"replicas": replicas},
+        });
+        let done = self.patch(at, key.namespace.as_deref(), &key.name, &params, &body).await;
+        done.map_err(|error| {
+            failure::refused("set the first replicas of", &Subject { key: &key, origin: None }, &self.server, &error)
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the object seen is gone or another has taken its name.
+    pub(super) async fn until_gone(&self, at: &Resolved, seen: &Value, deadline: Instant) -> Result<()> {
+        let key = json::key(seen);
+        loop {
+            let found = self.get_opt(at, key.namespace.as_deref(), &key.name).await;
+            let found = found.map_err(|error| {
+                failure::request_failed(&format!("look whether {key} is gone"), &self.server, &error)
+            })?;
+            match found {
+                Some(found) if json::uid(&found) == json::uid(seen) => {
+                    if Instant::now() >= deadline {
+                        return Err(still_there(&found));
+                    }
+                }
+                _ => return Ok(()),
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// Names what keeps an object from going: its finalizers, and for a namespace what the server says about it.
+pub(super) fn still_there(object: &Value) -> Error {
+    let key = json::key(object);
+    let place = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
+    let error = Error::new(Kind::NotReady, format!("{key}{place} was deleted but does not go away"));
+    let finalizers: Vec<_> = json::list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).collect();
+    let error = if key.kind == "Namespace" { error.details(super::namespace::stuck(object)) } else { error };
+    if finalizers.is_empty() {
+        return error
+            .hint("its pods may take their time to stop: run this again, or look at it with `kubectl describe`");
+    }
+    let what = key.kind.to_lowercase();
+    let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+    error
+        .cause(format!("it waits for its finalizers: {}", finalizers.join(", ")))
+        .hint("the controller that owns the finalizer must be running; bring it back and run this again")
+        .hint(format!("if that controller is gone for good: kubectl patch {what} {}{scope} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", key.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stuck_object_is_named_with_its_finalizers() {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n", "finalizers": ["x.io/y"]}});
+        let error = still_there(&object);
+        assert_eq!(error.kind, Kind::NotReady);
+        assert!(error.message.contains("ConfigMap/a in namespace n"), "{error}");
+        assert!(error.causes[0].contains("x.io/y"));
+        assert!(error.hints[1].contains("kubectl patch configmap a -n n"));
+    }
+}

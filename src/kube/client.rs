@@ -1,0 +1,185 @@
+//! The connection to an API server, and why there may be none.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use ::kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use http::{HeaderValue, header::USER_AGENT};
+
+use super::{discovery::Discovery, failure};
+use crate::error::{Error, Kind, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// A cluster's API server. Cloning is cheap and shares connections and discovery.
+#[derive(Clone)]
+pub struct Kube {
+    pub(super) client: Client,
+    pub(super) discovery: Arc<Discovery>,
+    /// `https://127.0.0.1:6443`
+    pub(super) server: Arc<str>,
+    version: Arc<str>,
+}
+
+impl Kube {
+    /// The address from the kubeconfig.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// `v1.36.3`, as the server says.
+    pub fn server_version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// Connects and asks for the server's version, so that whatever is wrong with the way there is known from here on.
+/// Without a context, the kubeconfig's current one.
+pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
+    let config = load(kubeconfig, context).await?;
+    let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
+    // kube needs a process-wide provider; another part of the program may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::try_from(config).map_err(|error| {
+        Error::new(Kind::Preflight, format!("no client can be made from {}", kubeconfig.display()))
+            .caused_by(&error)
+            .hint("check the user and the cluster of this context: their certificates, keys and credential command")
+    })?;
+    let version = match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
+        Ok(Ok(version)) => version.git_version,
+        Ok(Err(error)) => return Err(failure::request_failed("ask the API server for its version", &server, &error)),
+        Err(_) => {
+            return Err(Error::new(Kind::Platform, format!("the API server at {server} does not answer"))
+                .cause(format!("no answer within {} s", FIRST_ANSWER.as_secs()))
+                .hint("is the cluster overloaded or only just starting? try again, or look at its nodes"));
+        }
+    };
+    Ok(Kube { discovery: Arc::new(Discovery::new(client.clone())), client, server, version: version.into() })
+}
+
+async fn load(path: &Path, context: Option<&str>) -> Result<Config> {
+    let parsed = Kubeconfig::read_from(path).map_err(|error| unreadable(path, &error))?;
+    let own_proxies: Vec<_> = parsed.clusters.iter().filter_map(|c| c.cluster.as_ref()?.proxy_url.clone()).collect();
+    let names: Vec<_> = parsed.contexts.iter().map(|context| context.name.clone()).collect();
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    let mut config =
+        Config::from_custom_kubeconfig(parsed, &options).await.map_err(|error| unusable(path, &names, &error))?;
+    // Only a proxy that the kubeconfig itself names counts: HTTPS_PROXY is not meant for a cluster on this machine.
+    if !config
+        .proxy_url
+        .as_ref()
+        .is_some_and(|proxy| own_proxies.iter().any(|own| own.parse::<http::Uri>().is_ok_and(|own| own == *proxy)))
+    {
+        config.proxy_url = None;
+    }
+    let agent = concat!("stackctl/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Retries here keep to our deadlines; kube's own would go on for a quarter of an hour.
+    config.default_retry = false;
+    // A log or a forward may be silent for long: deadlines are per request, never per connection.
+    config.read_timeout = None;
+    Ok(config)
+}
+
+fn unreadable(path: &Path, error: &KubeconfigError) -> Error {
+    let path = path.display();
+    match error {
+        KubeconfigError::ReadConfig(io, _) if io.kind() == std::io::ErrorKind::NotFound => {
+            Error::new(Kind::Preflight, format!("there is no kubeconfig at {path}"))
+                .hint("`stackctl up` makes a cluster and its kubeconfig; --kubeconfig or KUBECONFIG name another file")
+        }
+        KubeconfigError::ReadConfig(io, _) => {
+            Error::new(Kind::Preflight, format!("the kubeconfig {path} cannot be read")).cause(io)
+        }
+        KubeconfigError::Parse(yaml) => {
+            let place = yaml.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
+            let words = yaml.to_string();
+            Error::new(Kind::Preflight, format!("the kubeconfig {path}{place} is broken"))
+                .cause(words.lines().next().unwrap_or_default())
+                .hint("repair that line, or fetch the kubeconfig again")
+        }
+        other => Error::new(Kind::Preflight, format!("the kubeconfig {path} is broken")).caused_by(other),
+    }
+}
+
+fn unusable(path: &Path, names: &[String], error: &KubeconfigError) -> Error {
+    let path = path.display();
+    let known =
+        if names.is_empty() { "it has no contexts".to_owned() } else { format!("it has: {}", names.join(", ")) };
+    match error {
+        KubeconfigError::CurrentContextNotSet => {
+            Error::new(Kind::Preflight, format!("the kubeconfig {path} has no current context"))
+                .cause(known)
+                .hint("choose one with --context")
+        }
+        KubeconfigError::LoadContext(name) => {
+            let near = names.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+            let made =
+                Error::new(Kind::Preflight, format!("the kubeconfig {path} has no context \"{name}\"")).cause(known);
+            match near {
+                Some(near) if strsim::jaro(name, near) > 0.7 => made.hint(format!("did you mean --context {near}?")),
+                _ => made.hint("choose one of them with --context"),
+            }
+        }
+        KubeconfigError::LoadClusterOfContext(name) => Error::new(
+            Kind::Preflight,
+            format!("the kubeconfig {path} has no cluster \"{name}\", which the context names"),
+        )
+        .hint("fetch the kubeconfig again"),
+        other => Error::new(Kind::Preflight, format!("the kubeconfig {path} cannot be used")).caused_by(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    async fn failure(text: &str, context: Option<&str>) -> Error {
+        connect(file(text).path(), context).await.map(|_| ()).unwrap_err()
+    }
+
+    const CONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: c\n  cluster: {server: 'https://127.0.0.1:1'}\ncontexts:\n- name: a\n  context: {cluster: c, user: u}\n- name: kind-stackctl\n  context: {cluster: gone, user: u}\nusers:\n- name: u\n  user: {token: secret}\n";
+
+    #[tokio::test]
+    async fn a_missing_file_is_named() {
+        let error = connect(Path::new("no/such/config"), None).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.message, "there is no kubeconfig at no/such/config");
+        assert_eq!(error.kind, Kind::Preflight);
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_located() {
+        let error = failure("apiVersion: v1\nclusters:\n- name: [\n", None).await;
+        assert!(error.message.contains("is broken"), "{error:?}");
+        assert!(regex::Regex::new(r":\d+:\d+ is broken").unwrap().is_match(&error.message), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_context_lists_those_that_exist() {
+        let error = failure(CONFIG, Some("kind-stackct")).await;
+        assert!(error.causes[0].contains("a, kind-stackctl"), "{error:?}");
+        assert!(error.hints[0].contains("--context kind-stackctl"), "{error:?}");
+        assert!(failure(CONFIG, Some("kind-stackctl")).await.message.contains("no cluster \"gone\""));
+        assert!(failure("apiVersion: v1\nkind: Config\n", None).await.message.contains("no current context"));
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_says_that_nothing_listens() {
+        let error = failure(CONFIG, None).await;
+        assert_eq!(error.message, "nothing listens at https://127.0.0.1:1", "{error:?}");
+        assert_eq!(error.kind, Kind::Platform);
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,299 @@
+//! What the API server's refusals mean: pure functions from a response to an `Error`.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use ::kube::core::Status;
+
+use crate::{
+    error::{Error, Kind},
+    stack::model::{Key, Origin},
+};
+
+/// Where in the user's files an object comes from, if it does.
+pub struct Subject<'a> {
+    pub key: &'a Key,
+    pub origin: Option<&'a Origin>,
+}
+
+impl Subject<'_> {
+    fn name(&self) -> String {
+        match &self.key.namespace {
+            Some(namespace) => format!("{} in namespace {namespace}", self.key),
+            None => self.key.to_string(),
+        }
+    }
+
+    fn error(&self, sentence: String) -> Error {
+        let error = Error::new(Kind::Refused, sentence);
+        match self.origin {
+            Some(origin) => error.detail(format!("declared at {origin}")),
+            None => error,
+        }
+    }
+}
+
+/// Why trying again may help, and how long the server wants to be left alone.
+pub fn transient(error: &::kube::Error) -> Option<Duration> {
+    let now = Duration::ZERO;
+    match error {
+        ::kube::Error::Api(status) => {
+            let pause = status.details.as_ref().map_or(now, |d| Duration::from_secs(d.retry_after_seconds.into()));
+            let message = status.message.as_str();
+            let by_reason = matches!(
+                status.reason.as_str(),
+                "ServerTimeout" | "Timeout" | "ServiceUnavailable" | "TooManyRequests"
+            );
+            let webhook = message.contains("failed calling webhook")
+                && [
+                    "connection refused",
+                    "no endpoints available",
+                    "deadline exceeded",
+                    "EOF",
+                    "no such host",
+                    "i/o timeout",
+                ]
+                .iter()
+                .any(|cause| message.contains(cause));
+            let etcd = message.contains("etcdserver:") && !message.contains("too large");
+            (matches!(status.code, 429 | 503 | 504) || by_reason || webhook || etcd).then_some(pause)
+        }
+        ::kube::Error::Service(_) | ::kube::Error::HyperError(_) => tls_failure(error).is_none().then_some(now),
+        _ => None,
+    }
+}
+
+/// The first error of the chain that `find` recognises, looking inside `io::Error`s as well, which hide what they wrap.
+fn in_chain<'a, T>(
+    error: &'a (dyn StdError + 'static),
+    find: impl Fn(&'a (dyn StdError + 'static)) -> Option<T>,
+) -> Option<T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = find(error) {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+pub fn tls_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    in_chain(error, |error| error.downcast_ref::<rustls::Error>())
+}
+
+/// No answer at all: nothing listens, no route, a name that doesn't resolve, a certificate of someone else.
+pub fn unreachable(server: &str, error: &::kube::Error) -> Error {
+    if let Some(tls) = tls_failure(error) {
+        return tls_error(server, tls);
+    }
+    let refused = in_chain(error, |error| {
+        error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused).then_some(())
+    });
+    if refused.is_some() {
+        return Error::new(Kind::Platform, format!("nothing listens at {server}"))
+            .cause("connection refused")
+            .hint("is the cluster running? `stackctl up` brings it up, `stackctl start` starts a stopped one");
+    }
+    Error::new(Kind::Platform, format!("the API server at {server} cannot be reached"))
+        .caused_by(error)
+        .hint("check the address in the kubeconfig and the network between here and there")
+}
+
+fn tls_error(server: &str, error: &rustls::Error) -> Error {
+    use rustls::CertificateError as C;
+    let made = Error::new(Kind::Platform, format!("no TLS connection to {server}"));
+    match error {
+        rustls::Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => made
+            .cause("its certificate is not signed by the certificate authority in the kubeconfig")
+            .hint("the kubeconfig belongs to another cluster, perhaps an earlier one of the same name: fetch it again"),
+        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            made.cause("its certificate has expired").hint("renew the cluster's certificates, and check this machine's clock")
+        }
+        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => made
+            .cause(error)
+            .hint("reach the API server by a name or address that its certificate carries, or set tls-server-name in the kubeconfig"),
+        other => made.cause(other).hint("check that the address in the kubeconfig is that of an API server"),
+    }
+}
+
+/// A refusal outside any object: the login itself, a list, discovery.
+pub fn request_failed(operation: &str, server: &str, error: &::kube::Error) -> Error {
+    match error {
+        ::kube::Error::Api(status) if status.code == 401 => {
+            Error::new(Kind::Platform, format!("{server} does not accept these credentials"))
+                .cause(&status.message)
+                .hint("the user's token or certificate in the kubeconfig is wrong or has expired: log in again")
+        }
+        ::kube::Error::Api(status) if status.is_forbidden() => {
+            Error::new(Kind::Refused, format!("{operation}: not allowed"))
+                .cause(&status.message)
+                .hint("ask for this right, or use another context")
+        }
+        ::kube::Error::Api(status) => {
+            Error::new(Kind::Platform, format!("{operation}: the API server answered {}", status.code))
+                .cause(&status.message)
+        }
+        ::kube::Error::Service(_) | ::kube::Error::HyperError(_) => {
+            unreachable(server, error).detail(format!("while trying to {operation}"))
+        }
+        other => Error::new(Kind::Platform, operation.to_owned()).caused_by(other),
+    }
+}
+
+/// Why an object was not accepted, and what would help.
+pub fn refused(verb: &str, subject: &Subject<'_>, server: &str, error: &::kube::Error) -> Error {
+    let ::kube::Error::Api(status) = error else {
+        return match error {
+            ::kube::Error::Service(_) | ::kube::Error::HyperError(_) => {
+                unreachable(server, error).detail(format!("while trying to {verb} {}", subject.name()))
+            }
+            other => Error::new(Kind::Platform, format!("cannot {verb} {}", subject.name())).caused_by(other),
+        };
+    };
+    if !conflicts(status).is_empty() {
+        conflict(verb, subject, status)
+    } else if !immutable_fields(status).is_empty() {
+        immutable(subject, status)
+    } else if let Some(fields) = unknown_fields(&status.message) {
+        unknown(subject, &fields, status)
+    } else if status.code == 401 {
+        request_failed(verb, server, error)
+    } else if status.is_forbidden() {
+        forbidden(verb, subject, status)
+    } else if status.is_invalid() {
+        let causes =
+            status.details.iter().flat_map(|details| &details.causes).map(|cause| match cause.field.as_str() {
+                "" | "<nil>" => cause.message.clone(),
+                field => format!("{field}: {}", cause.message),
+            });
+        let causes: Vec<_> = causes.collect();
+        let made = subject.error(format!("{} is invalid", subject.name()));
+        if causes.is_empty() { made.cause(&status.message) } else { made.details(causes) }
+    } else if status.is_not_found() && status.message.starts_with("namespaces ") {
+        subject.error(format!("cannot {verb} {}: its namespace does not exist", subject.name())).cause(&status.message)
+    } else {
+        subject.error(format!("the API server refused to {verb} {}", subject.name())).cause(&status.message)
+    }
+}
+
+/// A field that another manager owns.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Conflict {
+    pub manager: String,
+    pub field: String,
+}
+
+pub fn conflicts(status: &Status) -> Vec<Conflict> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| Conflict {
+            // conflict with "kubectl" using apps/v1 at 2026-01-01T00:00:00Z
+            manager: cause.message.split('"').nth(1).unwrap_or("another manager").to_owned(),
+            field: cause.field.trim_start_matches('.').to_owned(),
+        })
+        .collect()
+}
+
+fn conflict(verb: &str, subject: &Subject<'_>, status: &Status) -> Error {
+    let conflicts = conflicts(status);
+    let managers: std::collections::BTreeSet<_> = conflicts.iter().map(|c| format!("\"{}\"", c.manager)).collect();
+    let managers = managers.into_iter().collect::<Vec<_>>().join(", ");
+    subject
+        .error(format!("cannot {verb} {}: {managers} owns fields that the stack sets", subject.name()))
+        .details(conflicts.iter().map(|c| format!("{} is owned by \"{}\"", c.field, c.manager)))
+        .hint("take the fields over with --force-conflicts, or leave them out of the manifest")
+}
+
+/// The fields of a 422 that can never be changed on this object.
+pub fn immutable_fields(status: &Status) -> Vec<(String, String)> {
+    if !status.is_invalid() {
+        return Vec::new();
+    }
+    let words = [
+        "immutable",
+        "may not change",
+        "may not be changed",
+        "updates to statefulset spec",
+        "cannot be changed",
+        "can not be changed",
+    ];
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .filter(|cause| {
+            let message = cause.message.to_lowercase();
+            words.iter().any(|word| message.contains(word))
+        })
+        .map(|cause| (cause.field.clone(), first_sentence(&cause.message)))
+        .collect()
+}
+
+/// Immutability messages quote the whole Go value before the words that matter.
+fn first_sentence(message: &str) -> String {
+    match message.rsplit_once("}: ") {
+        Some((_, words)) if message.len() > 200 => words.to_owned(),
+        _ => message.chars().take(300).collect(),
+    }
+}
+
+fn immutable(subject: &Subject<'_>, status: &Status) -> Error {
+    let fields = immutable_fields(status);
+    let names: Vec<_> = fields.iter().map(|(field, _)| field.as_str()).collect();
+    subject
+        .error(format!("cannot change {} of {}: the field is immutable", names.join(", "), subject.name()))
+        .details(fields.iter().map(|(field, message)| format!("{field}: {message}")))
+        .hint("--replace deletes the object and creates it anew")
+}
+
+/// Names of the fields that the schema doesn't know, in the two ways the server words it.
+pub fn unknown_fields(message: &str) -> Option<Vec<String>> {
+    if let Some((_, list)) = message.split_once("strict decoding error: ") {
+        let fields: Vec<_> = list
+            .split("unknown field \"")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+            .collect();
+        return (!fields.is_empty()).then_some(fields);
+    }
+    let (before, _) = message.split_once(": field not declared in schema")?;
+    let field = before.rsplit(": ").next()?.trim_start_matches('.');
+    Some(vec![field.to_owned()])
+}
+
+fn unknown(subject: &Subject<'_>, fields: &[String], status: &Status) -> Error {
+    subject
+        .error(format!("{} has a field that its kind does not know: {}", subject.name(), fields.join(", ")))
+        .cause(&status.message)
+        .hint("check the spelling and the place of the field against `kubectl explain`")
+}
+
+fn forbidden(verb: &str, subject: &Subject<'_>, status: &Status) -> Error {
+    if status.message.contains("exceeded quota") {
+        return subject.error(format!("a quota does not admit {}", subject.name())).cause(&status.message);
+    }
+    subject
+        .error(format!("not allowed to {verb} {}", subject.name()))
+        .cause(&status.message)
+        .hint("the user of this context needs that verb on that resource: see `kubectl auth can-i`")
+}
+
+/// The namespace is on its way out: nothing can be created in it, but soon it is gone.
+pub fn is_terminating_namespace(error: &::kube::Error) -> bool {
+    let ::kube::Error::Api(status) = error else { return false };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_forbidden()
+        && (causes.any(|cause| cause.reason == "NamespaceTerminating")
+            || status.message.contains("because it is being terminated"))
+}
+
+/// A path that the server does not serve (yet): a CRD that was established a moment ago.
+pub fn is_unserved(error: &::kube::Error) -> bool {
+    let ::kube::Error::Api(status) = error else { return false };
+    status.code == 404 && status.details.as_ref().is_none_or(|details| details.name.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

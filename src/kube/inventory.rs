@@ -1,0 +1,245 @@
+//! ApplySets (KEP-3659): which kinds and namespaces hold the objects of a set, written down before the first is applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ::kube::api::{DeleteParams, ListParams, PatchParams};
+use serde_json::{Value, json};
+
+use super::{
+    Kube, MANAGER, SYSTEM_NAMESPACE,
+    discovery::{KindRef, core},
+    failure, json,
+};
+use crate::error::{Error, Kind, Result};
+
+const ID: &str = "applyset.kubernetes.io/id";
+const TOOLING: &str = "applyset.kubernetes.io/tooling";
+const GROUP_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+const USERS: &str = "stackctl.io/users";
+const TOOL: &str = "stackctl/v1";
+
+/// The parent of an ApplySet: a ConfigMap in `stackctl-system`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parent {
+    /// The ConfigMap's name, such as `stack-hello` or `component-metrics-server`.
+    pub name: String,
+    /// The value of the part-of label on every member.
+    pub id: String,
+    pub kinds: BTreeSet<KindRef>,
+    pub namespaces: BTreeSet<String>,
+    /// Stacks that use a component; the last one removes it. Empty for a stack's own set.
+    pub users: BTreeSet<String>,
+    /// Further annotations of ours, `stackctl.io/…`.
+    pub notes: BTreeMap<String, String>,
+}
+
+/// What changes about a parent; all else that is recorded stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Before applying: kinds, namespaces and users are added to those on record.
+    Widen,
+    /// After pruning: the kinds and namespaces are exactly these; users are still added.
+    Narrow,
+}
+
+fn split(text: Option<&str>) -> impl Iterator<Item = String> {
+    text.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+fn join(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    parts.into_iter().map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join(",")
+}
+
+impl Parent {
+    pub fn parse(object: &Value) -> Parent {
+        let kinds = split(json::annotation(object, GROUP_KINDS)).map(|text| {
+            let (kind, group) = text.split_once('.').unwrap_or((&text, ""));
+            KindRef::any_version(group, kind)
+        });
+        let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+        let notes =
+            annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("stackctl.io/") && *key != USERS);
+        Parent {
+            name: json::name(object).to_owned(),
+            id: json::label(object, ID).unwrap_or_default().to_owned(),
+            kinds: kinds.collect(),
+            namespaces: split(json::annotation(object, NAMESPACES)).collect(),
+            users: split(json::annotation(object, USERS)).collect(),
+            notes: notes.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+        }
+    }
+
+    fn render(&self) -> Value {
+        let kinds: BTreeSet<_> = self.kinds.iter().map(KindRef::group_kind).collect();
+        let mut annotations: BTreeMap<&str, String> =
+            self.notes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        annotations.insert(TOOLING, TOOL.to_owned());
+        annotations.insert(GROUP_KINDS, join(kinds));
+        annotations.insert(NAMESPACES, join(&self.namespaces));
+        if !self.users.is_empty() {
+            annotations.insert(USERS, join(&self.users));
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self.name,
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": {ID: self.id, "app.kubernetes.io/managed-by": MANAGER},
+                "annotations": annotations,
+            },
+        })
+    }
+
+    /// What a write would leave on record, given what is there.
+    fn merged(&self, recorded: Option<&Parent>, write: Write) -> Parent {
+        let mut merged = self.clone();
+        // Versions are not on record: the same kind in two versions is one entry.
+        merged.kinds = merged.kinds.iter().map(|kind| KindRef::any_version(&kind.group, &kind.kind)).collect();
+        if let Some(recorded) = recorded {
+            merged.users.extend(recorded.users.iter().cloned());
+            if write == Write::Widen {
+                merged.kinds.extend(recorded.kinds.iter().cloned());
+                merged.namespaces.extend(recorded.namespaces.iter().cloned());
+            }
+        }
+        merged
+    }
+}
+
+/// The parents among ConfigMaps, by name.
+fn parents(items: &[Value]) -> BTreeMap<String, Parent> {
+    items
+        .iter()
+        .filter(|item| json::annotation(item, TOOLING) == Some(TOOL))
+        .map(|item| (json::name(item).to_owned(), Parent::parse(item)))
+        .collect()
+}
+
+impl Kube {
+    /// Every set that this program has in the cluster, by the parent's name. One LIST.
+    pub async fn read_parents(&self) -> Result<BTreeMap<String, Parent>> {
+        let items = self.list(&core("ConfigMap"), Some(SYSTEM_NAMESPACE), &ListParams::default().labels(ID)).await;
+        let items = items.map_err(|error| failure::request_failed("read the list of sets", &self.server, &error))?;
+        Ok(parents(&items))
+    }
+
+    /// Writes the parent, merged with what is on record, unless nothing changes. Safe against another run that writes the
+    /// same parent at the same time. Returns what is on record now and whether that took a write.
+    pub async fn write_parent(&self, parent: &Parent, write: Write) -> Result<(Parent, bool)> {
+        self.change_parent(&parent.name, |recorded| Some(parent.merged(recorded, write)))
+            .await
+            .map(|(now, wrote)| (now.unwrap_or_else(|| parent.clone()), wrote))
+    }
+
+    /// Takes a stack off a component's users. Returns the users that are left; None if there is no such parent.
+    pub async fn remove_user(&self, parent: &str, user: &str) -> Result<Option<BTreeSet<String>>> {
+        let (now, _) = self
+            .change_parent(parent, |recorded| {
+                let mut next = recorded?.clone();
+                next.users.remove(user);
+                Some(next)
+            })
+            .await?;
+        Ok(now.map(|parent| parent.users))
+    }
+
+    /// The last step of removing a set. False if it was gone already.
+    pub async fn delete_parent(&self, name: &str) -> Result<bool> {
+        let at = core("ConfigMap");
+        let failed = |error: ::kube::Error| {
+            failure::request_failed(&format!("remove the record of set {name}"), &self.server, &error)
+        };
+        let Some(found) = self.get_opt(&at, Some(SYSTEM_NAMESPACE), name).await.map_err(failed)? else {
+            return Ok(false);
+        };
+        if json::annotation(&found, TOOLING) != Some(TOOL) {
+            return Err(Error::new(Kind::Refused, format!("ConfigMap {SYSTEM_NAMESPACE}/{name} is not ours")));
+        }
+        self.delete_seen(&at, &found, DeleteParams::background()).await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn change_parent(
+        &self,
+        name: &str,
+        change: impl Fn(Option<&Parent>) -> Option<Parent>,
+    ) -> Result<(Option<Parent>, bool)> {
+        let at = core("ConfigMap");
+        let failed =
+            |error: ::kube::Error| failure::request_failed(&format!("write down set {name}"), &self.server, &error);
+        let mut tries = 0;
+        loop {
+            let found = self.get_opt(&at, Some(SYSTEM_NAMESPACE), name).await.map_err(failed)?;
+            let recorded = found.as_ref().map(Parent::parse);
+            let Some(next) = change(recorded.as_ref()) else { return Ok((recorded, false)) };
+            if recorded.as_ref() == Some(&next) {
+                return Ok((recorded, false));
+            }
+            let mut body = next.render();
+            match &found {
+                // The version seen, so that a write in between is a conflict and not lost.
+                Some(found) => body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone(),
+                None => {
+                    self.ensure_namespace(SYSTEM_NAMESPACE, &BTreeMap::new()).await?;
+                }
+            }
+            let params = PatchParams::apply(MANAGER).force().validation_strict();
+            match self.patch(&at, Some(SYSTEM_NAMESPACE), name, &params, &body).await {
+                Ok(_) => return Ok((Some(next), true)),
+                Err(::kube::Error::Api(status)) if status.is_conflict() && tries < 10 => tries += 1,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parent(kinds: &[(&str, &str)], users: &[&str]) -> Parent {
+        Parent {
+            name: "component-metrics-server".into(),
+            id: "applyset-x-v1".into(),
+            kinds: kinds.iter().map(|(group, kind)| KindRef::any_version(group, kind)).collect(),
+            namespaces: ["kube-system".to_owned()].into(),
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+            notes: [("stackctl.io/set".to_owned(), "component".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn a_parent_survives_being_written_and_read() {
+        let parent = parent(
+            &[("apps", "Deployment"), ("", "Service"), ("rbac.authorization.k8s.io", "Role")],
+            &["hello", "mesh"],
+        );
+        let rendered = parent.render();
+        assert_eq!(Parent::parse(&rendered), parent);
+        assert_eq!(
+            rendered["metadata"]["annotations"][GROUP_KINDS],
+            "Deployment.apps,Role.rbac.authorization.k8s.io,Service"
+        );
+        assert_eq!(parents(&[rendered]).len(), 1);
+    }
+
+    #[test]
+    fn widening_keeps_what_was_and_narrowing_drops_it_but_never_a_user() {
+        let old = parent(&[("", "Secret")], &["mesh"]);
+        let new = parent(&[("", "Service")], &["hello"]);
+        let wide = new.merged(Some(&old), Write::Widen);
+        assert_eq!(wide.kinds.iter().map(KindRef::group_kind).collect::<Vec<_>>(), ["Secret", "Service"]);
+        let narrow = new.merged(Some(&wide), Write::Narrow);
+        assert_eq!(narrow.kinds.iter().map(KindRef::group_kind).collect::<Vec<_>>(), ["Service"]);
+        assert_eq!(narrow.users.iter().map(String::as_str).collect::<Vec<_>>(), ["hello", "mesh"]);
+    }
+
+    #[test]
+    fn a_foreign_applyset_is_not_ours() {
+        let mut foreign = parent(&[], &[]).render();
+        foreign["metadata"]["annotations"][TOOLING] = json!("kubectl/v1.36");
+        assert!(parents(&[foreign]).is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! One request: its deadline, what is tried again, and how an answer becomes JSON.
+
+use std::time::Duration;
+
+use ::kube::{
+    api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    client::Body,
+    core::{Request, Resource, Status, request},
+    discovery::ApiResource,
+};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Kube, discovery::Resolved, failure};
+
+/// Longest silence that one attempt may show.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// How long what passes by itself is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+type Answer<T> = Result<T, ::kube::Error>;
+
+pub(super) fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+fn built(request: Result<http::Request<Vec<u8>>, request::Error>) -> Answer<http::Request<Vec<u8>>> {
+    request.map_err(::kube::Error::BuildRequest)
+}
+
+fn path(resource: &ApiResource, namespace: Option<&str>) -> Request {
+    Request::new(DynamicObject::url_path(resource, namespace))
+}
+
+impl Kube {
+    /// Sends until an answer comes that another attempt would not change, or the deadline has passed.
+    pub(super) async fn send(&self, request: http::Request<Vec<u8>>, deadline: Instant) -> Answer<Value> {
+        self.exchange(request, deadline).await.map(|(_, value)| value)
+    }
+
+    /// As `send`, and the status, which alone tells a creation (201) from a change.
+    async fn exchange(&self, request: http::Request<Vec<u8>>, deadline: Instant) -> Answer<(StatusCode, Value)> {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let error = match tokio::time::timeout(ATTEMPT, self.attempt(request.clone())).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(elapsed) => {
+                    ::kube::Error::Service(Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)))
+                }
+            };
+            let Some(asked) = failure::transient(&error) else { return Err(error) };
+            let wait = asked.max(pause);
+            if Instant::now() + wait > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn attempt(&self, request: http::Request<Vec<u8>>) -> Answer<(StatusCode, Value)> {
+        let response = self.client.send(request.map(Body::from)).await?;
+        let code = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if code.is_success() {
+            let value = serde_json::from_slice(&body).map_err(::kube::Error::SerdeError)?;
+            return Ok((code, value));
+        }
+        let status = serde_json::from_slice::<Status>(&body).ok().filter(|status| !status.message.is_empty());
+        let status = status.unwrap_or_else(|| Status::failure(String::from_utf8_lossy(&body).trim(), ""));
+        let known = status.code;
+        Err(::kube::Error::Api(Box::new(status.with_code(if known == 0 { code.as_u16() } else { known }))))
+    }
+
+    /// None: there is no such object.
+    pub(super) async fn get_opt(&self, at: &Resolved, namespace: Option<&str>, name: &str) -> Answer<Option<Value>> {
+        let request = built(path(&at.resource, at.scope(namespace)).get(name, &GetParams::default()))?;
+        absent(self.send(request, soon()).await)
+    }
+
+    /// The items, each with its `apiVersion` and `kind`, which lists leave out. A kind that is not served has none.
+    pub(super) async fn list(&self, at: &Resolved, namespace: Option<&str>, params: &ListParams) -> Answer<Vec<Value>> {
+        let request = built(path(&at.resource, at.scope(namespace)).list(params))?;
+        let Some(mut list) = absent(self.send(request, soon()).await)? else { return Ok(Vec::new()) };
+        let items = match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => items,
+            _ => Vec::new(),
+        };
+        Ok(items.into_iter().map(|item| typed(item, &at.resource)).collect())
+    }
+
+    /// Server-side apply. Returns the object and whether this made it.
+    pub(super) async fn patch(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        name: &str,
+        params: &PatchParams,
+        body: &Value,
+    ) -> Answer<(Value, bool)> {
+        let request = built(path(&at.resource, at.scope(namespace)).patch(name, params, &Patch::Apply(body)))?;
+        let (code, value) = self.exchange(request, soon()).await?;
+        Ok((value, code == StatusCode::CREATED))
+    }
+
+    /// Changes just what the patch holds.
+    pub(super) async fn merge(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Value,
+    ) -> Answer<Value> {
+        let params = PatchParams { field_manager: Some(super::CREATION_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = built(path(&at.resource, at.scope(namespace)).patch(name, &params, &Patch::Merge(patch)))?;
+        self.send(request, soon()).await
+    }
+
+    pub(super) async fn create(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        params: &PostParams,
+        body: &Value,
+    ) -> Answer<Value> {
+        let body = serde_json::to_vec(body).map_err(::kube::Error::SerdeError)?;
+        let request = built(path(&at.resource, at.scope(namespace)).create(params, body))?;
+        self.send(request, soon()).await
+    }
+
+    /// Deletes the object only if it still is the one seen: same UID. Gone, or replaced by another, is success.
+    pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<()> {
+        let uid = super::json::uid(object).to_owned();
+        let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: None });
+        let name = super::json::name(object);
+        let request = built(path(&at.resource, at.scope(super::json::namespace(object))).delete(name, &params))?;
+        match self.send(request, soon()).await {
+            Ok(_) => Ok(()),
+            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(::kube::Error::Api(status))
+                if status.is_conflict() && status.message.contains("UID in precondition") =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn absent(answer: Answer<Value>) -> Answer<Option<Value>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn typed(mut item: Value, resource: &ApiResource) -> Value {
+    if let Some(fields) = item.as_object_mut() {
+        fields.entry("apiVersion").or_insert_with(|| resource.api_version.clone().into());
+        fields.entry("kind").or_insert_with(|| resource.kind.clone().into());
+    }
+    item
+}

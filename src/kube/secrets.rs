@@ -1,0 +1,108 @@
+//! Secrets with random values, made in the cluster if absent. Values exist here and there only, never in a log or a plan.
+
+use std::collections::BTreeMap;
+
+use ::kube::api::PostParams;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rand::{Rng, distr::Alphanumeric};
+use serde_json::{Map, Value, json};
+
+use super::{
+    CREATION_MANAGER, Kube,
+    discovery::core,
+    failure::{self, Subject},
+    json,
+};
+use crate::{
+    error::Result,
+    stack::model::{GeneratedSecret, Key},
+};
+
+/// `length` random letters and digits from a cryptographically secure generator.
+fn random(length: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+}
+
+/// The base64 of every key that `present` lacks.
+fn missing(secret: &GeneratedSecret, present: Option<&Value>) -> Map<String, Value> {
+    let has = |key: &str| present.and_then(|present| present.get("data")?.get(key)).is_some();
+    let fixed = secret.fixed.iter().filter(|(key, _)| !has(key)).map(|(key, text)| (key.clone(), text.clone()));
+    let generated = secret.keys.iter().filter(|(key, _)| !has(key)).map(|(key, length)| (key.clone(), random(*length)));
+    generated.chain(fixed).map(|(key, text)| (key, BASE64_STANDARD.encode(text).into())).collect()
+}
+
+impl Kube {
+    /// Creates the Secret if it is absent, and adds keys that it lacks; what is there is never overwritten.
+    /// Returns whether anything was written.
+    pub async fn ensure_secret(&self, secret: &GeneratedSecret, labels: &BTreeMap<String, String>) -> Result<bool> {
+        let at = core("Secret");
+        let key = Key {
+            group: String::new(),
+            kind: "Secret".into(),
+            namespace: Some(secret.namespace.clone()),
+            name: secret.name.clone(),
+        };
+        let failed = |error: ::kube::Error| {
+            failure::refused("create", &Subject { key: &key, origin: None }, &self.server, &error)
+        };
+        let namespace = Some(secret.namespace.as_str());
+        loop {
+            let present = self.get_opt(&at, namespace, &secret.name).await.map_err(failed)?;
+            let data = missing(secret, present.as_ref());
+            let Some(present) = present else {
+                let body = json!({
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": secret.name, "namespace": secret.namespace, "labels": labels},
+                    "type": "Opaque",
+                    "data": data,
+                });
+                let params = PostParams { field_manager: Some(CREATION_MANAGER.to_owned()), dry_run: false };
+                match self.create(&at, namespace, &params, &body).await {
+                    Ok(_) => return Ok(true),
+                    Err(::kube::Error::Api(status)) if status.is_already_exists() => continue,
+                    Err(error) => return Err(failed(error)),
+                }
+            };
+            if data.is_empty() {
+                return Ok(false);
+            }
+            // The version seen: a key that someone else adds in between is not overwritten.
+            let version = json::text(&present, "/metadata/resourceVersion").unwrap_or_default();
+            let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
+            match self.merge(&at, namespace, &secret.name, &patch).await {
+                Ok(_) => return Ok(true),
+                Err(::kube::Error::Api(status)) if status.is_conflict() => continue,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_the_length_asked_for_and_differ() {
+        let (a, b) = (random(32), random(32));
+        assert_eq!(a.len(), 32);
+        assert!(a.chars().all(|c| c.is_ascii_alphanumeric()));
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn only_absent_keys_are_made() {
+        let secret = GeneratedSecret {
+            name: "grafana".into(),
+            namespace: "n".into(),
+            keys: [("password".to_owned(), 16), ("token".to_owned(), 8)].into(),
+            fixed: [("user".to_owned(), "admin".to_owned())].into(),
+        };
+        assert_eq!(missing(&secret, None).len(), 3);
+        let present = json!({"data": {"password": "eA==", "user": "eA=="}});
+        let added = missing(&secret, Some(&present));
+        assert_eq!(added.keys().collect::<Vec<_>>(), ["token"]);
+        assert_eq!(BASE64_STANDARD.decode(added["token"].as_str().unwrap()).unwrap().len(), 8);
+    }
+}
