@@ -25,8 +25,10 @@ async function port(lines) {
 test('serves, drains on SIGTERM and exits with 0', async (t) => {
   const { child, lines } = start(t, { HELLO_DELAY_RATIO: '0', HELLO_UNHEALTHY_RATIO: '0' });
   const url = `http://127.0.0.1:${await port(lines)}`;
-  assert.deepEqual(await (await fetch(`${url}/`)).json(), { message: 'hello world' });
-  assert.equal(await (await fetch(`${url}/healthz`)).text(), 'OK');
+  // Connections that fetch would keep for later are what a drain waits for.
+  const single = { headers: { connection: 'close' } };
+  assert.deepEqual(await (await fetch(`${url}/`, single)).json(), { message: 'hello world' });
+  assert.equal(await (await fetch(`${url}/healthz`, single)).text(), 'OK');
   child.kill('SIGTERM');
   assert.match((await lines.next()).value, /^SIGTERM: draining/);
   const during = await fetch(`${url}/`);
