@@ -1,0 +1,99 @@
+//! Wrong input: a clear error that names file, line and field, and nothing touched.
+
+use crate::Home;
+
+#[test]
+fn unknown_stack() {
+    insta::assert_snapshot!(Home::new().run(&["up", "helo"]));
+}
+
+#[test]
+fn unknown_command_flag_and_value() {
+    let home = Home::new();
+    for arguments in [&["upp"][..], &["up", "--nope"], &["up", "--output", "xml"], &["up", "--set", "nothing"]] {
+        let said = home.run(arguments);
+        assert!(said.starts_with("exit 2\n"), "{arguments:?}: {said}");
+    }
+    let said = home.run(&["render", "--set", "maxReplica=5"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("maxReplicas"), "{said}");
+    let said = home.run(&["render", "--set", "maxReplicas=1"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("stack.yaml:"), "{said}");
+}
+
+/// A typo in a key, a wrong type, a duplicate key, a cycle, a missing file, a setter that matches nothing, two objects
+/// of one name: seven errors at once, each with its place.
+#[test]
+fn seven_mistakes_in_three_files() {
+    let home = Home::new();
+    home.write(
+        "stacks/broken/stack.yaml",
+        "name: broken
+descripton: a typo in a key
+components: [ring]
+manifests: [all.yaml, missing.yaml]
+values:
+  size: { type: integer, default: 3, sets: [Deployment/web spec.replicaz] }
+",
+    );
+    home.write(
+        "stacks/broken/all.yaml",
+        "apiVersion: v1
+kind: ConfigMap
+metadata: { name: twin }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: twin }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+metadata: { name: web }
+spec: { replicas: 1 }
+",
+    );
+    home.write("stacks/components/ring/component.yaml", "name: ring\nneeds: [ring]\nmanifests: all.yaml\n");
+    let before = home.files();
+    let said = home.run(&["up", "stacks/broken"]);
+    insta::assert_snapshot!(said);
+    let located = regex::Regex::new(r"(?m)\b[a-z/]+\.yaml:\d+:\d+: ").unwrap();
+    assert_eq!(located.find_iter(&said).count(), 7, "{said}");
+    assert_eq!(home.files(), before, "something was touched");
+}
+
+#[test]
+fn ten_thousand_levels() {
+    let home = Home::new();
+    let deep = format!("name: deep\nmanifests: {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
+    home.write("deep/stack.yaml", &deep);
+    let said = home.run(&["render", "./deep"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("stack.yaml:2:"), "{said}");
+    let indented: String = (0..10_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    home.write("deep/stack.yaml", &format!("name: deep\nmanifests: []\nvalues:\n{indented}"));
+    assert!(home.run(&["render", "./deep"]).starts_with("exit 2\n"));
+}
+
+#[test]
+fn an_unknown_configuration_key() {
+    let home = Home::new();
+    home.write(".config/stackctl/config.yaml", "clusterName: mine\nnodeImages: x\n");
+    let said = home.run(&["render"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("HOME/.config/stackctl/config.yaml:2:1"), "{said}");
+}
+
+#[test]
+fn errors_are_data_too() {
+    let home = Home::new();
+    let output = home.command(&["up", "helo", "--output", "json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["error"]["exitCode"], 2);
+    assert_eq!(document["error"]["kind"], "usage");
+}
+
+#[test]
+fn folders_need_no_more_than_a_name_and_manifests() {
+    let home = Home::new();
+    home.write("small/stack.yaml", "name: small\nmanifests: [all.yaml]\n");
+    home.write("small/all.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: \"1\" }\n");
+    insta::assert_snapshot!(home.run(&["render", "./small"]));
+}
