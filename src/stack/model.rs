@@ -15,6 +15,10 @@ pub struct Stack {
     /// Components in the order in which they need each other, the stack's own set last.
     pub sets: Vec<Set>,
     pub proofs: Vec<Proof>,
+    /// Proofs of the stack that need a component which is left out.
+    pub skipped_proofs: Vec<SkippedProof>,
+    /// Load profiles by name.
+    pub load: BTreeMap<String, LoadProfile>,
     /// Components left out by `--without` or configuration, by name.
     pub without: Vec<String>,
 }
@@ -30,9 +34,17 @@ pub struct Service {
     pub args: BTreeMap<String, String>,
 }
 
+/// A proof that can't hold without a component that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedProof {
+    pub name: String,
+    pub component: String,
+}
+
 /// Where files come from: the binary itself or a folder.
 #[derive(Debug, Clone)]
 pub enum Source {
+    /// The paths of its entries begin with the folder's own path (`hello/Dockerfile`).
     Embedded(&'static Dir<'static>),
     Folder(PathBuf),
 }
@@ -169,4 +181,37 @@ pub struct AutoscalerCheck {
     pub name: String,
     pub namespace: String,
     pub metric: String,
+}
+
+/// Requests to send and what must hold while they are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadProfile {
+    pub url: String,
+    /// Requests per second, over all connections.
+    pub rate: f64,
+    pub connections: u32,
+    pub duration: Duration,
+    pub verdict: Verdict,
+}
+
+/// None and false: not judged.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    /// A fraction: 0.001 for `0.1%`.
+    pub max_error_rate: Option<f64>,
+    pub max_p99: Option<Duration>,
+    /// Requests per second that were answered.
+    pub min_rate: Option<f64>,
+    pub scale_up: Option<ScaleUp>,
+    /// The workload must be back at its minimum after the load.
+    pub scale_down: bool,
+    pub no_restarts: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScaleUp {
+    /// To more replicas than at the start.
+    Any,
+    /// To at least this many.
+    To(u32),
 }

@@ -1,0 +1,241 @@
+//! From a declaration to a set: manifests read, variants chosen, values set, cross-references checked.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::stack::{
+    declaration::{Declaration, VariantDecl},
+    files::Folder,
+    manifests,
+    model::{GeneratedSecret, Key, Object, Set, SetKind},
+    patch,
+    problems::Problems,
+    reader::Located,
+    values::ValueDecl,
+};
+
+/// Namespace of components that name none, and of what stackctl itself keeps.
+pub const SYSTEM_NAMESPACE: &str = "stackctl-system";
+
+pub struct Assembly<'a> {
+    pub kind: SetKind,
+    pub name: &'a str,
+    pub declaration: &'a Declaration,
+    pub folder: &'a Folder,
+    pub provider: &'a str,
+    /// Of a stack; None: a component, which knows its own.
+    pub namespace: Option<&'a str>,
+    /// Chosen by `--set`, already checked.
+    pub chosen: &'a BTreeMap<String, Value>,
+}
+
+/// A set, and whether part of its files could not be understood.
+pub struct Assembled {
+    pub set: Set,
+    pub incomplete: bool,
+}
+
+impl Assembly<'_> {
+    pub fn run(&self, problems: &mut Problems) -> Assembled {
+        let mut work = Work { objects: Vec::new(), elsewhere: Vec::new(), incomplete: false, problems };
+        for path in &self.declaration.manifests {
+            work.add(self.folder, path, true);
+        }
+        for variant in &self.declaration.variants {
+            let active = self.holds(variant);
+            variant.add.iter().for_each(|path| work.add(self.folder, path, active));
+        }
+        // After all additions, so that a patch may change what another variant adds.
+        for variant in &self.declaration.variants {
+            let active = self.holds(variant);
+            variant.remove.iter().for_each(|target| work.remove(target, active));
+            variant.patch.iter().for_each(|path| work.patch(self.folder, path, active));
+        }
+        for value in &self.declaration.values {
+            if let Some(chosen) = self.chosen.get(&value.name).or(value.default.as_ref()) {
+                work.set(value, chosen);
+            } else {
+                work.clone_for_check().set(value, &value.probe());
+            }
+        }
+        let namespace = match self.namespace {
+            Some(namespace) => namespace.to_owned(),
+            None => own_namespace(self.declaration, &work.objects),
+        };
+        work.settle_in(&namespace);
+        let incomplete = work.incomplete;
+        let objects = work.objects;
+        let secrets = self.declaration.generate.iter().map(|secret| GeneratedSecret {
+            name: secret.name.clone(),
+            namespace: namespace.clone(),
+            keys: secret.keys.clone(),
+            fixed: secret.fixed.clone(),
+        });
+        let secrets: Vec<GeneratedSecret> = secrets.collect();
+        for (secret, declaration) in secrets.iter().zip(&self.declaration.generate) {
+            if let Some(object) = objects.iter().find(|object| object.key() == secret_key(secret)) {
+                problems.at(
+                    declaration.origin.clone(),
+                    format!("Secret `{}` is generated here and declared at {}", secret.name, object.origin),
+                );
+            }
+        }
+        let set = Set {
+            kind: self.kind,
+            name: self.name.to_owned(),
+            namespace,
+            objects,
+            secrets,
+            background: self.declaration.background,
+            needs: match self.kind {
+                SetKind::Component => self.declaration.needs.iter().map(|name| name.value.clone()).collect(),
+                SetKind::Stack => Vec::new(),
+            },
+        };
+        Assembled { set, incomplete }
+    }
+
+    fn holds(&self, variant: &VariantDecl) -> bool {
+        variant.when.iter().all(|(key, wanted)| {
+            let value = self.declaration.values.iter().find(|value| value.name == key.value);
+            let is = match value {
+                None if key.value == "provider" => Some(self.provider.to_owned()),
+                None => None,
+                Some(value) => self.chosen.get(&value.name).or(value.default.as_ref()).map(text),
+            };
+            is.is_some_and(|is| wanted.iter().any(|wanted| wanted.value == is))
+        })
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+pub fn secret_key(secret: &GeneratedSecret) -> Key {
+    Key {
+        group: String::new(),
+        kind: "Secret".into(),
+        namespace: Some(secret.namespace.clone()),
+        name: secret.name.clone(),
+    }
+}
+
+/// A component lives where it says, else in the namespace that it brings, else in the first that an object names.
+fn own_namespace(declaration: &Declaration, objects: &[Object]) -> String {
+    let brought = || objects.iter().map(Object::key).find(|key| key.group.is_empty() && key.kind == "Namespace");
+    let named = || objects.iter().find_map(|object| object.key().namespace);
+    declaration
+        .namespace
+        .clone()
+        .or_else(|| brought().map(|key| key.name))
+        .or_else(named)
+        .unwrap_or_else(|| SYSTEM_NAMESPACE.to_owned())
+}
+
+struct Work<'a> {
+    objects: Vec<Object>,
+    /// Of variants that are not chosen: known, so that patches of such variants can be checked.
+    elsewhere: Vec<Object>,
+    incomplete: bool,
+    problems: &'a mut Problems,
+}
+
+impl Work<'_> {
+    fn add(&mut self, folder: &Folder, path: &Located<String>, active: bool) {
+        let read = manifests::read(folder, path, self.problems);
+        self.incomplete |= read.incomplete;
+        if active { &mut self.objects } else { &mut self.elsewhere }.extend(read.objects);
+    }
+
+    fn remove(&mut self, target: &Located<String>, active: bool) {
+        let is = |object: &Object| object.key().to_string() == target.value;
+        let found = self.objects.iter().any(is);
+        if !found && (active || !self.elsewhere.iter().any(is)) && !self.incomplete {
+            self.problems.at(target.origin.clone(), format!("there is no {} to remove", target.value));
+        }
+        if active {
+            self.objects.retain(|object| !is(object));
+        }
+    }
+
+    fn patch(&mut self, folder: &Folder, path: &Located<String>, active: bool) {
+        let read = manifests::read(folder, path, self.problems);
+        for change in read.objects {
+            let wanted = change.key();
+            let is = |object: &Object| {
+                let key = object.key();
+                key.kind == wanted.kind
+                    && key.name == wanted.name
+                    && key.group == wanted.group
+                    && (wanted.namespace.is_none() || wanted.namespace == key.namespace)
+            };
+            let Some(index) = self.objects.iter().position(is) else {
+                if (active || !self.elsewhere.iter().any(is)) && !self.incomplete {
+                    self.problems.at(change.origin, format!("the patch matches nothing: there is no {wanted}"));
+                }
+                continue;
+            };
+            let builtin = !wanted.group.contains('.') || wanted.group.ends_with(".k8s.io");
+            let mut object = self.objects[index].value.clone();
+            if let Err(message) = patch::apply(&mut object, &change.value, builtin) {
+                self.problems.at(change.origin, format!("the patch of {wanted}: {message}"));
+            } else if active && patch::deletes(&change.value) {
+                self.objects.remove(index);
+            } else if active {
+                self.objects[index].value = object;
+            }
+        }
+    }
+
+    fn set(&mut self, value: &ValueDecl, chosen: &Value) {
+        for Located { value: setter, origin } in &value.setters {
+            let is = |object: &&mut Object| {
+                let key = object.key();
+                key.kind == setter.kind && key.name == setter.name
+            };
+            let outcome = match self.objects.iter_mut().find(is) {
+                Some(object) => setter
+                    .apply(&mut object.value, chosen)
+                    .map_err(|why| format!("{}/{} ({}): {why}", setter.kind, setter.name, object.origin)),
+                None if self.incomplete => Ok(()),
+                None => Err(format!("there is no {}/{}", setter.kind, setter.name)),
+            };
+            if let Err(why) = outcome {
+                let field = format!("values.{}.sets", value.name);
+                self.problems.at(origin.clone(), format!("the setter matches nothing: {why} ({field})"));
+            }
+        }
+    }
+
+    /// A value that is not set still has to name fields that exist.
+    fn clone_for_check(&mut self) -> Work<'_> {
+        Work {
+            objects: self.objects.clone(),
+            elsewhere: Vec::new(),
+            incomplete: self.incomplete,
+            problems: self.problems,
+        }
+    }
+
+    fn settle_in(&mut self, namespace: &str) {
+        let definitions: Vec<Value> = self.objects.iter().map(|object| object.value.clone()).collect();
+        for object in &mut self.objects {
+            let key = object.key();
+            let cluster_scoped = manifests::is_cluster_scoped(&key.group, &key.kind, &definitions);
+            match (&key.namespace, cluster_scoped) {
+                (Some(_), true) => {
+                    let message = format!("{} lives outside namespaces; `metadata.namespace` must go", key.kind);
+                    self.problems.at(object.origin.clone(), message);
+                }
+                (None, false) => {
+                    if let Some(metadata) = object.value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+                        metadata.insert("namespace".into(), namespace.into());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

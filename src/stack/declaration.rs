@@ -1,0 +1,248 @@
+//! What a stack.yaml or a component.yaml says, read but not yet acted upon.
+
+use std::collections::BTreeMap;
+
+use crate::stack::{
+    located::Node,
+    model::{LoadProfile, Origin, Proof},
+    problems::{Problems, suggestion},
+    proofs,
+    reader::{Fields, Item, Located},
+    values::ValueDecl,
+};
+
+/// What `--provider` can name.
+pub const PROVIDERS: [&str; 4] = ["kind", "minikube", "eks", "existing"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Stack,
+    Component,
+}
+
+#[derive(Debug)]
+pub struct Declaration {
+    pub name: Option<Located<String>>,
+    pub description: Option<String>,
+    /// Of a component.
+    pub namespace: Option<String>,
+    pub background: bool,
+    /// A stack's `components:` or a component's `needs:`.
+    pub needs: Vec<Located<String>>,
+    pub services: Vec<ServiceDecl>,
+    pub manifests: Vec<Located<String>>,
+    pub values: Vec<ValueDecl>,
+    pub variants: Vec<VariantDecl>,
+    pub generate: Vec<SecretDecl>,
+    pub proofs: Vec<ProofDecl>,
+    pub load: BTreeMap<String, LoadProfile>,
+}
+
+#[derive(Debug)]
+pub struct ServiceDecl {
+    pub name: String,
+    pub context: Located<String>,
+    pub dockerfile: Option<Located<String>>,
+    pub target: Option<String>,
+    pub args: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct VariantDecl {
+    /// `provider` or a value's name, and the values of which one must hold.
+    pub when: Vec<(Located<String>, Vec<Located<String>>)>,
+    pub add: Vec<Located<String>>,
+    pub patch: Vec<Located<String>>,
+    /// `KIND/NAME`
+    pub remove: Vec<Located<String>>,
+}
+
+#[derive(Debug)]
+pub struct SecretDecl {
+    pub name: String,
+    pub keys: BTreeMap<String, usize>,
+    pub fixed: BTreeMap<String, String>,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub struct ProofDecl {
+    pub proof: Proof,
+    /// Components without which the proof can't hold.
+    pub needs: Vec<Located<String>>,
+}
+
+impl Declaration {
+    pub fn read(document: &Node, file: &str, role: Role, problems: &mut Problems) -> Option<Declaration> {
+        let item = Item::document(document, file);
+        let mut fields = item.fields(problems)?;
+        let name = fields.required("name").and_then(|item| item.name(problems).map(|name| item.located(name)));
+        let description = fields.get("description").and_then(|item| item.text(problems));
+        let component = role == Role::Component;
+        let services = match component {
+            true => Vec::new(),
+            false => named(fields.get("services"), problems, service),
+        };
+        let needs = fields.get(if component { "needs" } else { "components" });
+        let needs = needs.map(|item| item.texts(problems)).unwrap_or_default();
+        let manifests = fields.required("manifests").map(|item| item.texts(problems)).unwrap_or_default();
+        let values = named(fields.get("values"), problems, ValueDecl::read);
+        let variants = each(fields.get("variants"), problems, |item, problems| variant(item, &values, problems));
+        let generate = each(fields.get("generate"), problems, secret);
+        let proofs = each(fields.get("proofs"), problems, proofs::proof);
+        let mut namespace = None;
+        let mut background = false;
+        let mut load = BTreeMap::new();
+        if component {
+            namespace = fields.get("namespace").and_then(|item| item.name(problems));
+            let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
+            background = wait == Some("background");
+        } else {
+            load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
+        }
+        fields.finish(problems);
+        unique(proofs.iter().map(|decl| (&decl.proof.name, &decl.proof.origin)), "proof", problems);
+        unique(generate.iter().map(|decl| (&decl.name, &decl.origin)), "generated secret", problems);
+        unique(manifests.iter().map(|path| (&path.value, &path.origin)), "manifest", problems);
+        Some(Declaration {
+            name,
+            description,
+            namespace,
+            background,
+            needs,
+            services,
+            manifests,
+            values,
+            variants,
+            generate,
+            proofs,
+            load,
+        })
+    }
+}
+
+fn unique<'a>(all: impl Iterator<Item = (&'a String, &'a Origin)>, what: &str, problems: &mut Problems) {
+    let mut seen: BTreeMap<&str, &Origin> = BTreeMap::new();
+    for (name, origin) in all {
+        match seen.get(name.as_str()) {
+            Some(first) => problems.at(origin.clone(), format!("{what} `{name}` is there twice, first at {first}")),
+            None => {
+                seen.insert(name, origin);
+            }
+        }
+    }
+}
+
+/// The entries of a map of names, each read by `read`; an invalid name is reported.
+fn named<T>(
+    item: Option<Item>,
+    problems: &mut Problems,
+    mut read: impl FnMut(&Located<String>, &Item, &mut Problems) -> Option<T>,
+) -> Vec<T> {
+    let entries = item.map(|item| item.entries(problems)).unwrap_or_default();
+    entries.iter().filter_map(|(key, item)| read(key, item, problems)).collect()
+}
+
+fn each<T>(
+    item: Option<Item>,
+    problems: &mut Problems,
+    mut read: impl FnMut(&Item, &mut Problems) -> Option<T>,
+) -> Vec<T> {
+    let items = item.map(|item| item.list(problems)).unwrap_or_default();
+    items.iter().filter_map(|item| read(item, problems)).collect()
+}
+
+pub fn text_map(item: Option<Item>, problems: &mut Problems) -> BTreeMap<String, String> {
+    named(item, problems, |key, item, problems| Some((key.value.clone(), item.raw(problems)?))).into_iter().collect()
+}
+
+fn texts(fields: &mut Fields, key: &'static str, problems: &mut Problems) -> Vec<Located<String>> {
+    fields.get(key).map(|item| item.texts(problems)).unwrap_or_default()
+}
+
+fn service(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ServiceDecl> {
+    if !crate::stack::scalar::is_label(&key.value) {
+        problems.at(
+            key.origin.clone(),
+            format!("`{}` is no valid name: lower-case letters, digits and `-`, at most 63 (services)", key.value),
+        );
+    }
+    let mut fields = item.fields(problems)?;
+    let context = fields.required("context").and_then(|item| item.text(problems).map(|text| item.located(text)));
+    let dockerfile = fields.get("dockerfile").and_then(|item| item.text(problems).map(|text| item.located(text)));
+    let target = fields.get("target").and_then(|item| item.text(problems));
+    let args = text_map(fields.get("args"), problems);
+    fields.finish(problems);
+    Some(ServiceDecl { name: key.value.clone(), context: context?, dockerfile, target, args })
+}
+
+fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option<VariantDecl> {
+    let mut fields = item.fields(problems)?;
+    let mut when = Vec::new();
+    for (key, item) in fields.required("when").map(|item| item.entries(problems)).unwrap_or_default() {
+        let wanted: Vec<Located<String>> = match item.node.content {
+            crate::stack::located::Content::Sequence(_) => {
+                item.list(problems).iter().filter_map(|item| item.raw(problems).map(|raw| item.located(raw))).collect()
+            }
+            _ => item.raw(problems).map(|raw| item.located(raw)).into_iter().collect(),
+        };
+        let value = values.iter().find(|value| value.name == key.value);
+        for wanted in &wanted {
+            let check = match value {
+                Some(value) => value.parse(&wanted.value).map(|_| ()),
+                None if key.value == "provider" && !PROVIDERS.contains(&wanted.value.as_str()) => Err(format!(
+                    "no provider named `{}`{}; there are {}",
+                    wanted.value,
+                    suggestion(&wanted.value, PROVIDERS),
+                    PROVIDERS.join(", ")
+                )),
+                None => Ok(()),
+            };
+            if let Err(message) = check {
+                problems.at(wanted.origin.clone(), format!("{message} ({})", item.path));
+            }
+        }
+        if value.is_none() && key.value != "provider" {
+            let names = values.iter().map(|value| value.name.as_str()).chain(["provider"]);
+            let hint = suggestion(&key.value, names);
+            problems.at(
+                key.origin.clone(),
+                format!("`{}` is neither `provider` nor a value{hint} ({})", key.value, item.path),
+            );
+        }
+        when.push((key, wanted));
+    }
+    let add = texts(&mut fields, "add", problems);
+    let patch = texts(&mut fields, "patch", problems);
+    let remove = texts(&mut fields, "remove", problems);
+    fields.finish(problems);
+    Some(VariantDecl { when, add, patch, remove })
+}
+
+fn secret(item: &Item, problems: &mut Problems) -> Option<SecretDecl> {
+    let mut fields = item.fields(problems)?;
+    let name = fields.required("name").and_then(|item| item.name(problems));
+    let keys = named(fields.required("keys"), problems, |key, item, problems| {
+        secret_key(key, problems);
+        let length = item.integer_within(8..=1024, problems)?;
+        Some((key.value.clone(), usize::try_from(length).ok()?))
+    });
+    let fixed = fields.get("fixed");
+    for (key, item) in fixed.as_ref().map(|item| item.entries(problems)).unwrap_or_default() {
+        secret_key(&key, problems);
+        if keys.iter().any(|(name, _)| *name == key.value) {
+            item.problem(problems, format!("key `{}` is both generated and fixed", key.value));
+        }
+    }
+    let fixed = text_map(fixed, problems);
+    fields.finish(problems);
+    Some(SecretDecl { name: name?, keys: keys.into_iter().collect(), fixed, origin: item.origin() })
+}
+
+fn secret_key(key: &Located<String>, problems: &mut Problems) {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if key.value.is_empty() || !key.value.chars().all(fine) {
+        problems
+            .at(key.origin.clone(), format!("`{}` is no key of a Secret: letters, digits, `-`, `_`, `.`", key.value));
+    }
+}

@@ -1,0 +1,242 @@
+//! From a stack to the objects that are sent to the API server: images, labels, namespaces, waves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::stack::{
+    assemble::SYSTEM_NAMESPACE,
+    model::{GeneratedSecret, Key, Object, Origin, Set, SetKind, Stack},
+    podspec, scalar,
+};
+
+/// Annotation of a pod template: changes when a ConfigMap or Secret changes that its pods see, so that they roll.
+pub const CONFIG_HASH: &str = "stackctl.io/config-hash";
+
+/// Never made, and so never removed, on behalf of a stack.
+const SHARED_NAMESPACES: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", SYSTEM_NAMESPACE];
+
+/// A set, ready to be applied.
+#[derive(Debug, Clone)]
+pub struct DesiredSet {
+    pub kind: SetKind,
+    pub name: String,
+    pub namespace: String,
+    /// By wave, within it in the order of the files.
+    pub objects: Vec<DesiredObject>,
+    pub secrets: Vec<GeneratedSecret>,
+    pub background: bool,
+    pub needs: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct DesiredObject {
+    pub object: Object,
+    /// 0 is applied first.
+    pub wave: u8,
+    /// Services whose image it names.
+    pub services: BTreeSet<String>,
+    /// `spec.replicas`, taken out because an autoscaler targets the workload.
+    pub initial_replicas: Option<i64>,
+}
+
+/// The ConfigMap in `stackctl-system` that is the ApplySet's parent.
+pub fn parent_name(kind: SetKind, name: &str) -> String {
+    match kind {
+        SetKind::Component => format!("component-{name}"),
+        SetKind::Stack => format!("stack-{name}"),
+    }
+}
+
+/// The id of a set's ApplySet (KEP-3659), the value of `applyset.kubernetes.io/part-of`.
+pub fn applyset_id(kind: SetKind, name: &str) -> String {
+    id_of_parent(&parent_name(kind, name), SYSTEM_NAMESPACE, "ConfigMap", "")
+}
+
+fn id_of_parent(name: &str, namespace: &str, kind: &str, group: &str) -> String {
+    let digest = Sha256::digest(format!("{name}.{namespace}.{kind}.{group}"));
+    format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// When an object is applied: all of a wave before any of the next.
+pub fn wave(kind: &str, group: &str) -> u8 {
+    match (group, kind) {
+        ("", "Namespace") => 0,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => 1,
+        ("rbac.authorization.k8s.io", _) | ("scheduling.k8s.io", _) | ("", "ServiceAccount") => 2,
+        ("storage.k8s.io", _) => 2,
+        ("", "ConfigMap" | "Secret" | "PersistentVolume" | "PersistentVolumeClaim" | "Service") => 3,
+        ("", "LimitRange" | "ResourceQuota") | ("networking.k8s.io", "NetworkPolicy") => 3,
+        ("", "Pod" | "ReplicationController") | ("apps" | "batch", _) => 4,
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration") => 6,
+        ("apiregistration.k8s.io", "APIService") => 6,
+        _ => 5,
+    }
+}
+
+/// `images`: service to the full reference that pods name; a service that is not in it keeps its bare name.
+pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredSet> {
+    let scaled: BTreeSet<Key> =
+        stack.sets.iter().flat_map(|set| &set.objects).filter_map(|object| scaled_by(&object.value)).collect();
+    let configs = configs(stack);
+    let finish = |set: &Set| {
+        let made = namespace_of(set);
+        let mut objects: Vec<DesiredObject> = made
+            .iter()
+            .chain(&set.objects)
+            .map(|object| {
+                let mut object = object.clone();
+                let key = object.key();
+                let services = replace_services(&mut object.value, set, stack, images);
+                let initial_replicas = if scaled.contains(&key) { take_replicas(&mut object.value) } else { None };
+                mark_config(&mut object.value, key.namespace.as_deref(), &configs);
+                label(&mut object.value, set);
+                DesiredObject { object, wave: wave(&key.kind, &key.group), services, initial_replicas }
+            })
+            .collect();
+        objects.sort_by_key(|object| object.wave);
+        DesiredSet {
+            kind: set.kind,
+            name: set.name.clone(),
+            namespace: set.namespace.clone(),
+            objects,
+            secrets: set.secrets.clone(),
+            background: set.background,
+            needs: set.needs.clone(),
+        }
+    };
+    stack.sets.iter().map(finish).collect()
+}
+
+/// The set's namespace, unless it is shared or a manifest declares it.
+fn namespace_of(set: &Set) -> Option<Object> {
+    let declared = set.objects.iter().map(Object::key).any(|key| key.kind == "Namespace" && key.name == set.namespace);
+    if declared || SHARED_NAMESPACES.contains(&set.namespace.as_str()) {
+        return None;
+    }
+    let file = match set.kind {
+        SetKind::Stack => "stack.yaml",
+        SetKind::Component => "component.yaml",
+    };
+    Some(Object {
+        value: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": set.namespace}}),
+        origin: Origin { file: file.into(), line: 1, column: 1 },
+    })
+}
+
+/// The services whose image the object names; only the stack's own objects can name them.
+fn replace_services(
+    object: &mut Value,
+    set: &Set,
+    stack: &Stack,
+    images: &BTreeMap<String, String>,
+) -> BTreeSet<String> {
+    if set.kind != SetKind::Stack {
+        return BTreeSet::new();
+    }
+    let named = podspec::images(object).into_iter().filter(|image| stack.services.contains_key(*image));
+    let services: BTreeSet<String> = named.map(str::to_owned).collect();
+    podspec::replace_images(object, |image| services.contains(image).then(|| images.get(image).cloned()).flatten());
+    services
+}
+
+/// The workload that a HorizontalPodAutoscaler scales.
+fn scaled_by(object: &Value) -> Option<Key> {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+    if text("/kind") != Some("HorizontalPodAutoscaler") {
+        return None;
+    }
+    let api_version = text("/spec/scaleTargetRef/apiVersion").unwrap_or_default();
+    Some(Key {
+        group: api_version.split_once('/').map_or("", |(group, _)| group).to_owned(),
+        kind: text("/spec/scaleTargetRef/kind")?.to_owned(),
+        namespace: text("/metadata/namespace").map(str::to_owned),
+        name: text("/spec/scaleTargetRef/name")?.to_owned(),
+    })
+}
+
+fn take_replicas(object: &mut Value) -> Option<i64> {
+    object.get_mut("spec")?.as_object_mut()?.remove("replicas")?.as_i64()
+}
+
+/// By kind, namespace and name: the content of each ConfigMap and Secret.
+type Configs = BTreeMap<(String, Option<String>, String), String>;
+
+fn configs(stack: &Stack) -> Configs {
+    let objects = stack.sets.iter().flat_map(|set| &set.objects);
+    let config = |object: &Object| {
+        let key = object.key();
+        if !key.group.is_empty() || !matches!(key.kind.as_str(), "ConfigMap" | "Secret") {
+            return None;
+        }
+        let parts = ["data", "binaryData", "stringData"].map(|part| object.value.get(part).map(canonical));
+        Some(((key.kind, key.namespace, key.name), format!("{parts:?}")))
+    };
+    objects.filter_map(config).collect()
+}
+
+/// JSON with sorted keys, whatever the order of the file.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<&String, String> = map.iter().map(|(key, value)| (key, canonical(value))).collect();
+            format!("{sorted:?}")
+        }
+        value => value.to_string(),
+    }
+}
+
+fn mark_config(object: &mut Value, namespace: Option<&str>, configs: &Configs) {
+    let Some(references) = podspec::spec(object).map(podspec::references) else { return };
+    let mut hasher = blake3::Hasher::new();
+    let mut any = false;
+    for (kind, name) in references {
+        if let Some(content) = configs.get(&(kind.to_owned(), namespace.map(str::to_owned), name.clone())) {
+            any = true;
+            hasher.update(format!("{kind}/{name}={content}\n").as_bytes());
+        }
+    }
+    if !any {
+        return;
+    }
+    let hash = hasher.finalize().to_hex();
+    let Some(template) = podspec::rolling_template(object).and_then(Value::as_object_mut) else { return };
+    insert(template, "annotations", &[(CONFIG_HASH, &hash[..16])]);
+}
+
+fn label(object: &mut Value, set: &Set) {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    // RBAC names such as `system:x` are no label values.
+    let name = if scalar::is_label_value(name) { name.to_owned() } else { set.name.clone() };
+    let id = applyset_id(set.kind, &set.name);
+    let present = object.pointer("/metadata/labels/app.kubernetes.io~1name").is_some();
+    let Some(object) = object.as_object_mut() else { return };
+    if !present {
+        insert(object, "labels", &[("app.kubernetes.io/name", &name)]);
+    }
+    let labels = [
+        ("app.kubernetes.io/managed-by", "stackctl"),
+        ("app.kubernetes.io/part-of", set.name.as_str()),
+        ("applyset.kubernetes.io/part-of", id.as_str()),
+    ];
+    insert(object, "labels", &labels);
+}
+
+/// Puts entries into a map of `metadata`, which is made where absent or empty.
+fn insert(object: &mut Map<String, Value>, map: &str, entries: &[(&str, &str)]) {
+    let metadata = object.entry("metadata").or_insert(Value::Null);
+    if metadata.is_null() {
+        *metadata = json!({});
+    }
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    let map = metadata.entry(map).or_insert(Value::Null);
+    if map.is_null() {
+        *map = json!({});
+    }
+    let Some(map) = map.as_object_mut() else { return };
+    for (key, value) in entries {
+        map.insert((*key).to_owned(), Value::String((*value).to_owned()));
+    }
+}

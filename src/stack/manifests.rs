@@ -1,0 +1,119 @@
+//! Reads manifest and patch files: plain Kubernetes YAML, several documents to a file.
+
+use serde_json::Value;
+
+use crate::stack::{
+    files::Folder,
+    located::{self, Content, Node},
+    model::Object,
+    problems::Problems,
+    reader::{Item, Located},
+    scalar,
+};
+
+pub struct Read {
+    pub objects: Vec<Object>,
+    /// Part of the file could not be understood: what it declares is not known in full.
+    pub incomplete: bool,
+}
+
+/// The objects of a file that was named at `path`; problems are reported there or within the file.
+pub fn read(folder: &Folder, path: &Located<String>, problems: &mut Problems) -> Read {
+    let bytes = match folder.read(&path.value) {
+        Ok(bytes) => bytes,
+        Err(message) => {
+            problems.at(path.origin.clone(), message);
+            return Read { objects: Vec::new(), incomplete: false };
+        }
+    };
+    let file = folder.shown_file(&path.value);
+    let (documents, mut incomplete) = located::parse(&file, &bytes, problems);
+    let mut objects = Vec::new();
+    for document in &documents {
+        for node in flatten(document) {
+            match object(&Item::document(node, &file), problems) {
+                Some(object) => objects.push(object),
+                None => incomplete = true,
+            }
+        }
+    }
+    Read { objects, incomplete }
+}
+
+/// The items of a `kind: List`, or the object itself.
+fn flatten(node: &Node) -> Vec<&Node> {
+    let list = node.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
+    match node.get("items").map(|items| &items.content) {
+        Some(Content::Sequence(items)) if list => items.iter().flat_map(flatten).collect(),
+        _ => vec![node],
+    }
+}
+
+fn object(item: &Item, problems: &mut Problems) -> Option<Object> {
+    let before = problems.len();
+    let mut fields = item.fields(problems)?;
+    let missing = ["apiVersion", "kind", "metadata"].map(|key| (key, fields.get(key).is_none()));
+    let missing: Vec<&str> = missing.into_iter().filter(|(_, missing)| *missing).map(|(key, _)| key).collect();
+    if !missing.is_empty() {
+        item.problem(problems, format!("not a Kubernetes object: no {}", missing.join(", no ")));
+        return None;
+    }
+    let group = fields.get("apiVersion")?.text(problems).unwrap_or_default();
+    fields.get("kind")?.text(problems);
+    let mut metadata = fields.get("metadata")?.fields(problems)?;
+    match metadata.get("name") {
+        Some(name) => check_name(&name, &group, problems),
+        None => metadata.item.problem(problems, "`name` is missing"),
+    }
+    if let Some(namespace) = metadata.get("namespace") {
+        namespace.name(problems);
+    }
+    for map in ["labels", "annotations"] {
+        for (_, value) in metadata.get(map).map(|item| item.entries(problems)).unwrap_or_default() {
+            value.text(problems);
+        }
+    }
+    (problems.len() == before).then(|| Object { value: item.node.to_value(), origin: item.origin() })
+}
+
+fn check_name(item: &Item, api_version: &str, problems: &mut Problems) {
+    let Some(text) = item.text(problems) else { return };
+    // RBAC allows names such as `system:auth-delegator`.
+    let rbac = api_version.starts_with("rbac.authorization.k8s.io/");
+    let fine = if rbac { !text.is_empty() && !text.contains(['/', '%']) } else { scalar::is_subdomain(&text) };
+    if !fine {
+        item.problem(problems, format!("`{text}` is no valid name: lower-case letters, digits, `-` and `.`"));
+    }
+}
+
+/// Whether the API server keeps objects of the kind outside namespaces; `definitions` are the set's own CRDs.
+pub fn is_cluster_scoped<'a>(group: &str, kind: &str, definitions: impl IntoIterator<Item = &'a Value>) -> bool {
+    const KINDS: [(&str, &[&str]); 13] = [
+        ("", &["ComponentStatus", "Namespace", "Node", "PersistentVolume"]),
+        ("admissionregistration.k8s.io", &["*"]),
+        ("apiextensions.k8s.io", &["*"]),
+        ("apiregistration.k8s.io", &["*"]),
+        ("authentication.k8s.io", &["SelfSubjectReview", "TokenReview"]),
+        ("authorization.k8s.io", &["SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"]),
+        ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+        ("flowcontrol.apiserver.k8s.io", &["*"]),
+        ("networking.k8s.io", &["IngressClass", "IPAddress", "ServiceCIDR"]),
+        ("node.k8s.io", &["*"]),
+        ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"]),
+        ("scheduling.k8s.io", &["*"]),
+        ("storage.k8s.io", &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"]),
+    ];
+    if let Some((_, kinds)) = KINDS.iter().find(|(known, _)| *known == group) {
+        return kinds.contains(&"*") || kinds.contains(&kind);
+    }
+    if group == "resource.k8s.io" {
+        return matches!(kind, "DeviceClass" | "ResourceSlice");
+    }
+    definitions.into_iter().any(|definition| {
+        let text = |pointer| definition.pointer(pointer).and_then(Value::as_str);
+        text("/kind") == Some("CustomResourceDefinition")
+            && text("/spec/group") == Some(group)
+            && text("/spec/names/kind") == Some(kind)
+            && text("/spec/scope") == Some("Cluster")
+    })
+}

@@ -1,0 +1,178 @@
+//! Typed values: their bounds, and where `--set` puts them.
+
+use serde_json::Value;
+
+use crate::stack::{
+    model::Origin,
+    problems::Problems,
+    reader::{Item, Located},
+    scalar,
+    setter::Setter,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    Integer,
+    Text,
+    Boolean,
+    Quantity,
+}
+
+#[derive(Debug)]
+pub struct ValueDecl {
+    pub name: String,
+    pub origin: Origin,
+    kind: ValueType,
+    minimum: Option<Located<String>>,
+    maximum: Option<Located<String>>,
+    choices: Vec<Located<String>>,
+    /// None: what the manifests say.
+    pub default: Option<Value>,
+    pub description: Option<String>,
+    pub setters: Vec<Located<Setter>>,
+}
+
+impl ValueDecl {
+    pub fn read(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ValueDecl> {
+        let mut fields = item.fields(problems)?;
+        let kind = fields
+            .required("type")
+            .and_then(|item| item.one_of(&["integer", "string", "boolean", "quantity"], problems))
+            .map(|word| match word {
+                "integer" => ValueType::Integer,
+                "string" => ValueType::Text,
+                "boolean" => ValueType::Boolean,
+                _ => ValueType::Quantity,
+            });
+        let mut bound = |key| {
+            let item = fields.get(key)?;
+            if matches!(kind, Some(ValueType::Text | ValueType::Boolean)) {
+                item.problem(problems, "only an integer or a quantity has bounds");
+                return None;
+            }
+            typed(&item, kind?, problems).map(|raw| item.located(raw))
+        };
+        let (minimum, maximum) = (bound("minimum"), bound("maximum"));
+        let choices = fields.get("enum").map(|item| item.list(problems)).unwrap_or_default();
+        let choices =
+            choices.iter().filter_map(|item| typed(item, kind?, problems).map(|raw| item.located(raw))).collect();
+        let description = fields.get("description").and_then(|item| item.text(problems));
+        let default = fields.get("default");
+        let default_raw = default.as_ref().and_then(|item| typed(item, kind?, problems));
+        let mut setters = Vec::new();
+        for item in fields.required("sets").map(|item| item.list(problems)).unwrap_or_default() {
+            let Some(text) = item.text(problems) else { continue };
+            match Setter::parse(&text) {
+                Ok(setter) => setters.push(item.located(setter)),
+                Err(message) => item.problem(problems, message),
+            }
+        }
+        fields.finish(problems);
+        if key.value == "provider" || key.value.is_empty() || key.value.contains(['.', '=']) {
+            problems.at(key.origin.clone(), format!("a value can't be named `{}` (values)", key.value));
+        }
+        let mut decl = ValueDecl {
+            name: key.value.clone(),
+            origin: key.origin.clone(),
+            kind: kind?,
+            minimum,
+            maximum,
+            choices,
+            default: None,
+            description,
+            setters,
+        };
+        if let (Some(item), Some(raw)) = (default, default_raw) {
+            match decl.parse(&raw) {
+                Ok(value) => decl.default = Some(value),
+                Err(message) => item.problem(problems, message),
+            }
+        }
+        Some(decl)
+    }
+
+    /// From the text of `--set`, or why not.
+    pub fn parse(&self, raw: &str) -> Result<Value, String> {
+        let value = parse(self.kind, raw)?;
+        if let Some(number) = self.number(raw) {
+            for (bound, wrong, word) in [
+                (&self.minimum, std::cmp::Ordering::Less, "below the minimum"),
+                (&self.maximum, std::cmp::Ordering::Greater, "above the maximum"),
+            ] {
+                let Some(bound) = bound else { continue };
+                if self.number(&bound.value).is_some_and(|limit| number.total_cmp(&limit) == wrong) {
+                    return Err(format!(
+                        "{raw} is {word} {}{}, declared at {}",
+                        bound.value,
+                        self.bounds(),
+                        bound.origin
+                    ));
+                }
+            }
+        }
+        if let Some(first) = self.choices.first()
+            && !self.choices.iter().any(|choice| choice.value == raw)
+        {
+            let choices: Vec<&str> = self.choices.iter().map(|choice| choice.value.as_str()).collect();
+            return Err(format!("`{raw}` is none of {}, declared at {}", choices.join(", "), first.origin));
+        }
+        Ok(value)
+    }
+
+    /// Some value of the type, to try the setters with when there is none to set.
+    pub fn probe(&self) -> Value {
+        match self.kind {
+            ValueType::Integer => 0.into(),
+            ValueType::Boolean => false.into(),
+            ValueType::Text | ValueType::Quantity => "0".into(),
+        }
+    }
+
+    fn bounds(&self) -> String {
+        match (&self.minimum, &self.maximum) {
+            (Some(minimum), Some(maximum)) => format!(" ({} to {})", minimum.value, maximum.value),
+            _ => String::new(),
+        }
+    }
+
+    fn number(&self, raw: &str) -> Option<f64> {
+        match self.kind {
+            ValueType::Integer => raw.parse::<i64>().ok().map(|number| number as f64),
+            ValueType::Quantity => scalar::quantity(raw),
+            ValueType::Text | ValueType::Boolean => None,
+        }
+    }
+}
+
+fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
+    match kind {
+        ValueType::Integer => {
+            raw.parse::<i64>().map(Value::from).map_err(|_| format!("expected an integer, found `{raw}`"))
+        }
+        ValueType::Boolean => {
+            raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
+        }
+        ValueType::Text => Ok(raw.into()),
+        ValueType::Quantity => match scalar::quantity(raw) {
+            Some(_) => Ok(raw.into()),
+            None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
+        },
+    }
+}
+
+/// The raw text of a scalar in a file, if its type fits.
+fn typed(item: &Item, kind: ValueType, problems: &mut Problems) -> Option<String> {
+    let raw = match kind {
+        ValueType::Text => item.text(problems)?,
+        ValueType::Integer => item.integer(problems)?.to_string(),
+        ValueType::Boolean => item.boolean(problems)?.to_string(),
+        ValueType::Quantity => item.raw(problems)?,
+    };
+    match parse(kind, &raw) {
+        Ok(_) => Some(raw),
+        Err(message) => {
+            item.problem(problems, message);
+            None
+        }
+    }
+}
