@@ -10,5 +10,6 @@ mod kube;
 mod proof;
 mod report;
 mod stack;
+mod state;
 
 fn main() {}
