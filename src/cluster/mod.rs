@@ -1,11 +1,31 @@
 //! Clusters, behind the one real trait of the program. Knows nothing of stacks.
 
+mod api;
+pub mod audit;
+mod engine;
+pub mod existing;
+pub mod kind;
+pub mod kubeconfig;
+pub mod network;
+pub mod registry;
+
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{error::Result, event::Progress};
+
+/// On all that we make in an engine: `io.stackctl.owner=stackctl`.
+pub const OWNER_LABEL: &str = "io.stackctl.owner";
+pub const OWNER: &str = "stackctl";
+/// On what belongs to one cluster: `io.stackctl.cluster=NAME`.
+pub const CLUSTER_LABEL: &str = "io.stackctl.cluster";
+/// kind's own label; the provider's nodes cannot be given one of ours.
+pub const KIND_CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+
+/// The engine network that local clusters share, unless told otherwise.
+pub const DEFAULT_NETWORK: &str = "stackctl";
 
 /// What the user asked for. Everything here is decided before the cluster exists.
 #[derive(Debug, Clone)]
@@ -82,6 +102,12 @@ pub trait Provider: Send + Sync {
 
     /// Removes the cluster, if it carries our mark.
     async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>>;
+
+    /// Brings a cluster that is there up to date with what may change after its creation: mirrors, the registry and
+    /// the CA bundle of its nodes. True: something had to be changed.
+    async fn configure(&self, _progress: &Progress) -> Result<bool> {
+        Ok(false)
+    }
 
     async fn start(&self, progress: &Progress) -> Result<()>;
 

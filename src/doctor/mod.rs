@@ -1,1 +1,167 @@
-//! (under construction)
+//! Checks of what a local cluster needs, each with its cure: shown by `doctor`, enforced before `up` makes anything.
+
+mod engine;
+mod host;
+mod hub;
+pub mod ports;
+
+use std::{future::Future, time::Duration};
+
+use bollard::Docker;
+use futures::future::join_all;
+use serde::Serialize;
+
+use crate::error::{Error, Kind, Result};
+
+const CHECK_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    Ok,
+    /// Works, with limits.
+    Warning,
+    /// `up` cannot work.
+    Failed,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub status: Status,
+    pub found: String,
+    /// What to do about it; on all that is not Ok.
+    pub cure: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Check {
+        Check { name, status: Status::Ok, found: found.into(), cure: None }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Check {
+        Check { name, status: Status::Warning, found: found.into(), cure: Some(cure.into()) }
+    }
+
+    fn failed(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Check {
+        Check { name, status: Status::Failed, found: found.into(), cure: Some(cure.into()) }
+    }
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub struct DoctorRequest {
+    /// The engine, or why there is no connection to it.
+    pub engine: Result<Docker>,
+    /// As in DOCKER_HOST.
+    pub endpoint: String,
+    /// Clusters are made by kind: it must be there, and the machine must bear it.
+    pub kind: bool,
+    /// Ports of 127.0.0.1 that must be free.
+    pub ports: Vec<u16>,
+    /// Images come from Docker Hub itself, not from a mirror.
+    pub docker_hub: bool,
+}
+
+/// Runs all checks side by side, each with a deadline. In a fixed order; what does not apply is left out.
+pub async fn examine(request: &DoctorRequest) -> Vec<Check> {
+    type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Vec<Check>> + Send + 'a>>;
+    let mut running: Vec<Running<'_>> = vec![Box::pin(within(CHECK_WITHIN, "engine", engine::examine(request)))];
+    if request.kind {
+        running.push(Box::pin(within(CHECK_WITHIN, "kind", engine::kind())));
+        running.push(Box::pin(within(CHECK_WITHIN, "inotify", async { host::inotify() })));
+    }
+    running.push(Box::pin(within(CHECK_WITHIN, "ports", async { ports::examine(&request.ports) })));
+    if request.docker_hub {
+        running.push(Box::pin(hub::examine()));
+    }
+    join_all(running).await.into_iter().flatten().collect()
+}
+
+async fn within(limit: Duration, name: &'static str, check: impl Future<Output = Vec<Check>>) -> Vec<Check> {
+    tokio::time::timeout(limit, check).await.unwrap_or_else(|_| {
+        let found = format!("no answer within {} s", limit.as_secs());
+        vec![Check::failed(name, found, "see whether the engine or the machine is overloaded")]
+    })
+}
+
+/// An error with all failures and their cures, if there are any.
+pub fn preflight(checks: &[Check]) -> Result<()> {
+    let failed: Vec<&Check> = checks.iter().filter(|check| check.status == Status::Failed).collect();
+    let message = match failed.len() {
+        0 => return Ok(()),
+        1 => "1 preflight check failed".to_owned(),
+        several => format!("{several} preflight checks failed"),
+    };
+    let error = Error::new(Kind::Preflight, message)
+        .details(failed.iter().map(|check| format!("{}: {}", check.name, check.found)));
+    Err(failed.iter().filter_map(|check| check.cure.clone()).fold(error, Error::hint))
+}
+
+/// `1.2.3-rc1` at least `1.2`.
+fn at_least(version: &str, wanted: (u32, u32)) -> bool {
+    let mut parts = version.trim_start_matches('v').split(['.', '-', '+']).map_while(|part| part.parse().ok());
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= wanted
+}
+
+fn gib(bytes: u64) -> String {
+    let tenths = bytes / (1024 * 1024 * 1024 / 10);
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(at_least("20.10.24+dfsg1", (20, 10)));
+        assert!(at_least("v0.33.0", (0, 20)));
+        assert!(at_least("29.0.0-rc.1", (20, 10)));
+        assert!(!at_least("19.3", (20, 10)));
+        assert!(!at_least("0.9.0", (0, 20)));
+        assert!(!at_least("unknown", (0, 1)));
+    }
+
+    #[test]
+    fn preflight_tells_all_failures_and_cures_at_once() {
+        let checks = [
+            Check::ok("a", "fine"),
+            Check::failed("b", "broken", "mend b"),
+            Check::warning("c", "odd", "look at c"),
+            Check::failed("d", "missing", "get d"),
+        ];
+        let error = preflight(&checks).unwrap_err();
+        assert_eq!(error.kind, Kind::Preflight);
+        assert_eq!(error.details, ["b: broken", "d: missing"]);
+        assert_eq!(error.hints, ["mend b", "get d"]);
+        assert!(preflight(&checks[..1]).is_ok());
+    }
+
+    #[test]
+    fn sizes_have_one_decimal() {
+        assert_eq!(gib(4 * 1024 * 1024 * 1024), "4.0 GiB");
+        assert_eq!(gib(1536 * 1024 * 1024), "1.5 GiB");
+    }
+
+    #[tokio::test]
+    async fn a_check_that_hangs_fails_at_its_deadline() {
+        let checks = within(Duration::from_millis(1), "slow", std::future::pending()).await;
+        assert_eq!(checks[0].status, Status::Failed);
+    }
+
+    #[tokio::test]
+    async fn without_an_engine_the_other_checks_still_run() {
+        let request = DoctorRequest {
+            engine: Err(Error::new(Kind::Preflight, "no engine").hint("start one")),
+            endpoint: "unix:///nowhere".to_owned(),
+            kind: true,
+            ports: vec![],
+            docker_hub: false,
+        };
+        let checks = examine(&request).await;
+        assert_eq!((checks[0].name, checks[0].status), ("engine", Status::Failed));
+        assert!(checks.iter().any(|check| check.name == "kind"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Whether an API server answers, seen through a kubeconfig.
+
+use std::{path::Path, time::Duration};
+
+use ::kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::Access;
+use crate::error::{Context, Error, Kind, Result};
+
+/// A client that waits for no answer longer than `patience`.
+pub async fn client(access: &Access, patience: Duration) -> Result<Client> {
+    let kubeconfig = read(&access.kubeconfig)?;
+    let options = KubeConfigOptions { context: Some(access.context.clone()), ..Default::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+        Error::new(Kind::Usage, format!("cannot use the context {} of {}", access.context, access.kubeconfig.display()))
+            .caused_by(&error)
+    })?;
+    config.connect_timeout = Some(patience);
+    config.read_timeout = Some(patience);
+    config.default_retry = false;
+    Client::try_from(config)
+        .context(Kind::Unexpected, || format!("cannot make a client for the context {}", access.context))
+}
+
+pub fn read(kubeconfig: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(kubeconfig)
+        .context(Kind::Usage, || format!("cannot read the kubeconfig {}", kubeconfig.display()))
+}
+
+/// One question to `/readyz`. An error says why the answer was not "ok".
+pub async fn ready(access: &Access) -> Result<()> {
+    let client = client(access, Duration::from_secs(5)).await?;
+    let request = http::Request::get("/readyz")
+        .body(Vec::new())
+        .context(Kind::Unexpected, || "cannot make a request for /readyz".to_owned())?;
+    client
+        .request_text(request)
+        .await
+        .map(drop)
+        .context(Kind::Platform, || format!("the API server of {} is not ready", access.context))
+}
+
+pub async fn await_ready(access: &Access, within: Duration) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + within;
+    loop {
+        match ready(access).await {
+            Ok(()) => return Ok(()),
+            Err(error) if tokio::time::Instant::now() > deadline => {
+                return Err(error.cause(format!("it was asked for {} s", within.as_secs())));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}

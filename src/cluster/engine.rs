@@ -1,0 +1,240 @@
+//! The few things that clusters need of a container engine.
+
+use std::{collections::HashMap, time::Duration};
+
+use bollard::{
+    Docker,
+    container::LogOutput,
+    exec::{StartExecOptions, StartExecResults},
+    models::{ContainerSummary, ContainerSummaryStateEnum, ExecConfig},
+    query_parameters::{
+        DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        UploadToContainerOptionsBuilder,
+    },
+};
+use futures::{StreamExt, TryStreamExt};
+
+use super::{OWNER, OWNER_LABEL};
+use crate::error::{Context, Error, Kind, Result};
+
+/// A container as the engine lists it, running or not.
+#[derive(Debug, Clone, Default)]
+pub struct Container {
+    pub id: String,
+    pub name: String,
+    pub labels: HashMap<String, String>,
+    pub running: bool,
+    pub mounts: Vec<Mount>,
+    /// Container port to the host port that it is published at.
+    pub ports: Vec<(u16, u16)>,
+    pub networks: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Mount {
+    pub source: String,
+    pub destination: String,
+    pub writable: bool,
+}
+
+impl Container {
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    pub fn published(&self, port: u16) -> Option<u16> {
+        self.ports.iter().find(|(inside, _)| *inside == port).map(|(_, outside)| *outside)
+    }
+}
+
+impl From<ContainerSummary> for Container {
+    fn from(summary: ContainerSummary) -> Self {
+        let mount = |mount: bollard::models::MountPoint| Mount {
+            source: mount.source.unwrap_or_default(),
+            destination: mount.destination.unwrap_or_default(),
+            writable: mount.rw.unwrap_or(true),
+        };
+        let names = summary.names.unwrap_or_default();
+        Container {
+            id: summary.id.unwrap_or_default(),
+            name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
+            labels: summary.labels.unwrap_or_default(),
+            running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+            mounts: summary.mounts.unwrap_or_default().into_iter().map(mount).collect(),
+            ports: summary
+                .ports
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|port| Some((port.private_port, port.public_port?)))
+                .collect(),
+            networks: summary
+                .network_settings
+                .and_then(|settings| settings.networks)
+                .map(|networks| networks.into_keys().collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Filters as the engine's lists take them: all of `KEY=VALUE` must be there.
+pub fn label_filter(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), labels.iter().map(|(key, value)| format!("{key}={value}")).collect())])
+}
+
+/// All containers with these labels, stopped ones too, by name.
+pub async fn containers(docker: &Docker, labels: &[(&str, &str)]) -> Result<Vec<Container>> {
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&label_filter(labels)).build();
+    let found = docker
+        .list_containers(Some(options))
+        .await
+        .context(Kind::Platform, || "cannot list the containers of the engine".to_owned())?;
+    let mut found: Vec<Container> = found.into_iter().map(Container::from).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Removes a container, running or not, with its anonymous volumes. One that is already gone is fine.
+pub async fn remove_container(docker: &Docker, container: &Container) -> Result<()> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match docker.remove_container(&container.id, Some(options)).await {
+        Ok(()) => Ok(()),
+        Err(error) if status(&error) == Some(404) => Ok(()),
+        // Someone else is removing it: gone once it no longer exists.
+        Err(error) if status(&error) == Some(409) => wait_gone(docker, container).await,
+        Err(error) => Err(error).context(Kind::Platform, || format!("cannot remove the container {}", container.name)),
+    }
+}
+
+async fn wait_gone(docker: &Docker, container: &Container) -> Result<()> {
+    let gone = async {
+        while !matches!(docker.inspect_container(&container.id, None).await, Err(error) if status(&error) == Some(404))
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.context(Kind::Platform, || {
+        format!("the container {} is being removed, but is still there after 30 s", container.name)
+    })
+}
+
+/// The HTTP status with which the engine refused, if it answered at all.
+pub fn status(error: &bollard::errors::Error) -> Option<u16> {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+pub fn our_labels(cluster: Option<&str>) -> HashMap<String, String> {
+    let mut labels = HashMap::from([(OWNER_LABEL.to_owned(), OWNER.to_owned())]);
+    labels.extend(cluster.map(|cluster| (super::CLUSTER_LABEL.to_owned(), cluster.to_owned())));
+    labels
+}
+
+/// A file to be put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Absolute, in the container.
+    pub path: String,
+    pub content: Vec<u8>,
+}
+
+/// Writes the files, 0644 and owned by root, making their folders. The container may be stopped.
+pub async fn put_files(docker: &Docker, container: &str, files: &[File]) -> Result<()> {
+    let archive =
+        tar(files).context(Kind::Unexpected, || format!("cannot pack files for the container {container}"))?;
+    let options = UploadToContainerOptionsBuilder::default().path("/").build();
+    docker
+        .upload_to_container(container, Some(options), bollard::body_full(archive.into()))
+        .await
+        .context(Kind::Platform, || format!("cannot write files into the container {container}"))
+}
+
+fn tar(files: &[File]) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(file.content.len() as u64);
+        archive.append_data(&mut header, file.path.trim_start_matches('/'), file.content.as_slice())?;
+    }
+    archive.into_inner()
+}
+
+/// The content of one file of a container, running or not. None: there is no such file.
+pub async fn read_file(docker: &Docker, container: &str, path: &str) -> Result<Option<Vec<u8>>> {
+    let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+    let archive: Vec<bytes::Bytes> = match docker.download_from_container(container, Some(options)).try_collect().await
+    {
+        Ok(chunks) => chunks,
+        Err(error) if status(&error) == Some(404) => return Ok(None),
+        Err(error) => {
+            return Err(error).context(Kind::Platform, || format!("cannot read {path} of the container {container}"));
+        }
+    };
+    let mut content = Vec::new();
+    let archive = archive.concat();
+    let read = |content: &mut Vec<u8>| -> std::io::Result<()> {
+        for entry in tar::Archive::new(archive.as_slice()).entries()? {
+            std::io::Read::read_to_end(&mut entry?, content)?;
+        }
+        Ok(())
+    };
+    read(&mut content).context(Kind::Platform, || {
+        format!("the engine's answer for {path} of the container {container} is no archive")
+    })?;
+    Ok(Some(content))
+}
+
+/// Runs a command in a container and returns what it printed. An exit status other than 0 is an error with the last
+/// lines of the output.
+pub async fn run(docker: &Docker, container: &str, argv: &[&str], deadline: Duration) -> Result<String> {
+    let what = || format!("cannot run `{}` in the container {container}", argv.join(" "));
+    let work = async {
+        let options = ExecConfig {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.iter().map(|word| (*word).to_owned()).collect()),
+            ..Default::default()
+        };
+        let exec = docker.create_exec(container, options).await.context(Kind::Platform, what)?;
+        let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await.context(Kind::Platform, what)?;
+        let mut text = String::new();
+        if let StartExecResults::Attached { mut output, .. } = started {
+            while let Some(chunk) = output.next().await {
+                let chunk: LogOutput = chunk.context(Kind::Platform, what)?;
+                text.push_str(&String::from_utf8_lossy(&chunk.into_bytes()));
+            }
+        }
+        match docker.inspect_exec(&exec.id).await.context(Kind::Platform, what)?.exit_code {
+            Some(0) => Ok(text),
+            code => {
+                let code = code.map_or("without a status".to_owned(), |code| format!("with status {code}"));
+                let lines: Vec<&str> = text.lines().collect();
+                let last = lines[lines.len().saturating_sub(10)..].iter().copied();
+                Err(Error::new(Kind::Platform, what()).cause(format!("it ended {code}")).details(last))
+            }
+        }
+    };
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(Error::new(Kind::Platform, what()).cause(format!("it did not end within {} s", deadline.as_secs())))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_hold_the_files_without_a_leading_slash() {
+        let packed = tar(&[File { path: "/etc/a".to_owned(), content: b"x".to_vec() }]).unwrap();
+        let mut archive = tar::Archive::new(packed.as_slice());
+        let entry = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(entry.path().unwrap().to_str(), Some("etc/a"));
+        assert_eq!(entry.header().mode().unwrap(), 0o644);
+        assert_eq!(entry.header().uid().unwrap(), 0);
+    }
+}

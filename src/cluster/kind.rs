@@ -1,0 +1,418 @@
+//! Clusters made by kind. What is there is read from the container engine alone: kind itself is run to make things.
+
+pub mod config;
+pub mod create;
+pub mod mark;
+pub mod nodes;
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    Docker,
+    query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
+};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::{
+    Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
+    engine::{self, Container},
+    kubeconfig::{self, UserKubeconfig},
+    network,
+    registry::{self, Registry},
+};
+use crate::{
+    error::{Context, Error, Kind, Result},
+    event::Progress,
+    state::{Folder, State, read_if_there},
+};
+
+const KUBECONFIG_FILE: &str = "kubeconfig";
+const CONFIG_FILE: &str = "kind.yaml";
+const OWNER_FOLDER: &str = "owner";
+const API_PORT: u16 = 6443;
+const API_WITHIN: Duration = Duration::from_secs(120);
+const STOP_WITHIN_SECONDS: i32 = 20;
+
+/// A cluster made by kind in one container engine.
+#[derive(Debug, Clone)]
+pub struct KindCluster {
+    spec: ClusterSpec,
+    docker: Docker,
+    endpoint: String,
+    network: String,
+    user: UserKubeconfig,
+    folder: Folder,
+}
+
+impl KindCluster {
+    /// `endpoint`: as in DOCKER_HOST, of the engine that `docker` talks to. `network`: the engine network to use.
+    pub fn new(
+        spec: ClusterSpec,
+        docker: &Docker,
+        endpoint: &str,
+        network: &str,
+        user: UserKubeconfig,
+        state: &State,
+    ) -> Self {
+        let folder = state.cluster(&spec.name);
+        let (endpoint, network) = (endpoint.to_owned(), network.to_owned());
+        KindCluster { spec, docker: docker.clone(), endpoint, network, user, folder }
+    }
+
+    pub fn context(&self) -> String {
+        format!("kind-{}", self.spec.name)
+    }
+
+    fn registry(&self) -> Registry {
+        Registry::new(&self.docker, &self.endpoint, &self.spec.name, &self.network)
+    }
+
+    async fn containers(&self) -> Result<Vec<Container>> {
+        engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await
+    }
+
+    async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
+        let nodes: Vec<&Container> = containers.iter().filter(|container| mark::is_node(container)).collect();
+        if containers.is_empty() {
+            return Ok(ClusterState::Absent);
+        }
+        if let Some(node) = nodes.iter().find(|node| !mark::is_marked(node)) {
+            let why = format!(
+                "its node {} does not carry stackctl's mark, a read-only mount at {}",
+                node.name,
+                mark::OWNER_FOLDER
+            );
+            return Ok(ClusterState::Foreign { why });
+        }
+        if nodes.is_empty() {
+            // The load balancer takes no mark; on our network it can only be what we began.
+            let on_ours = containers.iter().any(|container| container.networks.contains(&self.network));
+            return Ok(if on_ours && network::is_ours(&self.docker, &self.network).await? {
+                ClusterState::HalfMade { why: "it has a load balancer, but no nodes".to_owned() }
+            } else {
+                ClusterState::Foreign { why: "it is a load balancer that stackctl did not make".to_owned() }
+            });
+        }
+        let first = mark::first_node(&self.spec.name);
+        if !nodes.iter().any(|node| node.name == first) {
+            return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
+        }
+        if mark::read_completion(&self.docker, &self.spec.name).await?.is_none() {
+            return Ok(ClusterState::HalfMade { why: "its making was cut short".to_owned() });
+        }
+        Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
+    }
+
+    async fn make(&self, progress: &Progress) -> Result<()> {
+        let configuration = nodes::Configuration::new(&self.spec)?;
+        let owner = self.folder.file(OWNER_FOLDER);
+        let config = config::generate(&self.spec, &owner)?.to_yaml()?;
+        let image = config::node_image(&self.spec);
+        create::end_leftover(&self.folder)?;
+        self.folder.make()?;
+        self.folder
+            .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
+        self.folder.write(CONFIG_FILE, config.as_bytes())?;
+        // One of an earlier cluster would be merged into.
+        self.folder.remove_file(KUBECONFIG_FILE)?;
+        network::ensure(&self.docker, &self.network).await?;
+        let creation = create::Creation {
+            cluster: &self.spec.name,
+            endpoint: &self.endpoint,
+            network: &self.network,
+            config: &self.folder.file(CONFIG_FILE),
+            kubeconfig: &self.folder.file(KUBECONFIG_FILE),
+            image: image.as_deref(),
+            unproxied: &self.unproxied(),
+        };
+        create::create(&creation, &self.folder, progress).await?;
+        progress.say("configuring the nodes");
+        self.configure_nodes(&configuration, true).await?;
+        progress.say("waiting for the API server");
+        api::await_ready(&self.access().await?, API_WITHIN).await?;
+        // Last of all: from here on the cluster is whole.
+        let completion = mark::Completion { configuration: configuration.hash() };
+        mark::write_completion(&self.docker, &self.spec.name, &completion).await?;
+        self.merge_kubeconfig(progress).await
+    }
+
+    async fn configure_nodes(&self, configuration: &nodes::Configuration, fresh: bool) -> Result<()> {
+        let nodes: Vec<Container> = self.containers().await?.into_iter().filter(mark::is_node).collect();
+        configuration.apply(&self.docker, &nodes, fresh).await
+    }
+
+    /// Hosts near the nodes, to be reached without a proxy.
+    fn unproxied(&self) -> Vec<String> {
+        let mut hosts = vec![registry::name_for(&self.spec.name), nodes::REGISTRY_HOST.to_owned()];
+        hosts.extend(self.spec.mirrors.iter().filter_map(|mirror| {
+            let url = url::Url::parse(&mirror.url).ok()?;
+            match url.host()? {
+                url::Host::Ipv4(address) if address.is_private() || address.is_loopback() => Some(address.to_string()),
+                _ => None,
+            }
+        }));
+        hosts
+    }
+
+    /// Puts the context into the user's kubeconfig, saying so where that changes the current one.
+    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+        let access = self.access().await?;
+        let private = read_if_there(&access.kubeconfig)?.unwrap_or_default();
+        let (user, folder) = (self.user.clone(), self.folder.clone());
+        let merged = blocking(move || user.merge(&private, &folder)).await?;
+        if merged.switched {
+            let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
+            progress.warn(format!("the current context of {} is now {}{was}", merged.file.display(), access.context));
+        }
+        Ok(())
+    }
+
+    async fn start_all(&self, containers: &[Container]) -> Result<()> {
+        // An engine would make a lost source of a mount itself, but as root.
+        self.folder
+            .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
+        let start = |container: Container| async move {
+            self.docker
+                .start_container(&container.id, None::<StartContainerOptions>)
+                .await
+                .context(Kind::Platform, || format!("cannot start the container {}", container.name))
+        };
+        let stopped = containers.iter().filter(|container| !container.running).cloned();
+        try_join_all(stopped.map(start)).await.map(drop)
+    }
+
+    /// Containers of the cluster besides kind's own, such as its registry.
+    async fn companions(&self) -> Result<Vec<Container>> {
+        engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
+    }
+
+    async fn remove_nodes(&self, containers: &[Container]) -> Result<Vec<Removed>> {
+        try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+        let left = self.containers().await?;
+        if let Some(left) = left.first() {
+            return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
+                .cause(format!("the container {} is still, or again, there", left.name))
+                .hint("look whether something else makes a cluster of that name, then run it again"));
+        }
+        Ok(containers.iter().map(|container| removed_container(&container.name)).collect())
+    }
+
+    fn refuse(&self, why: String) -> Error {
+        let name = &self.spec.name;
+        Error::new(Kind::Preflight, format!("there is a kind cluster {name} that stackctl did not make"))
+            .cause(why)
+            .hint("choose another name with --cluster-name")
+            .hint(format!("or remove that cluster, if nobody needs it: kind delete cluster --name {name}"))
+    }
+}
+
+fn removed_container(name: &str) -> Removed {
+    Removed { kind: "container".to_owned(), name: name.to_owned() }
+}
+
+#[async_trait]
+impl Provider for KindCluster {
+    fn name(&self) -> &'static str {
+        "kind"
+    }
+
+    async fn observe(&self) -> Result<ClusterState> {
+        let containers = match self.containers().await {
+            Ok(containers) => containers,
+            Err(error) => return Ok(ClusterState::Unreachable { why: error.to_string() }),
+        };
+        self.judge(&containers).await
+    }
+
+    async fn create(&self, progress: &Progress) -> Result<()> {
+        let containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Absent => self.make(progress).await,
+            ClusterState::HalfMade { why } => {
+                progress.say(format!("replacing a half-made cluster: {why}"));
+                create::end_leftover(&self.folder)?;
+                self.remove_nodes(&containers).await?;
+                self.make(progress).await
+            }
+            ClusterState::Ours { stopped } => {
+                if stopped {
+                    self.start(progress).await?;
+                }
+                self.configure(progress).await?;
+                self.merge_kubeconfig(progress).await
+            }
+            ClusterState::Foreign { why } => Err(self.refuse(why)),
+            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, "cannot reach the engine").cause(why)),
+        }
+    }
+
+    async fn configure(&self, progress: &Progress) -> Result<bool> {
+        let configuration = nodes::Configuration::new(&self.spec)?;
+        let wanted = mark::Completion { configuration: configuration.hash() };
+        if mark::read_completion(&self.docker, &self.spec.name).await?.as_ref() == Some(&wanted) {
+            return Ok(false);
+        }
+        progress.say("configuring the nodes");
+        self.configure_nodes(&configuration, false).await?;
+        mark::write_completion(&self.docker, &self.spec.name, &wanted).await?;
+        Ok(true)
+    }
+
+    /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
+    /// entries, the state; and the network, if no other cluster uses it.
+    async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>> {
+        let containers = self.containers().await?;
+        if let ClusterState::Foreign { why } = self.judge(&containers).await? {
+            return Err(self.refuse(why));
+        }
+        create::end_leftover(&self.folder)?;
+        progress.say("removing the nodes");
+        let mut removed = self.remove_nodes(&containers).await?;
+        removed.extend(self.registry().delete().await?);
+        let companions = self.companions().await?;
+        try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+        removed.extend(companions.iter().map(|container| removed_container(&container.name)));
+        if network::remove_if_unused(&self.docker, &self.network).await? {
+            removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
+        }
+        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
+        removed.extend(blocking(move || user.remove(&context, &folder)).await?);
+        if self.folder.remove()? {
+            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
+        }
+        Ok(removed)
+    }
+
+    async fn start(&self, progress: &Progress) -> Result<()> {
+        let nodes = self.containers().await?;
+        match self.judge(&nodes).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("start")),
+        }
+        progress.say("starting the containers");
+        let companions = self.companions().await?;
+        self.start_all(&companions).await?;
+        self.start_all(&nodes).await?;
+        progress.say("waiting for the API server");
+        api::await_ready(&self.access().await?, API_WITHIN).await
+    }
+
+    async fn stop(&self, progress: &Progress) -> Result<()> {
+        let mut containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("stop")),
+        }
+        progress.say("stopping the containers");
+        containers.extend(self.companions().await?);
+        let stop = |container: Container| async move {
+            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+            self.docker
+                .stop_container(&container.id, Some(options))
+                .await
+                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
+        };
+        let running = containers.into_iter().filter(|container| container.running);
+        try_join_all(running.map(stop)).await.map(drop)
+    }
+
+    /// The private kubeconfig: made again when it is missing, and its port the one that the engine publishes now.
+    async fn access(&self) -> Result<Access> {
+        let kubeconfig = self.folder.file(KUBECONFIG_FILE);
+        let content = match read_if_there(&kubeconfig)? {
+            Some(content) if !content.is_empty() => content,
+            _ => {
+                let content = self.kubeconfig_by_kind().await?;
+                self.folder.write(KUBECONFIG_FILE, &content)?;
+                content
+            }
+        };
+        if let Some(port) = self.api_port().await?
+            && let Some(changed) = kubeconfig::with_port(&content, port)?
+        {
+            self.folder.write(KUBECONFIG_FILE, &changed)?;
+        }
+        Ok(Access { kubeconfig, context: self.context() })
+    }
+
+    /// Nodes run on the engine's own platform.
+    async fn platform(&self) -> Result<String> {
+        let version = self.docker.version().await;
+        let version = version.context(Kind::Platform, || "cannot ask the engine for its platform".to_owned())?;
+        let (os, arch) = (version.os.unwrap_or_default(), version.arch.unwrap_or_default());
+        Ok(format!("{os}/{arch}"))
+    }
+}
+
+impl KindCluster {
+    fn nothing_to(&self, verb: &str) -> Error {
+        Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
+            .hint("`stackctl up` makes it")
+    }
+
+    /// Where the engine publishes the API server: at the load balancer if there is one, else at the only control plane.
+    async fn api_port(&self) -> Result<Option<u16>> {
+        let containers = self.containers().await?;
+        let balancer = containers.iter().find(|container| !mark::is_node(container));
+        let first = mark::first_node(&self.spec.name);
+        let published = balancer.or_else(|| containers.iter().find(|container| container.name == first));
+        Ok(published.and_then(|container| container.published(API_PORT)))
+    }
+
+    async fn kubeconfig_by_kind(&self) -> Result<Vec<u8>> {
+        let name = &self.spec.name;
+        let mut command = tokio::process::Command::new("kind");
+        command
+            .args(["get", "kubeconfig", "--name", name])
+            .env("DOCKER_HOST", &self.endpoint)
+            .env_remove("DOCKER_CONTEXT")
+            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let run = async { command.output().await.map_err(|error| create::cannot_run(&error)) };
+        let output = tokio::time::timeout(Duration::from_secs(60), run)
+            .await
+            .context(Kind::Platform, || "`kind get kubeconfig` did not end within 60 s".to_owned())??;
+        if !output.status.success() {
+            return Err(Error::new(Kind::Platform, format!("kind cannot give the kubeconfig of the cluster {name}"))
+                .cause(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+                .hint("`stackctl up` makes or repairs the cluster"));
+        }
+        Ok(output.stdout)
+    }
+
+    pub fn private_kubeconfig(&self) -> PathBuf {
+        self.folder.file(KUBECONFIG_FILE)
+    }
+}
+
+/// KEP-1755: tells other tools which registry the cluster has. Everybody on the host reaches it at this port of
+/// 127.0.0.1, nodes by `registry.stackctl.internal`.
+pub fn local_registry_hosting(cluster: &str, port: u16) -> Value {
+    let own = format!("{}:{}", registry::name_for(cluster), registry::PORT);
+    let hosting = format!(
+        "host: \"127.0.0.1:{port}\"\nhostFromContainerRuntime: \"{}\"\nhostFromClusterNetwork: \"{own}\"\n\
+         help: \"https://kind.sigs.k8s.io/docs/user/local-registry/\"\n",
+        nodes::REGISTRY_HOST
+    );
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "local-registry-hosting", "namespace": "kube-public" },
+        "data": { "localRegistryHosting.v1": hosting },
+    })
+}
+
+/// File work that may wait for another program's lock.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::new(Kind::Unexpected, "a task died").caused_by(&error)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! Running `kind create cluster`: what it says becomes progress, and one that an earlier, killed run left is ended.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::Command,
+};
+
+use crate::{
+    error::{Context, Error, Kind, Result},
+    event::Progress,
+    state::Folder,
+};
+
+const CREATE_WITHIN: Duration = Duration::from_secs(900);
+const REMEMBERED_LINES: usize = 20;
+/// In the cluster's state folder: the kind that is at work.
+const CHILD_FILE: &str = "creating.json";
+
+/// What kind is started with.
+#[derive(Debug)]
+pub struct Creation<'a> {
+    pub cluster: &'a str,
+    /// As in DOCKER_HOST.
+    pub endpoint: &'a str,
+    pub network: &'a str,
+    pub config: &'a Path,
+    /// The private one; the user's own is not kind's business here.
+    pub kubeconfig: &'a Path,
+    pub image: Option<&'a str>,
+    /// Hosts that nodes must reach without the proxy that this process was told to use.
+    pub unproxied: &'a [String],
+}
+
+/// A child that may outlive us, so that the next run can tell it from a stranger with the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Child {
+    id: i32,
+    /// In clock ticks since boot: ids are used again, this is not.
+    started: u64,
+}
+
+/// Runs kind to its end. It leaves its nodes behind when it fails, for whoever looks at them next: with its own
+/// clean-up it would remove, by name, nodes that a later run has made meanwhile.
+pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progress) -> Result<()> {
+    let mut command = Command::new("kind");
+    command
+        .args(["create", "cluster", "--retain", "--name", creation.cluster])
+        .arg("--config")
+        .arg(creation.config)
+        .arg("--kubeconfig")
+        .arg(creation.kubeconfig)
+        .args(creation.image.iter().flat_map(|image| ["--image", *image]))
+        .env("DOCKER_HOST", creation.endpoint)
+        .env_remove("DOCKER_CONTEXT")
+        .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+        .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", creation.network)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(list) = no_proxy(creation.unproxied, |name| std::env::var(name).ok()) {
+        command.env("NO_PROXY", &list).env("no_proxy", &list);
+    }
+    let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(remembered) = id.and_then(|id| Some(Child { id, started: started(id)? })) {
+        let text = serde_json::to_vec(&remembered).unwrap_or_default();
+        folder.write(CHILD_FILE, &text)?;
+    }
+    let stderr = child.stderr.take();
+    let work = async {
+        let last = match stderr {
+            Some(stderr) => follow(stderr, progress).await,
+            None => VecDeque::new(),
+        };
+        (child.wait().await, last)
+    };
+    let (status, last) = tokio::time::timeout(CREATE_WITHIN, work).await.map_err(|_| {
+        Error::new(Kind::Platform, format!("kind did not make the cluster {} in time", creation.cluster))
+            .cause(format!("it was still at work after {} minutes", CREATE_WITHIN.as_secs() / 60))
+    })?;
+    folder.remove_file(CHILD_FILE)?;
+    let status = status.context(Kind::Platform, || "cannot wait for kind".to_owned())?;
+    if status.success() { Ok(()) } else { Err(failure(creation.cluster, status, &last)) }
+}
+
+/// Ends a `kind create` that an earlier run of ours left at work.
+pub fn end_leftover(folder: &Folder) -> Result<()> {
+    let Some(content) = folder.read(CHILD_FILE)? else { return Ok(()) };
+    let child: Option<Child> = serde_json::from_slice(&content).ok();
+    if let Some(child) = child.filter(|child| started(child.id) == Some(child.started)) {
+        let id = rustix::process::Pid::from_raw(child.id);
+        // It may have ended between the look and the signal.
+        let _ = id.map(|id| rustix::process::kill_process(id, rustix::process::Signal::KILL));
+    }
+    folder.remove_file(CHILD_FILE)?;
+    Ok(())
+}
+
+/// When a process that runs was started: field 22 of `/proc/ID/stat`. None where there is no such process (or no /proc).
+fn started(id: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name, in parentheses, may itself hold blanks and parentheses.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?;
+    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
+}
+
+async fn follow(stderr: impl AsyncRead + Unpin, progress: &Progress) -> VecDeque<String> {
+    let mut last = VecDeque::new();
+    let mut lines = BufReader::new(stderr).split(b'\n');
+    // An unreadable pipe ends the story; the exit status tells how.
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if let Some(step) = step(&line) {
+            progress.say(step);
+        }
+        progress.output(line.clone());
+        if last.len() == REMEMBERED_LINES {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    last
+}
+
+/// ` • Preparing nodes 📦   ...` begins a step: "preparing nodes".
+fn step(line: &str) -> Option<String> {
+    let text = line.trim_start().strip_prefix('•')?.trim_end().trim_end_matches("...");
+    let words: Vec<&str> =
+        text.split_whitespace().filter(|word| word.chars().any(|c| c.is_ascii_alphanumeric())).collect();
+    let text = words.join(" ");
+    let mut chars = text.chars();
+    let first = chars.next()?;
+    // "CNI" and the like stay as they are.
+    let second_is_small = chars.clone().next().is_some_and(char::is_lowercase);
+    Some(if second_is_small { first.to_lowercase().chain(chars).collect() } else { text })
+}
+
+fn failure(cluster: &str, status: ExitStatus, last: &VecDeque<String>) -> Error {
+    let mut error = Error::new(Kind::Platform, format!("kind could not make the cluster {cluster}"));
+    let cause = last.iter().find_map(|line| line.strip_prefix("ERROR: "));
+    error = match cause {
+        Some(cause) => error.cause(cause),
+        None => error.cause(format!("kind ended with {status}")),
+    };
+    let all = last.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    for (sign, hint) in HINTS {
+        if all.contains(sign) {
+            error = error.hint(*hint);
+        }
+    }
+    error.details(last.iter().cloned())
+}
+
+/// What kind's output holds, and what to do then.
+const HINTS: &[(&str, &str)] = &[
+    (
+        "port is already allocated",
+        "another program has a port that the kind configuration asks for: `stackctl doctor` names it",
+    ),
+    (
+        "failed to pull image",
+        "the node image cannot be pulled: check the network, or name one that the engine has with --node-image",
+    ),
+    (
+        "too many open files",
+        "raise the inotify limits: sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
+    ),
+    (
+        "could not find a log line that matches",
+        "a node did not boot: too few inotify instances, too little memory, or a node image that does not fit this engine's cgroups; see `stackctl doctor`",
+    ),
+    ("no space left on device", "the engine's disk is full: docker system df shows what uses it"),
+    ("failed to init node with kubeadm", "kubeadm's own words are in the lines above; -v shows them all"),
+    ("Cannot connect to the Docker daemon", "start the engine, or point DOCKER_HOST at one"),
+];
+
+pub fn cannot_run(error: &std::io::Error) -> Error {
+    let failed = Error::new(Kind::Preflight, "cannot run kind".to_owned());
+    if error.kind() == std::io::ErrorKind::NotFound {
+        failed.cause("there is no program `kind` on the PATH").hint(HOW_TO_GET_KIND)
+    } else {
+        failed.caused_by(error)
+    }
+}
+
+pub const HOW_TO_GET_KIND: &str = "install kind: https://kind.sigs.k8s.io/docs/user/quick-start/#installation (or: go install sigs.k8s.io/kind@latest)";
+
+/// kind hands our proxy on to its nodes, which must still reach what is near them. None: there is no proxy.
+fn no_proxy(unproxied: &[String], variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let value =
+        |upper: &str| variable(upper).or_else(|| variable(&upper.to_lowercase())).filter(|value| !value.is_empty());
+    value("HTTP_PROXY").or_else(|| value("HTTPS_PROXY"))?;
+    let mut hosts: Vec<String> = value("NO_PROXY").into_iter().collect();
+    hosts.extend(unproxied.iter().cloned());
+    Some(hosts.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+    use crate::{event::Event, event::Events, state::State};
+
+    #[test]
+    fn steps_are_read_from_kinds_lines() {
+        for (line, wanted) in [
+            (
+                " • Ensuring node image (kindest/node:v1.36.3) 🖼  ...",
+                Some("ensuring node image (kindest/node:v1.36.3)"),
+            ),
+            (" • Preparing nodes 📦 📦 📦   ...", Some("preparing nodes")),
+            (" • Installing CNI 🔌  ...", Some("installing CNI")),
+            (" ✓ Preparing nodes 📦 ", None),
+            ("Creating cluster \"one\" ...", None),
+            ("", None),
+        ] {
+            assert_eq!(step(line).as_deref(), wanted, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_are_remembered_and_all_are_shown() {
+        let text: String = (0..30).map(|n| format!("line {n}\n")).collect();
+        let (events, mut received) = Events::channel();
+        let last = follow(text.as_bytes(), &events.progress("cluster")).await;
+        assert_eq!((last.len(), last[0].as_str()), (REMEMBERED_LINES, "line 10"));
+        drop(events);
+        let mut shown = 0;
+        while let Some(Event::Output { .. }) = received.recv().await {
+            shown += 1;
+        }
+        assert_eq!(shown, 30);
+    }
+
+    #[test]
+    fn a_failure_quotes_kind_and_says_what_to_do() {
+        let last =
+            VecDeque::from(["ERROR: failed to create cluster: failed to pull image \"x\": exit status 1".to_owned()]);
+        let error = failure("one", ExitStatus::from_raw(256), &last);
+        assert_eq!(error.kind, Kind::Platform);
+        assert!(error.causes[0].starts_with("failed to create cluster"));
+        assert!(error.hints[0].contains("--node-image"));
+    }
+
+    #[test]
+    fn near_hosts_are_added_to_no_proxy_where_there_is_a_proxy() {
+        let none = |_: &str| None;
+        assert_eq!(no_proxy(&["r".to_owned()], none), None);
+        let some = |name: &str| match name {
+            "https_proxy" => Some("http://proxy".to_owned()),
+            "NO_PROXY" => Some("a,b".to_owned()),
+            _ => None,
+        };
+        assert_eq!(no_proxy(&["r".to_owned()], some).as_deref(), Some("a,b,r"));
+    }
+
+    #[test]
+    fn a_leftover_child_is_ended_and_a_stranger_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = State::at(home.path()).cluster("one");
+        let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let id = i32::try_from(sleeper.id()).unwrap();
+        let real = Child { id, started: started(id).unwrap() };
+
+        let stranger = Child { started: real.started + 1, ..real.clone() };
+        folder.write(CHILD_FILE, &serde_json::to_vec(&stranger).unwrap()).unwrap();
+        end_leftover(&folder).unwrap();
+        assert!(sleeper.try_wait().unwrap().is_none(), "a stranger was killed");
+
+        folder.write(CHILD_FILE, &serde_json::to_vec(&real).unwrap()).unwrap();
+        end_leftover(&folder).unwrap();
+        assert_eq!(sleeper.wait().unwrap().signal(), Some(9));
+        assert!(!folder.file(CHILD_FILE).exists());
+    }
+}
