@@ -173,18 +173,21 @@ fn transport(error: &(dyn StdError + 'static)) -> String {
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some("no route to the host"),
                 _ => None,
             });
-            // An io::Error hides the TLS error it wraps from `source`.
-            if let Some(inner) = io.get_ref() {
-                root = inner.to_string();
-                class = class.or(inner.is::<rustls::Error>().then_some("TLS failed"));
-            }
+        }
+        if error.is::<rustls::Error>() {
+            class = class.or(Some("TLS failed"));
         }
         if let Some(http) = error.downcast_ref::<hyper::Error>()
             && http.is_incomplete_message()
         {
             class = class.or(Some("the connection was closed before the answer was complete"));
         }
-        next = error.source();
+        // `source` of an io::Error skips the error that it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     match class {
         Some(class) => format!("{class} ({root})"),
