@@ -7,7 +7,12 @@ mod http;
 mod json;
 pub mod pod;
 mod result;
-pub mod run;
+mod run;
+#[cfg(test)]
+mod testing;
 mod wire;
 
-pub use self::result::ProofResult;
+pub use self::{
+    result::ProofResult,
+    run::{remove_pods, run},
+};

@@ -1,1 +1,210 @@
-//! (under construction)
+//! The pod that runs the agent: how it is built, and what its status means. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+
+/// Arguments of this executable that make it the agent; the image's entry point is the executable.
+pub const ARGUMENTS: [&str; 2] = ["agent", "prove"];
+/// Environment variable that holds the checks.
+pub const INPUT: &str = "STACKCTL_CHECKS";
+/// Selects every agent pod.
+pub const SELECTOR: &str = "app.kubernetes.io/managed-by=stackctl,io.stackctl.agent=proof";
+
+/// Linux refuses a longer string in an environment (MAX_ARG_STRLEN).
+const INPUT_LIMIT: usize = 120 * 1024;
+/// A pod this much past its own deadline belongs to a run that was killed.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// `suffix`: random, lower-case letters and digits. `checks`: what `run_agent` takes; not secret, but visible to whoever
+/// may read pods. `deadline`: after it the kubelet ends the pod, whatever became of us.
+pub fn build(suffix: &str, image: &str, checks: &str, deadline: Duration) -> Result<Value> {
+    if checks.len() > INPUT_LIMIT {
+        return Err(Error::new(Kind::Usage, "the proofs are too long to be handed to the agent")
+            .cause(format!("{} bytes, at most {INPUT_LIMIT}", checks.len()))
+            .hint("shorten the bodies and expectations of the proofs"));
+    }
+    let resources = json!({ "cpu": "10m", "memory": "16Mi" });
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": format!("stackctl-proof-{suffix}"),
+            "labels": { "app.kubernetes.io/managed-by": "stackctl", "io.stackctl.agent": "proof" },
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": deadline.as_secs().max(1),
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": false,
+            // Variables for every service of the namespace would only crowd the environment.
+            "enableServiceLinks": false,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "runAsGroup": 65532,
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "containers": [{
+                "name": "agent",
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": ARGUMENTS,
+                "env": [{ "name": INPUT, "value": escape_references(checks) }],
+                "resources": { "requests": resources, "limits": { "cpu": "500m", "memory": "128Mi" } },
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+            }],
+        },
+    }))
+}
+
+/// Kubernetes expands `$(NAME)` in values; `$$` stands for one `$`.
+fn escape_references(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Not running yet, and why.
+    Starting(String),
+    /// No node takes it now; one may come.
+    Unschedulable(String),
+    Running,
+    /// Its logs can be read; the cause if it did not end well.
+    Ended(Option<String>),
+    /// It will never run.
+    Broken(String),
+}
+
+pub fn state(pod: &Pod) -> State {
+    let Some(status) = &pod.status else { return State::Starting("not seen by the scheduler yet".to_owned()) };
+    let container = status.container_statuses.as_deref().unwrap_or_default().first();
+    let container = container.and_then(|container| container.state.as_ref());
+    let phase = status.phase.as_deref().unwrap_or_default();
+    if phase == "Succeeded" {
+        return State::Ended(None);
+    }
+    if phase == "Failed" {
+        let pod = sentence(status.reason.as_deref(), status.message.as_deref());
+        let ended = container.and_then(|state| state.terminated.as_ref()).map(|ended| {
+            let why = sentence(ended.reason.as_deref(), ended.message.as_deref());
+            format!("exit code {}{}", ended.exit_code, why.map(|why| format!(", {why}")).unwrap_or_default())
+        });
+        return State::Ended(Some(pod.or(ended).unwrap_or_else(|| "the pod failed".to_owned())));
+    }
+    if let Some(waiting) = container.and_then(|state| state.waiting.as_ref()) {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        let why = sentence(Some(reason), waiting.message.as_deref()).unwrap_or_default();
+        return match reason {
+            "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "RunContainerError" => State::Broken(why),
+            _ => State::Starting(why),
+        };
+    }
+    if container.is_some_and(|state| state.running.is_some()) {
+        return State::Running;
+    }
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    match conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False") {
+        Some(condition) => {
+            let why = sentence(condition.reason.as_deref(), condition.message.as_deref()).unwrap_or_default();
+            State::Unschedulable(why)
+        }
+        None => State::Starting("waiting for a node".to_owned()),
+    }
+}
+
+fn sentence(reason: Option<&str>, message: Option<&str>) -> Option<String> {
+    let parts: Vec<&str> = [reason, message].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    (!parts.is_empty()).then(|| parts.join(": "))
+}
+
+/// Whether an agent pod has outlived its own deadline. `now`: by the API server's clock.
+pub fn abandoned(pod: &Pod, now: Timestamp) -> bool {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let deadline = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or(0);
+    let limit = deadline.saturating_add(GRACE.as_secs() as i64);
+    created.is_some_and(|created| now.duration_since(created).as_secs() > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(status: Value) -> Pod {
+        serde_json::from_value(json!({ "metadata": {"name": "p"}, "status": status })).unwrap()
+    }
+
+    fn waiting(reason: &str) -> Pod {
+        let state = json!({"waiting": {"reason": reason, "message": "because"}});
+        let status =
+            json!({"name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        pod(json!({ "phase": "Pending", "containerStatuses": [status] }))
+    }
+
+    #[test]
+    fn the_pod_is_valid_and_restricted() {
+        let value = build("abc12", "registry/agent:1", "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
+        let pod: Pod = serde_json::from_value(value).unwrap();
+        assert_eq!(pod.metadata.name.as_deref(), Some("stackctl-proof-abc12"));
+        let labels = pod.metadata.labels.unwrap();
+        for label in SELECTOR.split(',') {
+            let (key, value) = label.split_once('=').unwrap();
+            assert_eq!(labels[key], value);
+        }
+        let spec = pod.spec.unwrap();
+        assert_eq!(spec.active_deadline_seconds, Some(90));
+        assert_eq!(spec.automount_service_account_token, Some(false));
+        assert_eq!(spec.restart_policy.as_deref(), Some("Never"));
+        let security = spec.security_context.unwrap();
+        assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
+        let container = &spec.containers[0];
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        assert_eq!(security.capabilities.as_ref().unwrap().drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(container.env.as_ref().unwrap()[0].value.as_deref(), Some("[\"$$(HOME)\"]"));
+    }
+
+    #[test]
+    fn too_much_input_is_refused() {
+        assert_eq!(build("a", "i", &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn states_are_told_apart() {
+        assert_eq!(state(&waiting("ContainerCreating")), State::Starting("ContainerCreating: because".into()));
+        assert_eq!(state(&waiting("ErrImagePull")), State::Starting("ErrImagePull: because".into()));
+        assert_eq!(state(&waiting("ImagePullBackOff")), State::Broken("ImagePullBackOff: because".into()));
+        assert_eq!(state(&pod(json!({"phase": "Succeeded"}))), State::Ended(None));
+        let failed = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long"});
+        assert_eq!(state(&pod(failed)), State::Ended(Some("DeadlineExceeded: too long".into())));
+        let condition =
+            json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"});
+        assert_eq!(
+            state(&pod(json!({"phase": "Pending", "conditions": [condition]}))),
+            State::Unschedulable("Unschedulable: 0/1 nodes".into())
+        );
+    }
+
+    #[test]
+    fn only_pods_past_their_deadline_are_abandoned() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "spec": { "activeDeadlineSeconds": 30, "containers": [] },
+        }))
+        .unwrap();
+        assert!(!abandoned(&pod, "2026-01-01T00:01:29Z".parse().unwrap()));
+        assert!(abandoned(&pod, "2026-01-01T00:01:31Z".parse().unwrap()));
+    }
+}

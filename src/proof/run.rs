@@ -1,1 +1,279 @@
-//! (under construction)
+//! Runs proofs against a cluster: HTTP checks in a pod, autoscaler checks from here.
+
+use std::{pin::pin, time::Duration};
+
+use ::kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions},
+    runtime::{WatchStreamExt, watcher},
+};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use rand::Rng;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    autoscaler,
+    pod::{self, State},
+    result::ProofResult,
+    wire::{AgentCheck, AgentResult},
+};
+use crate::{
+    error::{Context, Error, Kind, Result},
+    event::Progress,
+    stack::model::{Check, Proof},
+};
+
+/// How long a node may take to come for a pod that no node takes.
+const SCHEDULING: Duration = Duration::from_secs(90);
+/// What a pod gets beside the time of its checks: scheduling, pulling its image, starting.
+const STARTING: Duration = Duration::from_secs(60);
+/// For each request that cleans up.
+const CLEANUP: Duration = Duration::from_secs(10);
+/// The kubelet may still be writing the last lines when the pod has ended.
+const LOG_ATTEMPTS: u32 = 5;
+
+/// Checks all proofs and returns their results in the order of `proofs`.
+///
+/// `agent_image`: an image whose entry point is this executable, as the nodes name it. The pod is created in
+/// `namespace` and deleted in any case; what is past `deadline` fails. A proof that fails is a result; errors are
+/// `Refused` (the pod was not admitted) and `NotReady` (it did not run, with the cause).
+pub async fn run(
+    client: &Client,
+    namespace: &str,
+    agent_image: &str,
+    proofs: &[Proof],
+    deadline: Duration,
+    progress: &Progress,
+) -> Result<Vec<ProofResult>> {
+    let limit = Instant::now() + deadline;
+    let checks: Vec<AgentCheck> =
+        proofs.iter().enumerate().filter_map(|(index, proof)| AgentCheck::new(index, proof)).collect();
+    let autoscalers = proofs.iter().enumerate().filter_map(|(index, proof)| match &proof.check {
+        Check::Autoscaler(check) => {
+            Some(async move { Ok((index, autoscaler::prove(client, proof, check, limit, progress).await)) })
+        }
+        Check::Http(_) => None,
+    });
+    let agent = Agent { api: Api::namespaced(client.clone(), namespace), namespace, image: agent_image, progress };
+    let (in_cluster, from_here) =
+        futures::try_join!(agent.results(&checks, limit), futures::future::try_join_all(autoscalers))?;
+    let mut results: Vec<(usize, ProofResult)> = from_here;
+    results.extend(in_cluster);
+    results.sort_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Deletes every agent pod of the namespace, whoever started it; returns their names.
+pub async fn remove_pods(client: &Client, namespace: &str) -> Result<Vec<String>> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let what = || format!("removing the agent's pods from namespace {namespace} failed");
+    let pods = api.list(&ListParams::default().labels(pod::SELECTOR)).await.context(Kind::Platform, what)?;
+    let mut names = Vec::new();
+    for pod in pods {
+        delete(&api, &pod).await.context(Kind::Platform, what)?;
+        names.extend(pod.metadata.name);
+    }
+    Ok(names)
+}
+
+struct Agent<'a> {
+    api: Api<Pod>,
+    namespace: &'a str,
+    image: &'a str,
+    progress: &'a Progress,
+}
+
+impl Agent<'_> {
+    async fn results(&self, checks: &[AgentCheck], limit: Instant) -> Result<Vec<(usize, ProofResult)>> {
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let created = self.create(checks, limit).await?;
+        let mut guard = Guard { api: self.api.clone(), pod: Some(created.clone()) };
+        let ended = self.ended(&created, limit).await;
+        let results = match ended {
+            Ok(why) => self.read(&created, checks, why).await,
+            Err(error) => Err(error),
+        };
+        self.sweep(&created).await;
+        guard.pod = None;
+        results
+    }
+
+    async fn create(&self, checks: &[AgentCheck], limit: Instant) -> Result<Pod> {
+        let input =
+            serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
+        let needed: Duration = checks.iter().map(|check| check.eventually() + check.timeout()).sum();
+        let left = limit.saturating_duration_since(Instant::now());
+        let value = pod::build(&suffix(), self.image, &input, (needed + STARTING).min(left))?;
+        let pod: Pod =
+            serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
+        let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
+        let what = || format!("creating the agent's pod in namespace {} failed", self.namespace);
+        match timeout_at(limit, self.api.create(&parameters, &pod)).await {
+            Ok(Ok(pod)) => Ok(pod),
+            Ok(Err(error @ ::kube::Error::Api(_))) => Err(Error::new(Kind::Refused, what()).caused_by(&error)),
+            Ok(Err(error)) => Err(Error::new(Kind::Platform, what()).caused_by(&error)),
+            Err(_) => Err(Error::new(Kind::Platform, what()).cause("the API server did not answer in time")),
+        }
+    }
+
+    /// Waits for the end of the pod; Some says why it did not end well.
+    async fn ended(&self, created: &Pod, limit: Instant) -> Result<Option<String>> {
+        let name = created.metadata.name.as_deref().unwrap_or_default();
+        let what = || format!("the agent's pod {}/{name} did not run", self.namespace);
+        let mut states = pin!(watcher::watch_object(self.api.clone(), name).default_backoff());
+        let mut last = "nothing was seen of it".to_owned();
+        let mut until = limit;
+        loop {
+            let pod = match timeout_at(until, states.next()).await {
+                Ok(Some(Ok(Some(pod)))) => pod,
+                Ok(Some(Ok(None))) => return Err(Error::new(Kind::NotReady, what()).cause("someone deleted it")),
+                Ok(Some(Err(error))) => {
+                    last = format!("watching it failed: {error}");
+                    self.progress.say(last.clone());
+                    continue;
+                }
+                Ok(None) => return Err(Error::new(Kind::Platform, what()).cause("the watch ended").cause(last)),
+                Err(_) => {
+                    return Err(Error::new(Kind::NotReady, what())
+                        .cause(last)
+                        .hint(format!("look at the nodes and the events: kubectl -n {} get events", self.namespace)));
+                }
+            };
+            match pod::state(&pod) {
+                State::Ended(why) => return Ok(why),
+                State::Broken(why) => {
+                    let hint = format!("is the image {} where the nodes can pull it?", self.image);
+                    let error = Error::new(Kind::NotReady, what()).cause(why.clone());
+                    // The back-off tells less than the attempt before it.
+                    let error = if last.starts_with("ErrImagePull") { error.detail(last) } else { error };
+                    return Err(error.hint(hint));
+                }
+                State::Running => {
+                    until = limit;
+                    last = "it ran until the deadline".to_owned();
+                    self.progress.say("checking from inside the cluster");
+                }
+                State::Starting(why) => {
+                    until = limit;
+                    self.progress.say(why.clone());
+                    last = why;
+                }
+                State::Unschedulable(why) => {
+                    until = limit.min(if until == limit { Instant::now() + SCHEDULING } else { until });
+                    self.progress.say(why.clone());
+                    last = why;
+                }
+            }
+        }
+    }
+
+    /// One result for each check; one without a line of its own failed.
+    async fn read(&self, pod: &Pod, checks: &[AgentCheck], why: Option<String>) -> Result<Vec<(usize, ProofResult)>> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let mut log = Ok(String::new());
+        let mut found: Vec<AgentResult> = Vec::new();
+        for attempt in 0..LOG_ATTEMPTS {
+            if attempt > 0 {
+                sleep(Duration::from_millis(200)).await;
+            }
+            log = match timeout(CLEANUP, self.api.logs(name, &LogParams::default())).await {
+                Ok(log) => log.map_err(|error| error.to_string()),
+                Err(_) => Err("the API server did not answer in time".to_owned()),
+            };
+            found = log.iter().flat_map(|log| log.lines()).filter_map(|line| serde_json::from_str(line).ok()).collect();
+            // An agent that was cut short will not say more.
+            if found.len() == checks.len() || why.is_some() && log.is_ok() {
+                break;
+            }
+        }
+        if found.is_empty() {
+            let error = Error::new(Kind::NotReady, format!("the agent's pod {}/{name} said nothing", self.namespace));
+            let error = why.into_iter().fold(error, Error::cause);
+            return Err(match log {
+                Ok(log) => error.details(log.lines()),
+                Err(cause) => error.cause(format!("its log could not be read: {cause}")),
+            });
+        }
+        Ok(checks.iter().map(|check| (check.index, result(check, &found, why.as_deref()))).collect())
+    }
+
+    /// Deletes our pod and those of runs that were killed; a failure is told, but does not change the results.
+    async fn sweep(&self, ours: &Pod) {
+        let selection = ListParams::default().labels(pod::SELECTOR);
+        let list = timeout(CLEANUP, self.api.list(&selection));
+        let (deleted, listed) = futures::join!(delete(&self.api, ours), list);
+        if let Err(error) = deleted {
+            let name = ours.metadata.name.as_deref().unwrap_or_default();
+            self.progress.warn(format!("the agent's pod {}/{name} could not be deleted: {error}", self.namespace));
+        }
+        let Some(now) = ours.metadata.creation_timestamp.as_ref().map(|time| time.0) else { return };
+        if let Ok(Ok(pods)) = listed {
+            for pod in pods.iter().filter(|pod| pod::abandoned(pod, now)) {
+                // The next run tries again.
+                let _ = delete(&self.api, pod).await;
+            }
+        }
+    }
+}
+
+fn result(check: &AgentCheck, found: &[AgentResult], why: Option<&str>) -> ProofResult {
+    match found.iter().find(|result| result.index == check.index) {
+        Some(found) => ProofResult {
+            name: check.name.clone(),
+            passed: found.passed,
+            took: Duration::from_millis(found.took_ms),
+            attempts: found.attempts,
+            expected: Some(found.expected.clone()),
+            seen: found.seen.clone(),
+            skipped: None,
+        },
+        None => ProofResult {
+            name: check.name.clone(),
+            passed: false,
+            took: Duration::ZERO,
+            attempts: 0,
+            expected: Some(super::http::expectation(check)),
+            seen: Some(format!("the agent ended before it was decided ({})", why.unwrap_or("its log is incomplete"))),
+            skipped: None,
+        },
+    }
+}
+
+/// Deletes exactly this pod; one that is gone already is as good.
+async fn delete(api: &Api<Pod>, pod: &Pod) -> std::result::Result<(), ::kube::Error> {
+    let Some(name) = &pod.metadata.name else { return Ok(()) };
+    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match timeout(CLEANUP, api.delete(name, &parameters)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(::kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(late) => Err(::kube::Error::Service(late.into())),
+    }
+}
+
+/// Deletes the pod when the run is dropped halfway, as long as the runtime lives.
+struct Guard {
+    api: Api<Pod>,
+    pod: Option<Pod>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let (Some(pod), Ok(runtime)) = (self.pod.take(), tokio::runtime::Handle::try_current()) {
+            let api = self.api.clone();
+            runtime.spawn(async move { delete(&api, &pod).await });
+        }
+    }
+}
+
+fn suffix() -> String {
+    let mut random = rand::rng();
+    (0..6).map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[random.random_range(0..36)])).collect()
+}
+
+#[cfg(test)]
+mod tests;
