@@ -60,7 +60,7 @@ tool() {
   if command -v "$1" > /dev/null; then
     say "$1: $(command -v "$1")"
   else
-    packages go=golang-go
+    need_go
     part "$2" "$3"
     link "$1" "$(out "$2")/$1"
   fi

@@ -3,7 +3,7 @@
 # what is downloaded is checked.
 set -euo pipefail
 
-export GOMODCACHE=$CACHE/go/mod GOCACHE=$CACHE/go/build GOWORK=off GOFLAGS=-mod=readonly CGO_ENABLED=0
+export GOMODCACHE=$CACHE/go/mod GOCACHE=$CACHE/go/build GOWORK=off GOFLAGS="-mod=readonly -modcacherw" CGO_ENABLED=0
 
 # go_tools FOLDER [LDFLAGS]: builds every tool of FOLDER's module into $OUT.
 go_tools() {

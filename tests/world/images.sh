@@ -10,7 +10,7 @@
 # and beside it may be `context`, run in the build context before the build (for what a Dockerfile can't download), and
 # `finish`, which makes the image $TARGET out of the built image $IMAGE.
 
-image_label=io.stackctl.world.image
+declare -A KEYS   # lib.sh's
 declare -A MIRRORED=()   # repository in the mirror => image of ours
 
 header() { sed -n "s/^# $2: //p" "$WORLD/$1/Dockerfile"; }
@@ -22,12 +22,13 @@ image_ref() {
 
 image_exists() { docker image inspect "$1" > /dev/null 2>&1; }
 
-# image_tag FOLDER TAG: gives an image the name others know; an engine's own image of that name stays.
+# image_tag FOLDER TAG: gives an image the name others know. An image that has this name and none of ours is somebody's.
 image_tag() {
-  local ours
-  if image_exists "$2"; then
-    ours=$(docker image inspect --format "{{index .Config.Labels \"$image_label\"}}" "$2")
-    [ -n "$ours" ] || { say "$1: the engine has its own $2, left as it is"; return; }
+  local names
+  names=$(docker image inspect --format '{{join .RepoTags " "}}' "$2" 2> /dev/null || true)
+  if [ -n "$names" ] && [[ " $names" != *" stackctl-world/"* ]]; then
+    say "$1: the engine has its own $2, left as it is"
+    return
   fi
   docker tag "$(image_ref "$1")" "$2"
 }
@@ -35,7 +36,7 @@ image_tag() {
 # image_base FOLDER TAG: the image of a part that is a Debian root.
 image_base() {
   image_exists "$(image_ref "$1")" \
-    || logged "import-$1" 120 docker import -c 'CMD ["bash"]' -c "LABEL $image_label=$1" "$(out "$1")/root.tar" "$(image_ref "$1")"
+    || logged "import-$1" 120 docker import -c 'CMD ["bash"]' "$(out "$1")/root.tar" "$(image_ref "$1")"
   image_tag "$1" "$2"
 }
 
@@ -56,7 +57,7 @@ image_build() { # FOLDER REFERENCE
   [ ! -x "$WORLD/$1/finish" ] || built=stackctl-world/unfinished:latest
   image_context "$1" "$context"
   # The engine's own builder: BuildKit's front end in the command line is a plugin that may not be there.
-  DOCKER_BUILDKIT=0 docker build --label "$image_label=$1" -t "$built" "$context"
+  DOCKER_BUILDKIT=0 docker build -t "$built" "$context"
   rm -rf "$context"
   if [ -x "$WORLD/$1/finish" ]; then
     IMAGE=$built TARGET=$2 "$WORLD/$1/finish"
@@ -79,8 +80,8 @@ image() {
     say "$name: cached"
   else
     say "$name: building ..."
-    logged "${name//\//-}" 600 bash -c '. "$WORLD/lib.sh"; . "$WORLD/images.sh"; eval "$1"; image_build "$2" "$3"' \
-      bash "$(declare -p KEYS)" "$name" "$ref"
+    # A shell of its own, so that it can have a deadline.
+    logged "${name//\//-}" 600 bash -c "$(declare -p KEYS WORLD CACHE PARTS); $(declare -f); set -euo pipefail; image_build $name $ref"
     say "$name: built in $((SECONDS - begin)) s"
   fi
   image_tag "$name" "$(header "$name" tag)"
@@ -95,5 +96,4 @@ image_prune() {
   while read -r ref; do
     [ -n "${named[$ref]:-}" ] || { docker rmi "$ref" > /dev/null 2>&1 && say "pruned image $ref"; } || true
   done < <(docker images --format '{{.Repository}}:{{.Tag}}' 'stackctl-world/*')
-  docker image prune --force --filter "label=$image_label" > /dev/null 2>&1 || true
 }

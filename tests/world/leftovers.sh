@@ -7,6 +7,7 @@ leftovers() {
   local id name labels ids=() networks=()
   engine_answers || return 0
 
+  docker rm --force --volumes stackctl-world-build > /dev/null 2>&1 || true
   while IFS='|' read -r id labels name; do
     if [[ ,$labels =~ ,io\.stackctl[.=] && $labels != *io.stackctl.world=mirror* ]]; then
       ids+=("$id")

@@ -20,12 +20,19 @@ die() { say "error: $*"; exit 1; }
 # need_root WHAT: the world changes the machine (packages, engine, firewall), which takes root.
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root, and this is user $(id -un)"; }
 
+# Whoever interrupts a script also ends the command it waits for.
+child=''
+trap '[ -z "$child" ] || kill "$child" 2> /dev/null; exit 130' INT TERM HUP
+
 # logged NAME SECONDS COMMAND...: runs COMMAND with a deadline and its output in a file; a failure shows the file's end.
 logged() {
   local name=$1 limit=$2 log=$LOGS/$1.log rc=0
   shift 2
   mkdir -p "$LOGS"
-  timeout --kill-after=10 "$limit" "$@" > "$log" 2>&1 < /dev/null || rc=$?
+  timeout --kill-after=10 "$limit" "$@" > "$log" 2>&1 < /dev/null &
+  child=$!
+  wait "$child" || rc=$?
+  child=''
   [ $rc = 0 ] && return 0
   tail -n 25 "$log" | sed 's/^/world: | /' >&2
   if [ $rc = 124 ] || [ $rc = 137 ]; then die "$name did not end within $limit s; its whole output: $log"; fi
@@ -89,11 +96,11 @@ write() {
   mv "$1.tmp" "$1"
 }
 
-# prune: removes from the cache what this run did not name.
+# prune: removes from the cache what no run has named for two days (so that going back and forth between two states of
+# these files costs nothing), and what Go downloaded and compiled on the way to parts that are now there.
 prune() {
-  local dir
-  for dir in "$PARTS"/*; do
-    [ -e "$dir" ] && [ -z "${USED[${dir##*/}]:-}" ] && { say "pruned ${dir##*/}"; rm -rf "$dir"; }
-  done
-  return 0
+  local name
+  for name in "${!USED[@]}"; do touch "$PARTS/$name"; done
+  find "$PARTS" -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {} +
+  rm -rf "$CACHE/go" "$CACHE/context"
 }

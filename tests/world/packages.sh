@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Tools of the machine itself.
 
+# need_go: Debian's is too old for what is built, and Go brings newer versions of itself, if it is new enough to know how.
+need_go() { command -v go > /dev/null || die "please install Go 1.26 or newer"; }
+
 # packages PROGRAM=PACKAGE...: installs the package of every program that isn't there.
 packages() {
   local pair missing=() begin=$SECONDS

@@ -32,6 +32,7 @@ engine_configure() {
   jq . <<< "{$runtime
     \"data-root\": \"$CACHE/engine\",
     \"pidfile\": \"$engine_pidfile\",
+    \"builder\": {\"gc\": {\"enabled\": true, \"defaultKeepStorage\": \"5GB\"}},
     \"log-driver\": \"json-file\", \"log-opts\": {\"max-size\": \"20m\", \"max-file\": \"2\"}}" | write "$engine_config"
 }
 
