@@ -3,7 +3,7 @@
 use ::kube::{
     Client,
     api::Api,
-    core::DynamicObject,
+    core::{DynamicObject, PartialObjectMeta},
     discovery::{self, ApiResource, Scope},
 };
 use tokio::sync::Mutex;
@@ -132,8 +132,8 @@ impl Kube {
         Ok(answer)
     }
 
-    /// For streams (watches, logs): kube's own handle.
-    pub(super) fn api(&self, at: &Resolved, namespace: Option<&str>) -> Api<DynamicObject> {
+    /// For watches that only say that something changed.
+    pub(super) fn metadata_api(&self, at: &Resolved, namespace: Option<&str>) -> Api<PartialObjectMeta<DynamicObject>> {
         match at.scope(namespace) {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &at.resource),
             None => Api::all_with(self.client.clone(), &at.resource),

@@ -6,19 +6,28 @@
 pub mod apply;
 pub mod client;
 pub mod delete;
+pub mod diff;
 pub mod discovery;
 mod failure;
+pub mod forward;
 pub mod inventory;
 pub mod json;
 pub mod known;
 pub mod live;
+#[cfg(test)]
+mod live_tests;
+pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
 mod quantity;
+pub mod readiness;
 mod request;
 pub mod secrets;
+pub mod status;
+pub mod wait;
 
+#[allow(unused_imports)]
 pub use client::{Kube, connect};
 
 /// The field manager of everything that a stack declares.
