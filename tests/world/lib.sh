@@ -103,4 +103,5 @@ prune() {
   for name in "${!USED[@]}"; do touch "$PARTS/$name"; done
   find "$PARTS" -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {} +
   rm -rf "$CACHE/go" "$CACHE/context"
+  find -L "$BIN" -type l -delete   # links to what is gone
 }
