@@ -3,6 +3,7 @@
 //! The pipeline: parse → observe (read only) → plan (pure) → execute → events → report.
 
 mod app;
+mod artifacts;
 mod cli;
 mod cluster;
 mod commands;
@@ -17,6 +18,7 @@ mod kube;
 mod observe;
 mod plan;
 mod proof;
+mod reach;
 mod report;
 mod session;
 mod stack;

@@ -1,14 +1,14 @@
 //! Looks at engine, cluster, registry and objects, side by side, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterState, registry},
-    config::Settings,
-    error::Result,
+    cluster::{ClusterState, kind::local_registry_hosting, registry},
+    config::{ProviderName, Settings},
+    error::{Error, Kind, Result},
     image,
     kube::{
         CREATED_LABEL, Kube,
@@ -16,21 +16,34 @@ use crate::{
         inventory::Parent,
         json,
         known::Known,
-        readiness::{self, Readiness},
+        live::Live,
+        readiness::{Readiness, Surroundings, readiness},
     },
     plan::{
         observed::{ImageState, LiveState, Observed, RegistryState},
         up::inventory,
     },
-    session::Session,
-    stack::{desired, model::Stack},
+    session::{Session, plain_spec, pod_reference},
+    stack::{
+        desired,
+        model::{Key, Object, Origin, Stack},
+    },
 };
+
+/// What nodes are where nobody can be asked.
+const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
     let ((cluster, live), (registry, images)) = tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
     Ok(Observed { cluster, nodes_outdated, registry, images, live })
+}
+
+/// What plans of `build` and `push` depend on: no cluster.
+pub async fn images(session: &Session) -> Result<Observed> {
+    let (registry, images) = registry_and_images(session).await?;
+    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -62,61 +75,68 @@ async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<Liv
 }
 
 /// Objects of all sets on record, whichever stack they belong to.
-async fn recorded_objects(kube: &Kube) -> Result<LiveState> {
+pub async fn recorded_objects(kube: &Kube) -> Result<LiveState> {
     let parents = kube.read_parents().await?;
-    let live = list(kube, parents.values()).await?;
+    let live = list(kube, &parents.values().collect::<Vec<_>>()).await?;
     Ok(LiveState { live, parents, ..LiveState::default() })
 }
 
-async fn list<'a>(kube: &Kube, parents: impl Iterator<Item = &'a Parent> + Clone) -> Result<crate::kube::live::Live> {
-    let ids: Vec<&str> = parents.clone().map(|parent| parent.id.as_str()).collect();
-    let kinds: BTreeSet<KindRef> = parents.clone().flat_map(|parent| parent.kinds.iter().cloned()).collect();
-    let namespaces: BTreeSet<String> = parents.flat_map(|parent| parent.namespaces.iter().cloned()).collect();
+async fn list(kube: &Kube, parents: &[&Parent]) -> Result<Live> {
+    let ids: BTreeSet<&str> = parents.iter().map(|parent| parent.id.as_str()).collect();
+    let kinds: BTreeSet<KindRef> = parents.iter().flat_map(|parent| parent.kinds.iter().cloned()).collect();
+    let namespaces: BTreeSet<String> = parents.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
+    let ids: Vec<&str> = ids.into_iter().collect();
     let (kinds, namespaces): (Vec<_>, Vec<_>) = (kinds.into_iter().collect(), namespaces.into_iter().collect());
     kube.live(&ids, &kinds, &namespaces).await
 }
 
 /// The sets of this stack as they are declared and as they are on record: what left the stack must be seen too.
-async fn live_of_stack(session: &Session) -> Result<LiveState> {
+pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let kube = session.kube().await?;
     let declared = desired::desired(&session.stack, &BTreeMap::new());
     let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, &session.stack.name)).collect();
-    let namespaces: BTreeSet<String> = declared
-        .iter()
-        .flat_map(|set| &set.objects)
-        .map(|object| object.object.key())
-        .filter(|key| key.kind == "Namespace")
-        .map(|key| key.name)
-        .collect();
-    let mut asked = wanted.clone();
-    let parents = async {
+    let parents_and_live = async {
         let parents = kube.read_parents().await?;
-        asked.extend(parents.values().filter(|parent| wanted.iter().any(|wanted| wanted.id == parent.id)).cloned());
-        let live = list(kube, asked.iter()).await?;
+        let recorded = parents.values().filter(|parent| wanted.iter().any(|wanted| wanted.id == parent.id));
+        let asked: Vec<&Parent> = wanted.iter().chain(recorded).collect();
+        let live = list(kube, &asked).await?;
         Ok((parents, live))
     };
-    let foreign = foreign_namespaces(kube, &namespaces);
-    let ((parents, live), foreign_namespaces, published_port, endpoints) =
-        tokio::try_join!(parents, foreign, published_port(kube), kube.surroundings(&namespaces))?;
-    let is_ready = |object: &&Value| readiness::readiness(object, &endpoints) == Readiness::Ready;
-    let ready: HashSet<_> = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
+    let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
+    let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
+    let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
+    let ((parents, live), foreign_namespaces, published_port, endpoint_slices) = tokio::try_join!(
+        parents_and_live,
+        foreign_namespaces(kube, &made),
+        published_port(kube),
+        endpoint_slices(kube, &namespaces)
+    )?;
+    let around = Surroundings { endpoint_slices, ..Surroundings::default() };
+    let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
+    let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
     let known = Some(Known::load(&session.known_file()));
     Ok(LiveState { live, known, parents, ready, published_port, foreign_namespaces })
 }
 
 /// Namespaces that exist without our mark.
-async fn foreign_namespaces(kube: &Kube, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-    let found = try_join_all(wanted.iter().map(|name| kube.namespace(name))).await?;
-    Ok(found
-        .iter()
-        .flatten()
-        .filter(|namespace| json::label(namespace, CREATED_LABEL).is_none())
-        .map(|namespace| json::name(namespace).to_owned())
-        .collect())
+async fn foreign_namespaces(kube: &Kube, wanted: &[Key]) -> Result<BTreeSet<String>> {
+    let found = try_join_all(wanted.iter().map(|key| kube.get(key))).await?;
+    let foreign = found.iter().flatten().filter(|namespace| json::label(namespace, CREATED_LABEL).is_none());
+    Ok(foreign.map(|namespace| json::name(namespace).to_owned()).collect())
 }
 
+/// The port that the KEP-1755 ConfigMap names.
 async fn published_port(kube: &Kube) -> Result<Option<u16>> {
-    Ok(kube.get(&registry::hosting_key()).await?.as_ref().and_then(registry::published_port))
+    let key = Object { value: local_registry_hosting("", 0), origin: Origin::default() }.key();
+    let hosting = kube.get(&key).await?;
+    let text = hosting.as_ref().and_then(|hosting| json::text(hosting, "/data/localRegistryHosting.v1"));
+    Ok(text.and_then(|text| text.lines().next()?.trim_end_matches('"').rsplit_once(':')?.1.parse().ok()))
+}
+
+async fn endpoint_slices(kube: &Kube, namespaces: &BTreeSet<String>) -> Result<Vec<Value>> {
+    let kind = KindRef::any_version("discovery.k8s.io", "EndpointSlice");
+    let lists = try_join_all(namespaces.iter().map(|namespace| kube.list_all(&kind, Some(namespace)))).await?;
+    Ok(lists.concat())
 }
 
 async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeMap<String, ImageState>)> {
@@ -126,18 +146,9 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     }
     let images = try_join_all(tags.into_iter().map(|(service, tag)| async {
         let repository = session.repository(&service);
-        let digest = match &registry {
-            RegistryState::External => {
-                image::remote_digest(session.engine()?, &session.push_reference(&repository, &tag)?).await?
-            }
-            RegistryState::Running { .. } => match session.registry()? {
-                Some(registry) => registry.manifest_digest(&repository, &tag).await?,
-                None => None,
-            },
-            RegistryState::Absent | RegistryState::Stopped => None,
-        };
+        let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);
-        Ok::<_, crate::error::Error>((service, ImageState { reference, digest }))
+        Ok::<_, Error>((service, ImageState { reference, digest }))
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
@@ -147,10 +158,20 @@ async fn registry_state(session: &Session) -> Result<RegistryState> {
     if session.settings.registry.is_some() {
         return Ok(RegistryState::External);
     }
-    Ok(match registry::observe(&session.engine()?.docker, &session.settings.cluster_name).await? {
-        registry::RegistryState::Absent => RegistryState::Absent,
+    if session.settings.provider == ProviderName::Existing {
+        return match session.stack.services.is_empty() {
+            true => Ok(RegistryState::External),
+            false => Err(Error::new(Kind::Usage, "an existing cluster needs a registry from which it can pull")
+                .hint("name it with --registry, such as --registry ghcr.io/ORG")),
+        };
+    }
+    Ok(match session.local_registry()?.observe().await? {
+        registry::RegistryState::Absent | registry::RegistryState::Outdated { .. } => RegistryState::Absent,
         registry::RegistryState::Stopped => RegistryState::Stopped,
         registry::RegistryState::Running { port } => RegistryState::Running { port },
+        registry::RegistryState::Foreign { why } => {
+            return Err(Error::new(Kind::Preflight, why).hint("choose another name with --cluster-name"));
+        }
     })
 }
 
@@ -163,18 +184,18 @@ async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
     let platform = session.provider.platform().await?;
     try_join_all(session.stack.services.keys().map(|service| async {
         let spec = session.build_spec(service, &platform)?;
-        Ok((service.clone(), image::fingerprint(&spec, Some(engine)).await?))
+        Ok((service.clone(), image::fingerprint::fingerprint(&spec, Some(engine), None).await?))
     }))
     .await
 }
 
 /// References without digests, from the sources alone.
 pub async fn references_without_engine(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
-    try_join_all(stack.services.keys().map(|service| async {
-        let spec = crate::session::plain_spec(stack, settings, service)?;
-        let tag = image::fingerprint(&spec, None).await?;
-        Ok((service.clone(), crate::session::reference(settings, &stack.name, service, &tag)))
+    let references = try_join_all(stack.services.values().map(|service| async {
+        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), None, None).await?;
+        let repository = format!("{}/{}", stack.name, service.name);
+        Ok::<_, Error>((service.name.clone(), pod_reference(settings, &repository, &tag)))
     }))
-    .await
-    .map(|pairs: Vec<_>| pairs.into_iter().collect())
+    .await?;
+    Ok(references.into_iter().collect())
 }

@@ -1,31 +1,43 @@
 //! The handles of one run: engine, provider, API server, and what its steps learn on the way.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-use tokio::sync::OnceCell;
+use serde_json::Value;
+use tokio::{sync::OnceCell, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    cluster::{self, ClusterSpec, Provider, Removed, existing::Existing, kind::Kind as KindProvider},
+    cluster::{
+        CLUSTER_LABEL, ClusterSpec, ClusterState, DEFAULT_NETWORK, OWNER, OWNER_LABEL, Provider, Removed,
+        audit::{self, Kept},
+        existing::{self, ExistingCluster},
+        kind::KindCluster,
+        kubeconfig::UserKubeconfig,
+        registry::{DEFAULT_IMAGE, Registry as LocalRegistry},
+    },
     config::{ProviderName, Settings},
+    doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
-    image::{self, BuildSpec, engine::Engine},
-    kube::{self, Kube},
+    execute::{self, actions},
+    image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
+    kube::{self, Kube, discovery::KindRef, json},
+    plan::{Action, Plan, observed::Observed},
     proof::ProofResult,
-    stack::model::Stack,
+    stack::model::{Key, Service, Stack},
     state::State,
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
 const LOCAL_REGISTRY: &str = "registry.stackctl.internal";
+const KNOWN_FILE: &str = "known.json";
 
-/// How images are built and objects applied, from the command line.
+/// How images are built, from the command line.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
     pub args: BTreeMap<String, String>,
@@ -34,6 +46,7 @@ pub struct ImageOptions {
     pub pull: bool,
 }
 
+/// How objects are applied, from the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ApplyOptions {
     pub force_conflicts: bool,
@@ -48,33 +61,45 @@ pub struct Session {
     pub apply: ApplyOptions,
     pub events: Events,
     pub cancel: CancellationToken,
-    pub state: State,
-    /// None for an existing cluster where no engine answers: it is needed only to build.
-    engine: Result<Arc<Engine>>,
-    pub provider: Arc<dyn Provider>,
+    pub provider: Box<dyn Provider>,
+    state: State,
+    user: UserKubeconfig,
+    /// An error where no engine answers: an existing cluster needs one only to build.
+    engine: Result<Engine>,
     kube: OnceCell<Kube>,
-    pub learned: Mutex<Learned>,
+    learned: Mutex<Learned>,
 }
 
 /// What steps find out and later steps need.
 #[derive(Debug, Default)]
 pub struct Learned {
     pub registry_port: Option<u16>,
-    /// By service: reference without and with digest.
+    /// Reference without and with its digest.
     pub images: BTreeMap<String, String>,
+    /// Objects as the API server returned them.
+    pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
     pub proofs: Vec<ProofResult>,
     pub removed: Vec<Removed>,
 }
 
 impl Session {
-    pub async fn open(settings: Settings, stack: Stack, images: ImageOptions, apply: ApplyOptions, app: &App) -> Result<Session> {
-        let engine = image::engine::connect().await.map(Arc::new);
-        let state = State::from_env()?;
-        let provider = provider(&settings, engine.as_ref().ok(), &state)?;
-        let provider = match provider {
-            Some(provider) => provider,
-            None => return Err(engine.err().unwrap_or_else(|| Error::new(Kind::Unexpected, "no provider"))),
+    pub async fn open(
+        settings: Settings,
+        stack: Stack,
+        images: ImageOptions,
+        apply: ApplyOptions,
+        app: &App,
+    ) -> Result<Session> {
+        let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
+        let engine = image::connect().await;
+        let provider: Box<dyn Provider> = match settings.provider {
+            ProviderName::Kind => {
+                let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
+                let spec = cluster_spec(&settings);
+                Box::new(KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state))
+            }
+            ProviderName::Existing => Box::new(ExistingCluster::new(&user, settings.context.as_deref(), &state)?),
         };
         Ok(Session {
             settings,
@@ -83,39 +108,110 @@ impl Session {
             apply,
             events: app.events.clone(),
             cancel: app.cancel.clone(),
-            state,
-            engine,
             provider,
+            state,
+            user,
+            engine,
             kube: OnceCell::new(),
-            learned: Mutex::new(Learned::default()),
+            learned: Mutex::default(),
         })
     }
 
+    /// For commands that are about the cluster alone.
+    pub async fn without_stack(settings: Settings, app: &App) -> Result<Session> {
+        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), app).await
+    }
+
     pub fn engine(&self) -> Result<&Engine> {
-        self.engine.as_deref().map_err(Clone::clone)
+        self.engine.as_ref().map_err(Clone::clone)
     }
 
     pub async fn kube(&self) -> Result<&Kube> {
-        self.kube
-            .get_or_try_init(|| async {
-                let access = self.provider.access().await?;
-                kube::connect(&access.kubeconfig, Some(&access.context)).await
-            })
-            .await
+        let connect = async {
+            let access = self.provider.access().await?;
+            kube::connect(&access.kubeconfig, Some(&access.context)).await
+        };
+        self.kube.get_or_try_init(|| connect).await
     }
 
     pub fn learn<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
         change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// `hello/hello`, `agent`: the part of a reference between the registry and the tag.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.timeout
+    }
+
+    /// Runs a plan made from `observed`.
+    pub async fn execute(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let ended = execute::run(plan, &self.events, &self.cancel, |step, progress, cancel| {
+            Box::pin(actions::act(self, plan, observed, step, progress, cancel))
+        })
+        .await;
+        if let Some(known) = observed.live.as_ref().and_then(|live| live.known.as_ref())
+            && let Err(error) = known.save()
+        {
+            self.events.warn(format!("a comfort of the next run is lost: {error}"));
+        }
+        ended
+    }
+
+    /// Where differences that were found to be only apparent are remembered.
+    pub fn known_file(&self) -> PathBuf {
+        self.state.cluster(&self.settings.cluster_name).file(KNOWN_FILE)
+    }
+
+    /// Whether `down` may remove the cluster.
+    pub fn is_disposable(&self) -> bool {
+        self.settings.provider == ProviderName::Kind
+    }
+
+    /// What a yes is asked for: a cluster that is not on this machine.
+    pub async fn remote_target(&self) -> Result<Option<String>> {
+        if self.settings.provider != ProviderName::Existing {
+            return Ok(None);
+        }
+        let access = self.provider.access().await?;
+        let context = access.context.clone();
+        let remote = image::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
+        Ok(remote.then(|| format!("the cluster of context {context}")))
+    }
+
+    /// Fails unless there is a cluster that `up` made.
+    pub async fn require_cluster(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { .. } => Ok(()),
+            ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why)),
+            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, why)),
+            ClusterState::Absent | ClusterState::HalfMade { .. } => {
+                let name = &self.settings.cluster_name;
+                Err(Error::new(Kind::Preflight, format!("there is no cluster {name}")).hint("`stackctl up` makes it"))
+            }
+        }
+    }
+
+    /// What `up` checks before it makes anything. A run that finds all there skips it.
+    pub async fn preflight(&self, plan: &Plan) -> Result<()> {
+        if !plan.has(&Action::CreateCluster) {
+            return Ok(());
+        }
+        let request = doctor_request(&self.settings, self.engine.clone());
+        let checks = doctor::examine(&request).await;
+        for check in checks.iter().filter(|check| check.status == doctor::Status::Warning) {
+            let cure = check.cure.as_deref().unwrap_or_default();
+            self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
+        }
+        doctor::preflight(&checks)
+    }
+
+    /// `hello/hello`: the part of a reference between the registry and the tag.
     pub fn repository(&self, service: &str) -> String {
         format!("{}/{service}", self.stack.name)
     }
 
     /// How pods name an image.
     pub fn pod_reference(&self, repository: &str, tag: &str) -> String {
-        format!("{}/{repository}:{tag}", self.settings.registry.as_deref().unwrap_or(LOCAL_REGISTRY))
+        pod_reference(&self.settings, repository, tag)
     }
 
     /// How the engine pushes it: local registries are reached through their port on loopback.
@@ -127,30 +223,150 @@ impl Session {
         }
     }
 
+    /// The container of the local registry.
+    pub fn local_registry(&self) -> Result<LocalRegistry> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// The local registry as a server, while it runs.
+    fn registry(&self) -> Result<Option<Registry>> {
+        let Some(port) = self.learn(|learned| learned.registry_port) else { return Ok(None) };
+        let base = url::Url::parse(&format!("http://127.0.0.1:{port}/"))
+            .map_err(|error| Error::new(Kind::Unexpected, "the registry has no URL").caused_by(&error))?;
+        Ok(Some(Registry::new(base)))
+    }
+
+    /// The digest that the registry has under a tag.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        if self.settings.registry.is_some() {
+            return image::tag::remote_digest(self.engine()?, &self.push_reference(repository, tag)?).await;
+        }
+        match self.registry()? {
+            Some(registry) => registry.manifest_digest(repository, tag).await,
+            None => Ok(None),
+        }
+    }
+
+    pub fn image_labels(&self, service: &str) -> BTreeMap<String, String> {
+        let labels = [
+            (OWNER_LABEL, OWNER.to_owned()),
+            (CLUSTER_LABEL, self.settings.cluster_name.clone()),
+            (LABEL_STACK, self.stack.name.clone()),
+            (LABEL_SERVICE, service.to_owned()),
+            (LABEL_CREATED, jiff::Timestamp::now().as_second().to_string()),
+        ];
+        labels.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
     pub fn build_spec(&self, service: &str, platform: &str) -> Result<BuildSpec> {
         let declared = self.stack.services.get(service).ok_or_else(|| {
             let known: Vec<_> = self.stack.services.keys().map(String::as_str).collect();
             Error::new(Kind::Usage, format!("stack {} has no service {service}", self.stack.name))
                 .hint(format!("its services: {}", known.join(", ")))
         })?;
-        let mut args = declared.args.clone();
-        args.extend(self.images.args.clone());
-        Ok(BuildSpec {
-            service: service.to_owned(),
-            context: declared.context.clone(),
-            dockerfile: declared.dockerfile.clone(),
-            target: declared.target.clone(),
-            args,
-            secrets: self.images.secrets.clone(),
-            ca_bundle: self.settings.ca_bundle.clone(),
-            platform: platform.to_owned(),
-            no_cache: self.images.no_cache,
-            pull: self.images.pull,
-        })
+        let mut spec = plain_spec(declared, platform);
+        spec.args.extend(self.images.args.clone());
+        spec.secrets = self.images.secrets.clone();
+        spec.ca_bundle = self.settings.ca_bundle.clone();
+        spec.no_cache = self.images.no_cache;
+        spec.pull = self.images.pull;
+        Ok(spec)
+    }
+
+    /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.
+    pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
+        let in_use = self.tags_in_use().await?;
+        let mut removed = gc::engine(self.engine()?, Some(&self.stack.name), &in_use, keep).await?;
+        if let Some(registry) = self.registry()? {
+            for service in self.stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
+                removed.extend(gc::registry(&registry, &self.repository(service), &in_use, keep).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn tags_in_use(&self) -> Result<BTreeSet<String>> {
+        let kube = self.kube().await?;
+        let pods = kube.list_all(&KindRef::any_version("", "Pod"), None).await?;
+        let images = pods.iter().flat_map(|pod| json::list(pod, "/spec/containers")).filter_map(|container| {
+            let image = container.get("image")?.as_str()?;
+            let name = image.split_once('@').map_or(image, |(name, _)| name);
+            Some(name.rsplit_once(':')?.1.to_owned())
+        });
+        Ok(images.collect())
+    }
+
+    /// What is left of the cluster, or of the stack where the cluster stays. Believes no state.
+    pub async fn audit(&self, whole_cluster: bool) -> Result<Left> {
+        if !whole_cluster {
+            return Ok(Left { things: self.objects_left().await?, kept: Vec::new() });
+        }
+        let docker = &self.engine()?.docker;
+        let scope = audit::Scope {
+            docker,
+            cluster: &self.settings.cluster_name,
+            network: DEFAULT_NETWORK,
+            user: &self.user,
+            state: &self.state,
+            ports: &[],
+        };
+        let mut bases = vec![DEFAULT_IMAGE.to_owned()];
+        bases.extend(self.settings.node_image.clone());
+        let things = audit::leftovers(&scope).await?;
+        Ok(Left { things, kept: audit::kept(docker, &bases).await? })
+    }
+
+    /// Objects that still carry the stack's label, whatever is on record about it.
+    async fn objects_left(&self) -> Result<Vec<Removed>> {
+        if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
+            return Ok(Vec::new());
+        }
+        let found = self.kube().await?.objects_of(&self.stack.name).await?;
+        let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
+        Ok(found.iter().map(removed).collect())
     }
 }
 
-pub fn cluster_spec(settings: &Settings) -> ClusterSpec {
+/// What an audit found.
+#[derive(Debug)]
+pub struct Left {
+    pub things: Vec<Removed>,
+    /// Stays on purpose.
+    pub kept: Vec<Kept>,
+}
+
+pub fn doctor_request(settings: &Settings, engine: Result<Engine>) -> DoctorRequest {
+    DoctorRequest {
+        endpoint: engine.as_ref().map(|engine| engine.endpoint.clone()).unwrap_or_default(),
+        engine: engine.map(|engine| engine.docker),
+        kind: settings.provider == ProviderName::Kind,
+        ports: Vec::new(),
+        docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
+    }
+}
+
+pub fn pod_reference(settings: &Settings, repository: &str, tag: &str) -> String {
+    format!("{}/{repository}:{tag}", settings.registry.as_deref().unwrap_or(LOCAL_REGISTRY))
+}
+
+/// A service's build as its stack declares it.
+pub fn plain_spec(service: &Service, platform: &str) -> BuildSpec {
+    BuildSpec {
+        service: service.name.clone(),
+        context: service.context.clone(),
+        dockerfile: service.dockerfile.clone(),
+        target: service.target.clone(),
+        args: service.args.clone(),
+        secrets: BTreeMap::new(),
+        ca_bundle: None,
+        platform: platform.to_owned(),
+        no_cache: false,
+        pull: false,
+    }
+}
+
+fn cluster_spec(settings: &Settings) -> ClusterSpec {
     ClusterSpec {
         name: settings.cluster_name.clone(),
         control_planes: settings.control_planes,

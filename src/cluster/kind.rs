@@ -248,12 +248,17 @@ impl Provider for KindCluster {
         }
     }
 
+    async fn outdated(&self) -> Result<bool> {
+        let wanted = mark::Completion { configuration: nodes::Configuration::new(&self.spec)?.hash() };
+        Ok(mark::read_completion(&self.docker, &self.spec.name).await?.as_ref() != Some(&wanted))
+    }
+
     async fn configure(&self, progress: &Progress) -> Result<bool> {
-        let configuration = nodes::Configuration::new(&self.spec)?;
-        let wanted = mark::Completion { configuration: configuration.hash() };
-        if mark::read_completion(&self.docker, &self.spec.name).await?.as_ref() == Some(&wanted) {
+        if !self.outdated().await? {
             return Ok(false);
         }
+        let configuration = nodes::Configuration::new(&self.spec)?;
+        let wanted = mark::Completion { configuration: configuration.hash() };
         progress.say("configuring the nodes");
         self.configure_nodes(&configuration, false).await?;
         mark::write_completion(&self.docker, &self.spec.name, &wanted).await?;

@@ -103,6 +103,11 @@ pub trait Provider: Send + Sync {
     /// Removes the cluster, if it carries our mark.
     async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>>;
 
+    /// Whether `configure` would have something to do. Reads only.
+    async fn outdated(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Brings a cluster that is there up to date with what may change after its creation: mirrors, the registry and
     /// the CA bundle of its nodes. True: something had to be changed.
     async fn configure(&self, _progress: &Progress) -> Result<bool> {

@@ -3,7 +3,7 @@ use clap::Args;
 use crate::{
     app::App,
     error::{Error, Kind, Result},
-    proof::agent,
+    proof::{agent, pod},
     report,
 };
 
@@ -16,15 +16,15 @@ pub struct AgentArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Work {
-    /// Checks as JSON from STACKCTL_AGENT_CHECKS
+    /// Checks as JSON from STACKCTL_CHECKS
     Prove,
 }
 
 pub async fn run(args: AgentArgs, _app: &App) -> Result<()> {
     match args.work {
         Work::Prove => {
-            let checks = std::env::var(agent::INPUT_VARIABLE)
-                .map_err(|_| Error::new(Kind::Usage, format!("{} is not set", agent::INPUT_VARIABLE)))?;
+            let checks = std::env::var(pod::INPUT)
+                .map_err(|_| Error::new(Kind::Usage, format!("{} is not set", pod::INPUT)))?;
             // Each line as soon as it is known: a pod that is stopped has told what it saw until then.
             agent::run_agent(&checks, None, |line| report::data(&line)).await
         }

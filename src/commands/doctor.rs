@@ -6,8 +6,8 @@ use crate::{
     cli::{Given, Making},
     doctor::{self, Status},
     error::Result,
-    report,
-    session::Session,
+    image, report,
+    session::doctor_request,
 };
 
 /// Look at everything that `up` needs, and say what each failure's cure is
@@ -19,7 +19,7 @@ pub struct DoctorArgs {
 
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let settings = Given { making: Some(&args.making), ..Given::default() }.settings(&app.common.target)?;
-    let request = Session::doctor_request(&settings);
+    let request = doctor_request(&settings, image::connect().await);
     let checks = doctor::examine(&request).await;
     let text = || {
         let rows: Vec<[String; 4]> = checks
@@ -30,7 +30,7 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
                     Status::Warning => "!",
                     Status::Failed => "✗",
                 };
-                [sign.into(), check.name.clone(), check.found.clone(), check.cure.clone().unwrap_or_default()]
+                [sign.into(), check.name.into(), check.found.clone(), check.cure.clone().unwrap_or_default()]
             })
             .collect();
         let origins: Vec<[String; 3]> = settings

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     cli::{Given, StackArgs},
     error::Result,
-    execute::provide::KEPT_TAGS,
+    image::gc::KEEP,
     observe, report,
     session::{ApplyOptions, ImageOptions, Session},
 };
@@ -17,7 +17,7 @@ pub struct GcArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// How many tags of each service stay
-    #[arg(long, default_value_t = KEPT_TAGS, value_name = "N")]
+    #[arg(long, default_value_t = KEEP, value_name = "N")]
     keep: usize,
 }
 
@@ -27,6 +27,6 @@ pub async fn run(args: GcArgs, app: &App) -> Result<()> {
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     observe::all(&session).await?;
     let removed = session.collect_garbage(args.keep).await?;
-    app.show(|| format!("{} removed", report::count(removed.len(), "tag")), &json!({ "removed": removed })).await;
+    app.show(|| format!("{} removed", report::count(removed.len(), "image")), &json!({ "removed": removed })).await;
     Ok(())
 }

@@ -18,7 +18,7 @@ pub struct KubeconfigArgs {
 
 pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
     let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
-    session.require_ours().await?;
+    session.require_cluster().await?;
     let access = session.provider.access().await?;
     let path = access.kubeconfig.display().to_string();
     let value = json!({ "path": path, "context": access.context });

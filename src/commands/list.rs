@@ -7,15 +7,15 @@ use crate::{app::App, error::Result, report, stack};
 pub struct ListArgs {}
 
 pub async fn run(_: ListArgs, app: &App) -> Result<()> {
-    let stacks = stack::list()?;
-    let rows: Vec<Vec<String>> = stacks
+    let stacks = stack::list();
+    let rows: Vec<[String; 4]> = stacks
         .iter()
         .map(|stack| {
             let text = stack.description.clone().unwrap_or_default();
-            vec![stack.name.clone(), text, stack.services.join(", "), stack.components.join(", ")]
+            [stack.name.clone(), text, stack.services.join(", "), stack.components.join(", ")]
         })
         .collect();
-    let header = ["STACK", "WHAT", "SERVICES", "COMPONENTS"];
-    app.show(|| report::table(&header, &rows), &stacks).await;
+    let headers = ["stack", "what", "services", "components"];
+    app.show(|| report::table(headers, &rows, report::width()), &stacks).await;
     Ok(())
 }

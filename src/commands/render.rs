@@ -20,7 +20,8 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     let stack = shared::load(&args.stack, &settings)?;
     let images = observe::references_without_engine(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);
-    let objects: Vec<_> = sets.iter().flat_map(|set| set.objects.iter().map(|object| &object.object.value)).collect();
-    app.show(|| stack::render::to_yaml(&objects), &objects).await;
+    let objects = || sets.iter().flat_map(|set| &set.objects).map(|object| &object.object);
+    let text = stack::to_yaml(objects())?;
+    app.show(|| text, &objects().map(|object| &object.value).collect::<Vec<_>>()).await;
     Ok(())
 }

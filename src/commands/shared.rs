@@ -1,5 +1,7 @@
 //! What several commands say alike.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use crate::{
@@ -8,6 +10,7 @@ use crate::{
     config::Settings,
     error::{Error, Kind, Result},
     execute::actions,
+    plan::observed::Observed,
     report,
     session::{ImageOptions, Session},
     stack::{self, LoadRequest, model::Stack},
@@ -75,8 +78,8 @@ fn pair(flag: &str, text: &str) -> Result<(String, String)> {
 }
 
 /// Asks before anything is changed in a cluster that is not on this machine.
-pub fn confirm_remote(app: &App, session: &Session) -> Result<()> {
-    match session.remote_target()? {
+pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
+    match session.remote_target().await? {
         Some(target) => app.confirm(&format!("{target} is not on this machine. Go on?")),
         None => Ok(()),
     }
@@ -96,5 +99,31 @@ pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Res
             Ok(())
         }
         Err(error) => app.fail_with(text, &value, error).await,
+    }
+}
+
+/// The references of the images that a plan of `build` or `push` was about.
+pub async fn show_images(app: &App, observed: &Observed) {
+    let references: BTreeMap<&str, &str> =
+        observed.images.iter().map(|(service, image)| (service.as_str(), image.reference.as_str())).collect();
+    let text = || references.values().map(|reference| format!("{reference}\n")).collect::<String>();
+    app.show(text, &references).await;
+}
+
+/// Names the stack of a running service, for commands whose first argument is the service.
+#[derive(Debug, Args)]
+pub struct OfStack {
+    /// The stack that the service belongs to
+    #[arg(long, default_value = "hello", value_name = "STACK")]
+    stack: String,
+}
+
+impl OfStack {
+    /// The namespace in which the stack's objects are.
+    pub fn namespace(&self, settings: &Settings) -> Result<String> {
+        match &settings.namespace {
+            Some(namespace) => Ok(namespace.clone()),
+            None => stack::name_of(&self.stack),
+        }
     }
 }

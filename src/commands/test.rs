@@ -41,9 +41,9 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
     }
     let session = Session::open(settings, stack, ImageArgs::default().options()?, ApplyOptions::default(), app).await?;
+    shared::confirm_remote(app, &session).await?;
     let observed = observe::all(&session).await?;
     let plan = plan::test::plan(&session.stack, session.settings.agent_image.is_some(), &observed)?;
-    shared::confirm_remote(app, &session)?;
     let ended = session.execute(&plan, &observed).await;
     if let Some(file) = &args.junit {
         let results = session.learn(|learned| learned.proofs.clone());

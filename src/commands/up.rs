@@ -9,9 +9,8 @@ use crate::{
     artifacts,
     cli::{Given, Making, Patience, StackArgs},
     error::Result,
-    execute::{self, actions},
     observe, plan, reach, report,
-    session::Session,
+    session::{ApplyOptions, Session},
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -81,7 +80,15 @@ pub async fn bring_up(
     mode: Mode,
 ) -> Result<()> {
     let stack = shared::load(stack, &settings)?;
-    let session = Session::open(settings, stack, images.options(apply)?, app).await?;
+    let how = ApplyOptions {
+        force_conflicts: apply.force_conflicts,
+        replace: apply.replace,
+        prune_data: apply.prune_data,
+    };
+    let session = Session::open(settings, stack, images.options()?, how, app).await?;
+    if !mode.dry_run {
+        shared::confirm_remote(app, &session).await?;
+    }
     let observed = observe::all(&session).await?;
     let options = plan::up::Options {
         make_cluster: mode.make_cluster,
@@ -90,28 +97,38 @@ pub async fn bring_up(
         tag: apply.tag.clone(),
         agent_given: session.settings.agent_image.is_some(),
         rebuild: images.rebuild(),
+        prune_data: apply.prune_data,
     };
     let plan = plan::up::plan(&session.stack, &options, &observed)?;
     if mode.dry_run {
         let outline = plan.outline();
-        app.show(|| report::plan_text(&outline), &json!({ "unchanged": plan.unchanged, "steps": plan.steps_json() })).await;
+        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document() });
+        app.show(|| report::plan_text(&outline), &value).await;
         return Ok(());
     }
-    shared::confirm_remote(app, &session).await?;
     session.preflight(&plan).await?;
-    let ended = execute::run(&plan, &session.events, &session.cancel, |step, progress, cancel| {
-        Box::pin(actions::act(&session, &plan, step, progress, cancel))
-    })
-    .await;
+    let ended = session.execute(&plan, &observed).await;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts) {
         artifacts::write(&session, folder, error).await?;
     }
-    ended?;
-    session.remember().await;
-    shared::show_proofs(app, &session).await?;
-    let reach = reach::tried(&session).await;
-    let summary = app.settle().await;
-    let text = || reach.iter().map(|way| way.text()).collect::<Vec<_>>().join("\n");
-    app.show(text, &json!({ "stack": session.stack.name, "unchanged": plan.unchanged, "reach": reach, "run": summary })).await;
-    Ok(())
+    let proofs = session.learn(|learned| learned.proofs.clone());
+    let ways = if ended.is_ok() { reach::ways(&session, &plan).await } else { Vec::new() };
+    let value = json!({
+        "stack": session.stack.name,
+        "unchanged": plan.unchanged,
+        "reach": ways,
+        "proofs": proofs,
+        "run": app.settle().await,
+    });
+    let text = || {
+        let proofs = report::proof_lines(&proofs, app.view.paint());
+        proofs.into_iter().chain(ways.iter().map(reach::Way::text)).collect::<Vec<_>>().join("\n")
+    };
+    match ended {
+        Ok(()) => {
+            app.show(text, &value).await;
+            Ok(())
+        }
+        Err(error) => app.fail_with(text, &value, error).await,
+    }
 }

@@ -1,19 +1,18 @@
 //! What each step of a plan does, in the words of the modules that know how.
 
-use std::time::Instant;
-
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, delete, interrupted, provide};
 use crate::{
-    cluster::{network, registry},
+    cluster::{DEFAULT_NETWORK, kind::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
     kube::{
         self,
         apply::{ApplyOptions, Outcome},
         inventory::Write,
+        wait::WaitOptions,
     },
     plan::{
         Action, Plan, Step,
@@ -21,7 +20,10 @@ use crate::{
         up,
     },
     session::Session,
-    stack::{desired::DesiredSet, model::Key},
+    stack::{
+        desired::{self, DesiredSet},
+        model::{Key, Object, Origin},
+    },
 };
 
 pub async fn act(
@@ -36,7 +38,7 @@ pub async fn act(
     match &step.action {
         Action::Joint => Ok(Done::default()),
         Action::CreateNetwork => {
-            network::ensure(&session.engine()?.docker, cluster_network()).await?;
+            network::ensure(&session.engine()?.docker, DEFAULT_NETWORK).await?;
             Ok(Done::default())
         }
         Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
@@ -46,16 +48,16 @@ pub async fn act(
             Ok(Done { unchanged: !changed, note: None })
         }
         Action::StartRegistry => {
-            let port = registry::ensure(&session.engine()?.docker, &session.settings.cluster_name, cluster_network(), &progress).await?;
+            let port = session.local_registry()?.ensure(&progress).await?;
             session.learn(|learned| learned.registry_port = Some(port));
             Ok(Done::note(format!("127.0.0.1:{port}")))
         }
         Action::PublishRegistry => publish_registry(session).await,
-        Action::Build { service } => provide::build(session, service, &progress).await,
+        Action::Build { service } => provide::build(session, observed, service, &progress).await,
         Action::Push { service } => provide::push(session, observed, service, &progress).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
-        Action::CollectGarbage => provide::collect_garbage(session, &progress).await,
+        Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack.name);
             let (_, wrote) = session.kube().await?.write_parent(&parent, Write::Widen).await?;
@@ -70,30 +72,24 @@ pub async fn act(
         Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
-            wait(session, &key, &progress, &cancel).await
+            let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
+            wait(session, &key, known, &progress, &cancel).await
         }
         Action::Prove => provide::prove(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::leave(session, name).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
         Action::DeleteCluster => delete::cluster(session, &progress).await,
-        Action::DeleteRegistry => delete::registry(session, &progress).await,
-        Action::DeleteImages => delete::images(session, &progress).await,
-        Action::DeleteNetwork => delete::network(session).await,
-        Action::ForgetAccess => delete::access(session).await,
-        Action::ForgetState => delete::state(session).await,
+        Action::DeleteImages => delete::images(session).await,
     }
-}
-
-/// The engine network that local clusters share.
-pub fn cluster_network() -> &'static str {
-    crate::cluster::DEFAULT_NETWORK
 }
 
 async fn publish_registry(session: &Session) -> Result<Done> {
     let port = session.learn(|learned| learned.registry_port);
     let port = port.ok_or_else(|| Error::new(Kind::Unexpected, "the registry's port is not known"))?;
-    let object = registry::hosting_config_map(port);
+    let value = local_registry_hosting(&session.settings.cluster_name, port);
+    let origin = Origin { file: "the local registry".to_owned(), line: 1, column: 1 };
+    let object = Object { value, origin };
     session.kube().await?.apply(&object, None, &ApplyOptions { force_conflicts: true, ..ApplyOptions::default() }).await?;
     Ok(Done::default())
 }
@@ -106,7 +102,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         kube.ensure_namespace(&key.name, &set.labels()).await?;
     }
     let mut object = desired.object.clone();
-    session.learn(|learned| crate::stack::desired::pin_images(&mut object.value, &learned.images));
+    session.learn(|learned| desired::pin_images(&mut object.value, &learned.images));
     let there = live.and_then(|live| live.live.objects.get(&key));
     let options = ApplyOptions {
         force_conflicts: session.apply.force_conflicts,
@@ -118,7 +114,9 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     if let (Outcome::Unchanged, Some(known)) = (applied.outcome, live.and_then(|live| live.known.as_ref())) {
         known.remember(&object.value, &applied.object);
     }
-    Ok(match applied.outcome {
+    let outcome = applied.outcome;
+    session.learn(|learned| learned.applied.insert(key, applied.object));
+    Ok(match outcome {
         Outcome::Unchanged => Done { unchanged: true, note: None },
         Outcome::Created => Done::note("created"),
         Outcome::Configured => Done::note("changed"),
@@ -143,11 +141,19 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
     Ok(Done::note(format!("removed {}", names.join(", "))))
 }
 
-async fn wait(session: &Session, key: &Key, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
-    let deadline = Instant::now() + session.settings.timeout;
+async fn wait(
+    session: &Session,
+    key: &Key,
+    known: Option<&Value>,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Done> {
+    // What an apply of this run returned is newer than what was observed.
+    let applied = session.learn(|learned| learned.applied.remove(key));
+    let options = WaitOptions { deadline: session.deadline(), nodes_may_grow: false };
     let kube = session.kube().await?;
     tokio::select! {
-        ready = kube.wait_ready(key, deadline.into(), progress) => ready.map(|()| Done::default()),
+        ready = kube.wait_ready(key, applied.as_ref().or(known), options, progress) => ready.map(|_| Done::default()),
         () = cancel.cancelled() => Err(interrupted()),
     }
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde_json::Value;
 
-use super::{Done, actions::cluster_network};
+use super::Done;
 use crate::{
-    cluster::{self, Removed, kubeconfig},
+    cluster::{Removed, audit},
     error::Result,
     event::Progress,
     kube::{CREATED_LABEL, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json},
@@ -71,28 +71,7 @@ pub async fn cluster(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(removed(session, session.provider.delete(progress).await?))
 }
 
-pub async fn registry(session: &Session, progress: &Progress) -> Result<Done> {
+pub async fn images(session: &Session) -> Result<Done> {
     let docker = &session.engine()?.docker;
-    Ok(removed(session, cluster::registry::remove(docker, &session.settings.cluster_name, progress).await?))
-}
-
-pub async fn images(session: &Session, progress: &Progress) -> Result<Done> {
-    let docker = &session.engine()?.docker;
-    Ok(removed(session, cluster::audit::remove_images(docker, &session.settings.cluster_name, progress).await?))
-}
-
-pub async fn network(session: &Session) -> Result<Done> {
-    let gone = cluster::network::remove_if_unused(&session.engine()?.docker, cluster_network()).await?;
-    let network = Removed { kind: "network".into(), name: cluster_network().into() };
-    Ok(removed(session, gone.then_some(network)))
-}
-
-pub async fn access(session: &Session) -> Result<Done> {
-    Ok(removed(session, kubeconfig::forget(&session.state, &session.settings.cluster_name).await?))
-}
-
-pub async fn state(session: &Session) -> Result<Done> {
-    let gone = session.state.cluster(&session.settings.cluster_name).remove()?;
-    let folder = Removed { kind: "file".into(), name: "state folder".into() };
-    Ok(removed(session, gone.then_some(folder)))
+    Ok(removed(session, audit::remove_images(docker, &session.settings.cluster_name).await?))
 }

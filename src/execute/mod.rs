@@ -1,7 +1,8 @@
 //! Runs a plan: every step whose needs are met runs at the same time as the others. Knows nothing of printing.
 
 pub mod actions;
-pub mod session;
+mod delete;
+pub mod provide;
 
 use std::{
     sync::Arc,
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, Events, Outcome, PlannedStep, Progress},
+    event::{Event, Events, Outcome, Progress},
     plan::{Plan, Step},
 };
 
@@ -59,7 +60,7 @@ where
     F: Fn(&'a Step, Progress, CancellationToken) -> BoxFuture<'a, Result<Done>>,
 {
     let began = Instant::now();
-    events.send(Event::Planned { steps: plan.steps.iter().map(PlannedStep::from).collect() });
+    events.send(Event::Planned { steps: plan.outline() });
 
     let mut waiting: Vec<usize> = plan.steps.iter().map(|step| step.needs.len()).collect();
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];

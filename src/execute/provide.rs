@@ -8,12 +8,10 @@ use crate::{
     event::Progress,
     image,
     plan::observed::{ImageState, Observed},
-    proof,
+    proof::{self, ProofResult},
+    report,
     session::Session,
 };
-
-/// How many tags of a service stay besides those that run.
-const KEPT_TAGS: usize = 3;
 
 fn state<'a>(observed: &'a Observed, service: &str) -> Result<&'a ImageState> {
     observed.images.get(service).ok_or_else(|| Error::new(Kind::Unexpected, format!("service {service} was not looked at")))
@@ -23,86 +21,92 @@ fn tag_of(reference: &str) -> &str {
     reference.rsplit_once(':').map_or(reference, |(_, tag)| tag)
 }
 
-pub async fn build(session: &Session, service: &str, progress: &Progress) -> Result<Done> {
+pub async fn build(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
     let engine = session.engine()?;
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
-    let tag = image::fingerprint(&spec, Some(engine)).await?;
-    let local = session.local_reference(&session.repository(service), &tag);
-    let built = image::build(engine, &spec, &[local], &session.image_labels(service), progress).await?;
-    Ok(Done::note(built.summary()))
+    let reference = state(observed, service)?.reference.clone();
+    let built = image::build::build(engine, &spec, &[reference], &session.image_labels(service), progress).await?;
+    let cached = match built.cached_steps {
+        0 => String::new(),
+        steps => format!("{} cached", report::count(steps, "step")),
+    };
+    Ok(Done { unchanged: false, note: Some(cached).filter(|note| !note.is_empty()) })
 }
 
 pub async fn push(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
     let reference = &state(observed, service)?.reference;
-    let digest = push_as(session, &session.repository(service), tag_of(reference), tag_of(reference), progress).await?;
-    let pinned = format!("{reference}@{digest}");
-    session.learn(|learned| learned.images.insert(reference.clone(), pinned));
+    let remote = session.push_reference(&session.repository(service), tag_of(reference))?;
+    let digest = push_as(session, reference, &remote, progress).await?;
+    session.learn(|learned| learned.images.insert(reference.clone(), format!("{reference}@{digest}")));
     Ok(Done::default())
 }
 
-/// Pushes the local image of `tag` under `remote_tag`; returns the digest.
-async fn push_as(session: &Session, repository: &str, tag: &str, remote_tag: &str, progress: &Progress) -> Result<String> {
+/// Pushes a local image under another name, which the engine then forgets; returns the digest.
+async fn push_as(session: &Session, local: &str, remote: &str, progress: &Progress) -> Result<String> {
     let engine = session.engine()?;
-    let local = session.local_reference(repository, tag);
-    let remote = session.push_reference(repository, remote_tag)?;
-    image::push_as(engine, &local, &remote, progress).await
+    if local == remote {
+        return image::push::push(engine, remote, progress).await;
+    }
+    image::tag::add(engine, local, remote).await?;
+    let pushed = image::push::push(engine, remote, progress).await;
+    image::tag::remove(engine, remote).await?;
+    pushed
 }
 
 pub async fn tag(session: &Session, observed: &Observed, service: &str, tag: &str, progress: &Progress) -> Result<Done> {
+    let reference = &state(observed, service)?.reference;
     let repository = session.repository(service);
-    let hash = tag_of(&state(observed, service)?.reference);
-    match session.registry()? {
-        Some(registry) => registry.add_tag(&repository, hash, tag).await?,
-        None => drop(push_as(session, &repository, hash, tag, progress).await?),
-    }
+    image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?).await?;
+    push_as(session, reference, &session.push_reference(&repository, tag)?, progress).await?;
     Ok(Done::default())
 }
 
 /// The image of this executable, in the registry from which the cluster pulls.
 pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     let engine = session.engine()?;
-    let agent = image::agent::image(&session.provider.platform().await?)?;
-    let reference = session.pod_reference(image::agent::REPOSITORY, &agent.tag);
-    let present = match session.registry()? {
-        Some(registry) => registry.manifest_digest(image::agent::REPOSITORY, &agent.tag).await?,
-        None => image::remote_digest(engine, &reference).await?,
-    };
-    let (digest, unchanged) = match present {
+    let platform = session.provider.platform().await?;
+    let agent = image::blocking(move || image::agent::agent_image(&platform)).await?;
+    let repository = session.repository(image::agent::SERVICE);
+    let reference = session.pod_reference(&repository, &agent.tag);
+    let remote = session.push_reference(&repository, &agent.tag)?;
+    let (digest, unchanged) = match session.digest(&repository, &agent.tag).await? {
         Some(digest) => (digest, true),
         None => {
-            let local = session.local_reference(image::agent::REPOSITORY, &agent.tag);
-            image::agent::build(engine, &agent, &local, &session.image_labels("agent"), progress).await?;
-            (push_as(session, image::agent::REPOSITORY, &agent.tag, &agent.tag, progress).await?, false)
+            let labels = session.image_labels(image::agent::SERVICE);
+            let spec = agent.spec();
+            image::build::build_context(engine, &spec, agent.context, &[reference.clone()], &labels, progress).await?;
+            (push_as(session, &reference, &remote, progress).await?, false)
         }
     };
     session.learn(|learned| learned.agent = Some(format!("{reference}@{digest}")));
     Ok(Done { unchanged, note: None })
 }
 
-pub async fn collect_garbage(session: &Session, progress: &Progress) -> Result<Done> {
-    let removed = session.collect_garbage(KEPT_TAGS, progress).await?;
-    Ok(Done { unchanged: removed == 0, note: (removed > 0).then(|| format!("{removed} old tags removed")) })
+pub async fn collect_garbage(session: &Session) -> Result<Done> {
+    let removed = session.collect_garbage(image::gc::KEEP).await?;
+    let note = (!removed.is_empty()).then(|| format!("removed {}", report::count(removed.len(), "old image")));
+    Ok(Done { unchanged: removed.is_empty(), note })
 }
 
 pub async fn prove(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let agent = session.settings.agent_image.clone().or_else(|| session.learn(|learned| learned.agent.clone()));
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
-    let kube = session.kube().await?;
-    let run = proof::run::Run {
-        client: kube.client(),
-        namespace: &session.stack.namespace,
-        agent_image: &agent,
-        proofs: &session.stack.proofs,
-        timeout: session.settings.timeout,
-        cancel,
+    let client = session.kube().await?.client();
+    let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
+    let run = proof::run(client, namespace, &agent, proofs, session.settings.timeout, progress);
+    let mut results = tokio::select! {
+        results = run => results?,
+        () = cancel.cancelled() => {
+            proof::remove_pods(client, namespace).await?;
+            return Err(interrupted());
+        }
     };
-    let results = proof::run::run(&run, progress).await?;
-    let failed = results.iter().filter(|result| !result.passed && result.skipped.is_none()).count();
+    let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
+    results.extend(session.stack.skipped_proofs.iter().map(|skipped| {
+        ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))
+    }));
     session.learn(|learned| learned.proofs = results);
-    if cancel.is_cancelled() {
-        return Err(interrupted());
-    }
     match failed {
         0 => Ok(Done::note(format!("{total} of {total} passed"))),
         _ => Err(Error::new(Kind::ProofFailed, format!("{failed} of {total} proofs failed"))),

@@ -41,12 +41,15 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
 fn whole_cluster() -> Plan {
     let mut graph = Graph::default();
     let cluster = graph.add("delete:cluster", &[], Action::DeleteCluster);
-    let registry = graph.add("delete:registry", &[], Action::DeleteRegistry);
-    graph.add("delete:images", &[cluster, registry], Action::DeleteImages);
-    graph.add("delete:network", &[cluster, registry], Action::DeleteNetwork);
-    let access = graph.add("forget:access", &[cluster], Action::ForgetAccess);
-    graph.add("forget:state", &[access], Action::ForgetState);
+    graph.add("delete:images", &[cluster], Action::DeleteImages);
     graph.into()
+}
+
+/// The other stacks that a removal of the cluster takes with it.
+pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
+    let stacks = observed.live.iter().flat_map(LiveState::stacks);
+    let others = stacks.filter(|stack| options.cluster && options.disposable && *stack != options.stack);
+    others.map(str::to_owned).collect()
 }
 
 fn one_stack(options: &Options, live: Option<&LiveState>, last: bool) -> Plan {

@@ -69,12 +69,9 @@ pub enum Action {
     LeaveComponent { name: String },
     /// The namespace of the sets' records, once no stack is left.
     DeleteInventory,
+    /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
     DeleteCluster,
-    DeleteRegistry,
     DeleteImages,
-    DeleteNetwork,
-    ForgetAccess,
-    ForgetState,
 }
 
 impl Action {
@@ -86,7 +83,7 @@ impl Action {
 
 impl From<&Step> for PlannedStep {
     fn from(step: &Step) -> Self {
-        // Filled in by `Plan::outline`, which knows the ids behind the indices.
+        // The needs are `Plan::outline`'s, which knows the ids behind the indices.
         PlannedStep { id: Arc::clone(&step.id), needs: Vec::new(), hidden: matches!(step.action, Action::Joint) }
     }
 }
@@ -101,8 +98,19 @@ impl Plan {
         self.steps.iter().map(named).collect()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.steps.iter().all(|step| step.action == Action::Joint)
+    /// The steps with their actions, for `--output json`.
+    pub fn document(&self) -> Vec<serde_json::Value> {
+        let step = |(step, outline): (&Step, PlannedStep)| {
+            let mut value = serde_json::to_value(&step.action).unwrap_or_default();
+            value["id"] = step.id.as_ref().into();
+            value["needs"] = outline.needs.iter().map(|need| need.as_ref()).collect();
+            value
+        };
+        self.steps.iter().zip(self.outline()).map(step).collect()
+    }
+
+    pub fn has(&self, action: &Action) -> bool {
+        self.steps.iter().any(|step| step.action == *action)
     }
 }
 

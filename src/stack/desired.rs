@@ -50,6 +50,22 @@ pub fn parent_name(kind: SetKind, name: &str) -> String {
     }
 }
 
+impl DesiredSet {
+    /// The name of the ApplySet's parent.
+    pub fn parent(&self) -> String {
+        parent_name(self.kind, &self.name)
+    }
+
+    pub fn applyset_id(&self) -> String {
+        applyset_id(self.kind, &self.name)
+    }
+
+    /// What every object of the set carries.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        labels(&self.name, &self.applyset_id())
+    }
+}
+
 /// The id of a set's ApplySet (KEP-3659), the value of `applyset.kubernetes.io/part-of`.
 pub fn applyset_id(kind: SetKind, name: &str) -> String {
     id_of_parent(&parent_name(kind, name), SYSTEM_NAMESPACE, "ConfigMap", "")
@@ -210,18 +226,28 @@ fn label(object: &mut Value, set: &Set) {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     // RBAC names such as `system:x` are no label values.
     let name = if scalar::is_label_value(name) { name.to_owned() } else { set.name.clone() };
-    let id = applyset_id(set.kind, &set.name);
+    let labels = labels(&set.name, &applyset_id(set.kind, &set.name));
     let present = object.pointer("/metadata/labels/app.kubernetes.io~1name").is_some();
     let Some(object) = object.as_object_mut() else { return };
     if !present {
         insert(object, "labels", &[("app.kubernetes.io/name", &name)]);
     }
+    let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    insert(object, "labels", &labels);
+}
+
+fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
     let labels = [
         ("app.kubernetes.io/managed-by", "stackctl"),
-        ("app.kubernetes.io/part-of", set.name.as_str()),
-        ("applyset.kubernetes.io/part-of", id.as_str()),
+        ("app.kubernetes.io/part-of", set),
+        ("applyset.kubernetes.io/part-of", applyset_id),
     ];
-    insert(object, "labels", &labels);
+    labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// Gives images their digests: `pins` maps references as `desired` was given them to the ones that pods shall name.
+pub fn pin_images(object: &mut Value, pins: &BTreeMap<String, String>) {
+    podspec::replace_images(object, |image| pins.get(image).cloned());
 }
 
 /// Puts entries into a map of `metadata`, which is made where absent or empty.

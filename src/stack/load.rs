@@ -50,6 +50,19 @@ pub fn load(request: &LoadRequest) -> Result<Stack> {
     load_from(BUILT_IN, request)
 }
 
+/// The name of the stack that `stack` means, though the rest of it may be invalid: what a removal needs. A folder that
+/// is gone counts by its own name.
+pub fn name_of(stack: &str) -> Result<String> {
+    if BUILT_IN.stacks().iter().any(|embedded| embedded == stack) || !stack.contains(['/', '.']) {
+        return Ok(stack.to_owned());
+    }
+    let named = find(BUILT_IN, stack).ok().and_then(|folder| {
+        declaration(&folder, Role::Stack, &mut Problems::default())?.name.map(|name| name.value)
+    });
+    let folder = || Path::new(stack).file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    named.or_else(folder).ok_or_else(|| Error::new(Kind::Usage, format!("{stack} names no stack")))
+}
+
 /// The embedded stacks, by name.
 pub fn list() -> Vec<StackSummary> {
     list_from(BUILT_IN)

@@ -2,7 +2,7 @@
 
 mod assemble;
 mod declaration;
-mod desired;
+pub mod desired;
 mod embedded;
 mod files;
 mod load;
@@ -23,5 +23,5 @@ pub use assemble::SYSTEM_NAMESPACE;
 pub use declaration::PROVIDERS;
 pub use desired::{CONFIG_HASH, DesiredObject, DesiredSet, applyset_id, desired, parent_name, wave};
 pub use embedded::{MANIFESTS, SERVICES};
-pub use load::{LoadRequest, StackSummary, list, load};
+pub use load::{LoadRequest, StackSummary, list, load, name_of};
 pub use render::to_yaml;

@@ -78,7 +78,7 @@ pub struct Object {
 }
 
 /// file:line:column, 1-based; the file as the user would name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     pub file: String,
     pub line: usize,
@@ -117,6 +117,34 @@ pub struct Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+impl Stack {
+    /// A stack of which only the name is known: enough to remove it.
+    pub fn named(name: &str) -> Stack {
+        Stack {
+            name: name.to_owned(),
+            description: None,
+            namespace: name.to_owned(),
+            services: BTreeMap::new(),
+            sets: Vec::new(),
+            proofs: Vec::new(),
+            skipped_proofs: Vec::new(),
+            load: BTreeMap::new(),
+            without: Vec::new(),
+        }
+    }
+}
+
+impl GeneratedSecret {
+    pub fn key(&self) -> Key {
+        Key {
+            group: String::new(),
+            kind: "Secret".to_owned(),
+            namespace: Some(self.namespace.clone()),
+            name: self.name.clone(),
+        }
     }
 }
 

@@ -1,0 +1,54 @@
+use clap::Args;
+use serde_json::json;
+
+use super::shared;
+use crate::{
+    app::App,
+    cli::{Given, StackArgs},
+    error::Result,
+    kube::diff,
+    observe,
+    plan::up::stale_objects,
+    report,
+    session::{ApplyOptions, ImageOptions, Session},
+    stack::desired,
+};
+
+/// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    /// Take fields that another manager has set
+    #[arg(long)]
+    force_conflicts: bool,
+    /// Count claims of volumes that left the stack too
+    #[arg(long)]
+    prune_data: bool,
+}
+
+pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
+    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let stack = shared::load(&args.stack, &settings)?;
+    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    session.require_cluster().await?;
+    let observed = observe::all(&session).await?;
+    let live = observed.live.unwrap_or_default();
+    let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
+    let sets = desired::desired(&session.stack, &images);
+    let prune: Vec<_> = sets.iter().flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
+    let objects: Vec<_> = sets.into_iter().flat_map(|set| set.objects).map(|object| object.object).collect();
+    let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;
+    let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
+    let value: Vec<_> = found
+        .iter()
+        .map(|diff| json!({ "object": diff.key.to_string(), "namespace": diff.key.namespace, "diff": diff.text }))
+        .collect();
+    match diff::differences(&found) {
+        None => {
+            app.show(|| "no differences".to_owned(), &json!({ "differences": value })).await;
+            Ok(())
+        }
+        Some(error) => app.fail_with(text, &json!({ "differences": value }), error).await,
+    }
+}

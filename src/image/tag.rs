@@ -1,0 +1,53 @@
+//! Further names for images of the engine.
+
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use futures::TryStreamExt;
+
+use super::{Engine, credentials, reference::Reference};
+use crate::error::Result;
+
+fn split(reference: &str) -> (&str, &str) {
+    reference.rsplit_once(':').unwrap_or((reference, "latest"))
+}
+
+/// Gives the image `from` the name `to` too.
+pub async fn add(engine: &Engine, from: &str, to: &str) -> Result<()> {
+    let (repository, tag) = split(to);
+    let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+    let tagged = engine.docker.tag_image(from, Some(options)).await;
+    tagged.map_err(|error| engine.failed(&format!("naming the image {from} {to}"), &error))
+}
+
+/// Takes a name away; the image stays as long as it has another one.
+pub async fn remove(engine: &Engine, name: &str) -> Result<()> {
+    let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+    match engine.docker.remove_image(name, Some(options), None).await {
+        Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        Err(error) => Err(engine.failed(&format!("taking the name {name} away"), &error)),
+    }
+}
+
+/// Makes sure that the engine has the image `local`, pulling it as `remote` where it does not.
+pub async fn ensure_local(engine: &Engine, local: &str, remote: &str) -> Result<()> {
+    match engine.docker.inspect_image(local).await {
+        Ok(_) => return Ok(()),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {}
+        Err(error) => return Err(engine.failed(&format!("looking for the image {local}"), &error)),
+    }
+    let options = CreateImageOptionsBuilder::default().from_image(remote).build();
+    let credentials = credentials::find(&Reference::parse(remote).host).await?;
+    let pulled = engine.docker.create_image(Some(options), None, credentials).try_collect::<Vec<_>>().await;
+    pulled.map_err(|error| engine.failed(&format!("pulling the image {remote}"), &error))?;
+    add(engine, remote, local).await
+}
+
+/// The digest that another registry has under a reference, asked through the engine with docker's credentials.
+pub async fn remote_digest(engine: &Engine, reference: &str) -> Result<Option<String>> {
+    let credentials = credentials::find(&Reference::parse(reference).host).await?;
+    match engine.docker.inspect_registry_image(reference, credentials).await {
+        Ok(found) => Ok(found.descriptor.digest),
+        // Docker Hub and others answer 401 or 403 for a repository that is not there yet; a push tells which it is.
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 401 | 403 | 404, .. }) => Ok(None),
+        Err(error) => Err(engine.failed(&format!("asking the registry for {reference}"), &error)),
+    }
+}

@@ -1,0 +1,87 @@
+//! How to reach what a stack serves; tried before it is said.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    kube::json,
+    plan::{Action, Plan},
+    session::Session,
+    stack::model::SetKind,
+};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A Service and the command that makes it reachable.
+#[derive(Debug, Serialize)]
+pub struct Way {
+    pub service: String,
+    pub port: u16,
+    pub command: String,
+    /// None: nothing changed since it last worked. False: it did not answer just now.
+    pub answered: Option<bool>,
+}
+
+impl Way {
+    pub fn text(&self) -> String {
+        let note = match self.answered {
+            Some(false) => "  (it did not answer when tried)",
+            _ => "",
+        };
+        format!("reach {} with: {}{note}", self.service, self.command)
+    }
+}
+
+/// One for each Service of the stack that has pods behind it. What a run did not touch is not tried again.
+pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
+    let touched = plan.steps.iter().any(|step| matches!(step.action, Action::Apply { .. } | Action::Await { .. }));
+    let services = plan.sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
+    let mut ways = Vec::new();
+    for object in services.map(|object| &object.object).filter(|object| object.key().kind == "Service") {
+        let Some(port) = json::int(&object.value, "/spec/ports/0/port").and_then(|port| port.try_into().ok()) else {
+            continue;
+        };
+        if object.value.pointer("/spec/selector").is_none() {
+            continue;
+        }
+        let key = object.key();
+        let stack = if session.stack.name == "hello" { String::new() } else { format!(" --stack {}", session.stack.name) };
+        ways.push(Way {
+            command: format!("stackctl forward {}:{port}{stack}", key.name),
+            answered: if touched { Some(answers(session, &key.namespace.unwrap_or_default(), &key.name, port).await) } else { None },
+            service: key.name,
+            port,
+        });
+    }
+    ways
+}
+
+/// Whether anything comes back through the very forward that the command makes.
+async fn answers(session: &Session, namespace: &str, service: &str, port: u16) -> bool {
+    let attempt = async {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let forward = session.kube().await.ok()?.forward(namespace, service, Some(&port.to_string()), listen).await.ok()?;
+        let address = forward.address;
+        let progress = session.events.progress("forward");
+        let talk = async {
+            let mut stream = TcpStream::connect(address).await.ok()?;
+            let request = format!("HEAD / HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut first = [0; 1];
+            (stream.read(&mut first).await.ok()? > 0).then_some(())
+        };
+        tokio::select! {
+            talked = talk => talked,
+            _ = forward.run(&progress) => None,
+        }
+    };
+    tokio::time::timeout(PATIENCE, attempt).await.ok().flatten().is_some()
+}
