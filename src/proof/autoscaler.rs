@@ -32,7 +32,8 @@ pub async fn prove(
         attempts += 1;
         let seen = match tokio::time::timeout(TIMEOUT, api.get(&check.name)).await {
             Ok(Ok(autoscaler)) => current(&autoscaler, &check.metric).err(),
-            Ok(Err(error)) => Some(format!("the API server said: {error}")),
+            Ok(Err(::kube::Error::Api(status))) => Some(format!("the API server said: {}", status.message)),
+            Ok(Err(error)) => Some(format!("the API server was not reached: {error}")),
             Err(_) => Some(format!("the API server did not answer within {} s", TIMEOUT.as_secs())),
         };
         let Some(seen) = seen else { break None };

@@ -113,7 +113,7 @@ impl Agent<'_> {
         let what = || format!("creating the agent's pod in namespace {} failed", self.namespace);
         match timeout_at(limit, self.api.create(&parameters, &pod)).await {
             Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(error @ ::kube::Error::Api(_))) => Err(Error::new(Kind::Refused, what()).caused_by(&error)),
+            Ok(Err(::kube::Error::Api(status))) => Err(Error::new(Kind::Refused, what()).cause(&status.message)),
             Ok(Err(error)) => Err(Error::new(Kind::Platform, what()).caused_by(&error)),
             Err(_) => Err(Error::new(Kind::Platform, what()).cause("the API server did not answer in time")),
         }
@@ -147,8 +147,9 @@ impl Agent<'_> {
                 State::Broken(why) => {
                     let hint = format!("is the image {} where the nodes can pull it?", self.image);
                     let error = Error::new(Kind::NotReady, what()).cause(why.clone());
-                    // The back-off tells less than the attempt before it.
-                    let error = if last.starts_with("ErrImagePull") { error.detail(last) } else { error };
+                    // The back-off of older kubelets does not say what the attempt before it did.
+                    let more = last.starts_with("ErrImagePull") && !why.contains(&last);
+                    let error = if more { error.detail(last) } else { error };
                     return Err(error.hint(hint));
                 }
                 State::Running => {
@@ -246,7 +247,8 @@ fn result(check: &AgentCheck, found: &[AgentResult], why: Option<&str>) -> Proof
 async fn delete(api: &Api<Pod>, pod: &Pod) -> std::result::Result<(), ::kube::Error> {
     let Some(name) = &pod.metadata.name else { return Ok(()) };
     let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
-    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    // Nothing in it needs a grace period, and without one nothing is left when this returns.
+    let parameters = DeleteParams::background().grace_period(0).preconditions(preconditions);
     match timeout(CLEANUP, api.delete(name, &parameters)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(::kube::Error::Api(status))) if status.is_not_found() => Ok(()),

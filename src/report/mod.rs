@@ -3,7 +3,7 @@
 //! - `--output text`: results on stdout; on stderr a live tree of the steps when it is a terminal, else one line per
 //!   step that ends.
 //! - `--output json`: exactly one document on stdout, at the end: what the command has to say or `{"error": …}`, or
-//!   both in one object. On stderr one JSON object per line for each event, none with `--quiet`.
+//!   both in one object. On stderr one JSON object per line for each event, with `--quiet` for warnings alone.
 //! - `--quiet`: warnings and errors only. `-v`: the output of builds and children line by line, too.
 
 mod failure;
@@ -156,7 +156,7 @@ fn write_timings(file: &Path, timings: &Timings) -> std::io::Result<()> {
 /// The four ways to show a run.
 enum Screen {
     Quiet(Lines),
-    Json,
+    Json { quiet: bool },
     Plain(Plain),
     Live { lines: Lines, canvas: Canvas },
 }
@@ -165,21 +165,19 @@ impl Screen {
     fn new(settings: &Settings) -> Screen {
         let lines = Lines { paint: settings.paint(), verbose: settings.verbose > 0 };
         match settings.output {
-            Format::Json if !settings.quiet => Screen::Json,
-            _ if settings.quiet => Screen::Quiet(lines),
-            _ if settings.interactive => Screen::Live { lines, canvas: Canvas::default() },
-            _ => Screen::Plain(Plain::new(lines)),
+            Format::Json => Screen::Json { quiet: settings.quiet },
+            Format::Text if settings.quiet => Screen::Quiet(lines),
+            Format::Text if settings.interactive => Screen::Live { lines, canvas: Canvas::default() },
+            Format::Text => Screen::Plain(Plain::new(lines)),
         }
     }
 
     fn event(&mut self, record: &Record, event: &Event, now: Duration) {
+        let warning = matches!(event, Event::Notice { level: Level::Warning, .. });
         match self {
-            Screen::Quiet(lines) => {
-                if matches!(event, Event::Notice { level: Level::Warning, .. }) {
-                    lines.of(record, event).iter().for_each(|line| out::progress(line));
-                }
-            }
-            Screen::Json => out::progress(&serde_json::to_string(event).unwrap_or_default()),
+            Screen::Quiet(_) | Screen::Json { quiet: true } if !warning => {}
+            Screen::Quiet(lines) => lines.of(record, event).iter().for_each(|line| out::progress(line)),
+            Screen::Json { .. } => out::progress(&serde_json::to_string(event).unwrap_or_default()),
             Screen::Plain(plain) => plain.event(record, event, now).iter().for_each(|line| out::progress(line)),
             Screen::Live { lines, canvas } => {
                 let stay = lines.of(record, event);
@@ -192,7 +190,7 @@ impl Screen {
 
     fn tick(&mut self, record: &Record, now: Duration) {
         match self {
-            Screen::Quiet(_) | Screen::Json => {}
+            Screen::Quiet(_) | Screen::Json { .. } => {}
             Screen::Plain(plain) => plain.tick(record, now).iter().for_each(|line| out::progress(line)),
             Screen::Live { lines, canvas } => draw(canvas, lines.paint, record, now, &[]),
         }
@@ -200,7 +198,7 @@ impl Screen {
 
     fn finish(&mut self, record: &Record, elapsed: Duration) {
         match self {
-            Screen::Quiet(_) | Screen::Json => {}
+            Screen::Quiet(_) | Screen::Json { .. } => {}
             Screen::Plain(plain) => {
                 plain.lines.last(record, elapsed).iter().for_each(|line| out::progress(line));
             }

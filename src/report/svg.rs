@@ -55,7 +55,11 @@ type Run = (Look, String);
 /// `columns` characters.
 pub fn terminal_svg(title: &str, ansi_text: &str, columns: usize) -> String {
     let columns = columns.max(1);
-    let lines = parse(ansi_text, columns);
+    let mut lines = parse(ansi_text, columns);
+    let blank = |line: &Vec<Run>| line.iter().all(|(_, text)| text.trim().is_empty());
+    while lines.last().is_some_and(blank) {
+        lines.pop();
+    }
     let width = MARGIN * 2.0 + CELL * columns as f64;
     let height = BAR + MARGIN + LINE * lines.len() as f64;
     let title = escape(title);
@@ -106,7 +110,7 @@ fn parse(text: &str, columns: usize) -> Vec<Vec<Run>> {
     let mut lines = vec![Vec::new()];
     let mut look = Look::default();
     let mut column = 0;
-    let mut chars = text.trim_end().chars().peekable();
+    let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\x1b' => {
@@ -190,6 +194,13 @@ mod tests {
                 vec![(red, "d".to_owned()), (plain, "e".to_owned())]
             ]
         );
+    }
+
+    #[test]
+    fn blank_lines_at_the_end_are_dropped() {
+        let svg = |text| terminal_svg("t", text, 80).lines().next().map(str::to_owned);
+        assert_eq!(svg("a\n\x1b[0m \x1b[2m\n\n"), svg("a"));
+        assert_ne!(svg("a\n\nb"), svg("a"));
     }
 
     proptest! {
