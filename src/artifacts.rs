@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::{
     error::{Context, Error, Kind, Result},
+    kube::discovery::KindRef,
     report,
     session::Session,
-    stack::model::Key,
 };
 
 /// How much of each container's log is kept.
@@ -40,16 +40,16 @@ async fn collect(session: &Session) -> Result<Vec<(String, String)>> {
         let documents: std::result::Result<Vec<String>, _> = objects.iter().map(serde_yaml::to_string).collect();
         documents.map(|documents| documents.join("---\n")).context(Kind::Unexpected, || "cannot write YAML".to_owned())
     };
-    let key = |kind: &str| Key { group: String::new(), kind: kind.into(), namespace: Some(namespace.clone()), name: String::new() };
-    let mut files = vec![("events.yaml".to_owned(), yaml(&kube.list_all(&key("Event")).await?)?)];
-    let pods = kube.list_all(&key("Pod")).await?;
+    let list = async |kind| kube.list_all(&KindRef::any_version("", kind), Some(namespace)).await;
+    let mut files = vec![("events.yaml".to_owned(), yaml(&list("Event").await?)?)];
+    let pods = list("Pod").await?;
     let live = crate::observe::recorded_objects(kube).await?.live;
     let mut objects: Vec<_> = live.objects.into_iter().filter(|(key, _)| key.kind != "Secret").collect();
     objects.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut objects: Vec<_> = objects.into_iter().map(|(_, object)| object).collect();
     objects.extend(pods.iter().cloned());
     files.push(("objects.yaml".to_owned(), yaml(&objects)?));
-    for (name, log) in kube.tails(namespace, &pods, TAIL).await {
+    for (name, log) in kube.tails(&pods, TAIL).await {
         files.push((format!("logs/{name}.log"), log));
     }
     Ok(files)

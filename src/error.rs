@@ -78,7 +78,13 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), causes: Vec::new(), details: Vec::new(), hints: Vec::new() }
+        Error { kind, message: message.into(), causes: Vec::new(), details: Vec::new(), hints: Vec::new(), shown: false }
+    }
+
+    /// Marks it as read by the user.
+    pub fn shown(mut self) -> Self {
+        self.shown = true;
+        self
     }
 
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {

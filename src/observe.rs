@@ -144,7 +144,7 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     if let RegistryState::Running { port } = registry {
         session.learn(|learned| learned.registry_port = Some(port));
     }
-    let images = try_join_all(tags.into_iter().map(|(service, tag)| async {
+    let images = try_join_all(tags.into_iter().map(|(service, tag)| async move {
         let repository = session.repository(&service);
         let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);

@@ -29,7 +29,10 @@ use crate::{
     kube::{self, Kube, discovery::KindRef, json},
     plan::{Action, Plan, observed::Observed},
     proof::ProofResult,
-    stack::model::{Key, Service, Stack},
+    stack::{
+        desired,
+        model::{Key, Service, SetKind, Stack},
+    },
     state::State,
 };
 
@@ -322,7 +325,8 @@ impl Session {
         if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
             return Ok(Vec::new());
         }
-        let found = self.kube().await?.objects_of(&self.stack.name).await?;
+        let id = desired::applyset_id(SetKind::Stack, &self.stack.name);
+        let found = self.kube().await?.members(&id).await?;
         let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
         Ok(found.iter().map(removed).collect())
     }

@@ -20,8 +20,7 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     let stack = shared::load(&args.stack, &settings)?;
     let images = observe::references_without_engine(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);
-    let objects = || sets.iter().flat_map(|set| &set.objects).map(|object| &object.object);
-    let text = stack::to_yaml(objects())?;
-    app.show(|| text, &objects().map(|object| &object.value).collect::<Vec<_>>()).await;
+    let objects = || sets.iter().flat_map(|set| &set.objects).map(|object| &object.object.value);
+    app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
     Ok(())
 }

@@ -69,6 +69,12 @@ fn parse(table: &str) -> Vec<Socket> {
     table.lines().skip(1).filter_map(row).collect()
 }
 
+/// Who listens on a port, as far as we may look.
+pub fn owner(port: u16) -> Option<String> {
+    let socket = listening().ok()?.into_iter().find(|socket| socket.port == port)?;
+    owners().remove(&socket.inode)
+}
+
 /// Inode of a socket to `NAME (pid ID)`, as far as we may look: processes of other users are closed to us.
 fn owners() -> HashMap<u64, String> {
     let mut owners = HashMap::new();

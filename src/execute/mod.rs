@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{
-    future::BoxFuture,
+    future::LocalBoxFuture,
     stream::{FuturesUnordered, StreamExt},
 };
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// messages of the others as details. `cancel` is an interruption: everything leaves within `GRACE`.
 pub async fn run<'a, F>(plan: &'a Plan, events: &Events, cancel: &CancellationToken, act: F) -> Result<()>
 where
-    F: Fn(&'a Step, Progress, CancellationToken) -> BoxFuture<'a, Result<Done>>,
+    F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
 {
     run_within(GRACE, plan, events, cancel, act).await
 }
@@ -57,7 +57,7 @@ async fn run_within<'a, F>(
     act: F,
 ) -> Result<()>
 where
-    F: Fn(&'a Step, Progress, CancellationToken) -> BoxFuture<'a, Result<Done>>,
+    F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
 {
     let began = Instant::now();
     events.send(Event::Planned { steps: plan.outline() });
@@ -167,7 +167,7 @@ mod tests {
         let (events, _receiver) = Events::channel();
         let both = tokio::sync::Barrier::new(2);
         let log = Mutex::new(Vec::new());
-        let act = |step: &Step, _, _| -> BoxFuture<'_, Result<Done>> {
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
             let id = step.id.to_string();
             let (both, log) = (&both, &log);
             Box::pin(async move {
@@ -188,7 +188,7 @@ mod tests {
         let plan = diamond();
         let (events, mut receiver) = Events::channel();
         let ended = Mutex::new(false);
-        let act = |step: &Step, _, _| -> BoxFuture<'_, Result<Done>> {
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
             let (id, ended) = (step.id.to_string(), &ended);
             Box::pin(async move {
                 match id.as_str() {
@@ -221,7 +221,7 @@ mod tests {
         let (events, _receiver) = Events::channel();
         let cancel = CancellationToken::new();
         cancel.cancel();
-        let act = |_: &Step, _, _| -> BoxFuture<'_, Result<Done>> { Box::pin(futures::future::pending()) };
+        let act = |_: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> { Box::pin(futures::future::pending()) };
         let error = run_within(Duration::from_millis(1), &plan, &events, &cancel, act).await.unwrap_err();
         assert_eq!(error.kind, Kind::Interrupted);
     }

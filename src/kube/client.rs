@@ -25,6 +25,10 @@ pub struct Kube {
 }
 
 impl Kube {
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The address from the kubeconfig.
     pub fn server(&self) -> &str {
         &self.server

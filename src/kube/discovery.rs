@@ -99,6 +99,17 @@ fn find(discovery: &discovery::Discovery, wanted: &KindRef) -> Option<Resolved> 
 }
 
 impl Kube {
+    /// Every kind that the server serves and can list, in its preferred version.
+    pub async fn every_kind(&self) -> Result<Vec<Resolved>> {
+        let found = self.discovery.run().await;
+        let found = found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
+        let kinds = found.groups().flat_map(discovery::ApiGroup::recommended_resources);
+        Ok(kinds
+            .filter(|(_, capabilities)| capabilities.supports_operation(discovery::verbs::LIST))
+            .map(|(resource, capabilities)| Resolved { resource, namespaced: capabilities.scope == Scope::Namespaced })
+            .collect())
+    }
+
     /// Asks the server again if it did not know the kind before: a CRD may have come in between.
     pub async fn resolve(&self, wanted: &KindRef) -> Result<Resolved> {
         match self.resolve_opt(wanted).await? {

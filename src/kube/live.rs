@@ -64,6 +64,25 @@ impl Kube {
         }
     }
 
+    /// Objects of any kind that carry the label of this ApplySet, whatever its record says.
+    pub async fn members(&self, id: &str) -> Result<Vec<Value>> {
+        let params = ListParams::default().labels(&format!("{PART_OF}={id}"));
+        let kinds = self.every_kind().await?;
+        let lists = stream::iter(&kinds).map(|at| async {
+            let listed = self.list(at, None, &params).await;
+            listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
+        });
+        let lists: Vec<Vec<Value>> = lists.buffer_unordered(32).try_collect().await?;
+        Ok(lists.concat())
+    }
+
+    /// All objects of a kind, in one namespace or in all. A kind that the server does not serve has none.
+    pub async fn list_all(&self, kind: &KindRef, namespace: Option<&str>) -> Result<Vec<Value>> {
+        let Some(at) = self.resolve_opt(kind).await? else { return Ok(Vec::new()) };
+        let listed = self.list(&at, namespace, &ListParams::default()).await;
+        listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
+    }
+
     /// The object as it is now; None if it is absent or of a kind that the server does not serve.
     pub async fn get(&self, key: &Key) -> Result<Option<Value>> {
         let Some(at) = self.resolve_opt(&KindRef::any_version(&key.group, &key.kind)).await? else { return Ok(None) };

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Kube, discovery::core, failure, json, readiness::Container};
-use crate::error::Result;
+use super::{Kube, discovery::core, failure, json, readiness::Container, wait::pod_selector};
+use crate::{error::Result, stack::model::Key};
 
 /// How soon new pods and restarted containers are found.
 const POLL: Duration = Duration::from_millis(500);
@@ -71,6 +71,43 @@ impl Kube {
         let reader = Reader { kube: self.clone(), namespace: namespace.to_owned(), options, sender };
         tasks.spawn(reader.run(selector.to_owned(), pods));
         Ok(Logs { lines, _tasks: tasks })
+    }
+
+    /// The selector of the pods that a workload or a Service of that name has; None if there is neither.
+    pub async fn pods_of(&self, namespace: &str, name: &str) -> Result<Option<String>> {
+        let kinds = [("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("batch", "Job"), ("", "Service")];
+        for (group, kind) in kinds {
+            let key = Key {
+                group: group.to_owned(),
+                kind: kind.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                name: name.to_owned(),
+            };
+            if let Some(object) = self.get(&key).await? {
+                let selector = pod_selector(&object).or_else(|| json::selector(object.pointer("/spec/selector")));
+                if selector.is_some() {
+                    return Ok(selector);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last lines of every container of these pods, by `POD.CONTAINER`; those that cannot be had are left out.
+    pub async fn tails(&self, pods: &[Value], lines: i64) -> Vec<(String, String)> {
+        let containers = pods.iter().flat_map(|pod| {
+            json::list(pod, "/spec/containers").iter().map(|container| Container {
+                namespace: json::namespace(pod).unwrap_or_default().to_owned(),
+                pod: json::name(pod).to_owned(),
+                container: json::text(container, "/name").unwrap_or_default().to_owned(),
+                previous: false,
+            })
+        });
+        let texts = containers.map(|container| async move {
+            let text = self.log_text(&container, false, lines).await?;
+            Some((format!("{}.{}", container.pod, container.container), text))
+        });
+        futures::future::join_all(texts).await.into_iter().flatten().collect()
     }
 
     async fn pods(&self, namespace: &str, selector: &str) -> std::result::Result<Vec<Value>, ::kube::Error> {

@@ -12,7 +12,7 @@ use super::{
     readiness::{Readiness, readiness},
     wait::pod_selector,
 };
-use crate::error::Result;
+use crate::{error::Result, stack::model::Key};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObjectStatus {
@@ -61,6 +61,16 @@ pub struct Metric {
     pub name: String,
     pub current: Option<String>,
     pub target: String,
+}
+
+/// What a user looks for in a status: workloads, what scales them and what makes them reachable.
+pub fn is_shown(key: &Key) -> bool {
+    matches!(
+        (key.group.as_str(), key.kind.as_str()),
+        ("apps" | "batch" | "autoscaling" | "apiregistration.k8s.io", _)
+            | ("", "Pod" | "Service" | "PersistentVolumeClaim")
+            | ("networking.k8s.io", "Ingress")
+    )
 }
 
 impl Kube {

@@ -54,7 +54,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let mut unchanged = 0;
     let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     let mut everything: Vec<Node> = pushed.values().copied().collect();
-    let mut awaited = Vec::new();
+    let mut awaited: Vec<Node> = Vec::new();
     for (index, set) in sets.iter().enumerate() {
         let blocking = blocking_components(set, &sets);
         let mut gate: Vec<Node> = platform.cluster.into_iter().collect();

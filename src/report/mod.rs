@@ -37,7 +37,7 @@ pub use self::{
     out::data,
     style::{Paint, bytes, count, duration},
     svg::terminal_svg,
-    text::{Kept, plan_text, proof_lines, receipt, table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table},
 };
 use self::{
     lines::Lines,
@@ -221,6 +221,16 @@ fn draw(canvas: &mut Canvas, paint: Paint, record: &Record, now: Duration, stay:
     if !text.is_empty() {
         out::raw(&text);
     }
+}
+
+/// An error as text without colours, for files.
+pub fn error_text(error: &Error) -> String {
+    failure::text(error, Paint { color: false })
+}
+
+/// Columns that tables may take; None where nobody said.
+pub fn width() -> Option<u16> {
+    out::terminal_size().and_then(|(columns, _)| u16::try_from(columns).ok())
 }
 
 /// The final document of a command that went well.

@@ -35,6 +35,13 @@ impl Paint {
         self.with(AnsiColor::Yellow.on_default(), text)
     }
 
+    /// One of a row of colours, to tell sources apart.
+    pub fn nth(self, index: usize, text: impl fmt::Display) -> String {
+        const COLORS: [AnsiColor; 5] =
+            [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Yellow, AnsiColor::Green];
+        self.with(COLORS[index % COLORS.len()].on_default(), text)
+    }
+
     pub fn busy(self, text: impl fmt::Display) -> String {
         self.with(AnsiColor::Cyan.on_default(), text)
     }

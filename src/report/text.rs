@@ -4,11 +4,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{
     record::Record,
-    style::{Paint, bytes, count, duration},
+    style::{Paint, bytes, clean, count, duration},
 };
 use crate::{
     cluster::Removed,
     event::{Event, PlannedStep},
+    kube::status::ObjectStatus,
     proof::ProofResult,
 };
 
@@ -82,6 +83,68 @@ pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A unified diff with its lines in colour.
+pub fn diff_text(diff: &str, paint: Paint) -> String {
+    let line = |line: &str| match line.chars().next() {
+        Some('+') => paint.good(clean(line)),
+        Some('-') => paint.bad(clean(line)),
+        Some('@') => paint.busy(clean(line)),
+        _ => clean(line),
+    };
+    diff.lines().map(|text| format!("{}\n", line(text))).collect()
+}
+
+/// Workloads and what belongs to them, one row each.
+pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
+    let row = |state: &ObjectStatus| {
+        let what = match (&state.workload, &state.autoscaler) {
+            (Some(workload), _) => {
+                let restarts: i64 = workload.pods.iter().map(|pod| pod.restarts).sum();
+                let restarts = if restarts > 0 { format!(", {}", count_of(restarts, "restart")) } else { String::new() };
+                format!("{}/{} ready{restarts}", workload.ready, workload.desired)
+            }
+            (None, Some(scaler)) => {
+                let metrics = scaler.metrics.iter().map(|metric| {
+                    format!("{} {} of {}", metric.name, metric.current.as_deref().unwrap_or("not measured"), metric.target)
+                });
+                let metrics: Vec<String> = metrics.collect();
+                format!("{} of {}–{}, {}", scaler.replicas, scaler.minimum, scaler.maximum, metrics.join(", "))
+            }
+            (None, None) => String::new(),
+        };
+        let name = format!("{}/{}", state.kind, state.name);
+        [state.namespace.clone().unwrap_or_default(), name, state.state.into(), what, state.note.clone().unwrap_or_default()]
+    };
+    table(["namespace", "object", "state", "what", "note"], &states.iter().map(row).collect::<Vec<_>>(), width)
+}
+
+fn count_of(number: i64, noun: &str) -> String {
+    super::style::count(usize::try_from(number).unwrap_or_default(), noun)
+}
+
+/// Prefixes of log lines, each source in a colour of its own.
+#[derive(Debug)]
+pub struct Prefixes {
+    paint: Paint,
+    sources: Vec<String>,
+}
+
+impl Prefixes {
+    pub fn new(paint: Paint) -> Prefixes {
+        Prefixes { paint, sources: Vec::new() }
+    }
+
+    pub fn of(&mut self, pod: &str, container: &str) -> String {
+        let source = format!("{pod}/{container}");
+        let known = self.sources.iter().position(|known| *known == source);
+        let index = known.unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        });
+        self.paint.nth(index, format!("{source} |"))
+    }
 }
 
 /// Something of ours that `down` leaves on purpose, such as base images.

@@ -9,6 +9,7 @@ mod workload;
 use serde_json::Value;
 
 use super::json;
+use crate::stack::model::Key;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -119,6 +120,19 @@ pub fn readiness(object: &Value, around: &Surroundings) -> Readiness {
         | ("networking.k8s.io", "Ingress")
         | ("policy", "PodDisruptionBudget") => Readiness::Ready,
         _ => by_conditions(object, around, generation),
+    }
+}
+
+/// Whether objects of this kind can be there and not be ready: all but plain configuration, and what only takes effect
+/// when others act.
+pub fn is_awaited(key: &Key) -> bool {
+    match (key.group.as_str(), key.kind.as_str()) {
+        ("", "ConfigMap" | "Secret" | "ServiceAccount" | "LimitRange" | "ResourceQuota" | "Namespace")
+        | ("autoscaling", "HorizontalPodAutoscaler")
+        | ("batch", "CronJob")
+        | ("networking.k8s.io" | "rbac.authorization.k8s.io" | "scheduling.k8s.io" | "storage.k8s.io", _)
+        | ("policy", "PodDisruptionBudget") => false,
+        _ => true,
     }
 }
 
