@@ -431,3 +431,6 @@ fn has_autoscaler(sets: &[Set], namespace: &str, name: &str) -> bool {
         key.kind == "HorizontalPodAutoscaler" && key.namespace.as_deref() == Some(namespace) && key.name == name
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ mod reader;
 mod render;
 mod scalar;
 mod setter;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use assemble::SYSTEM_NAMESPACE;

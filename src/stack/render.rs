@@ -38,3 +38,6 @@ fn mapping(map: &Map<String, Value>) -> Mapping {
     keys.sort_by_key(|key| (rank(key), *key));
     keys.into_iter().map(|key| (key.as_str().into(), ordered(&map[key]))).collect()
 }
+
+#[cfg(test)]
+mod tests;
