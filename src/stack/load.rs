@@ -1,9 +1,6 @@
 //! Finds a stack and makes it whole; reports everything that is wrong with it at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
@@ -84,7 +81,7 @@ pub fn load_from(tree: Tree, request: &LoadRequest) -> Result<Stack> {
             problems: &mut problems,
             components: BTreeMap::new(),
             order: Vec::new(),
-            without: BTreeSet::new(),
+            gone: BTreeMap::new(),
         };
         loader.run(&name, &declaration)
     });
@@ -155,7 +152,8 @@ struct Loader<'a> {
     components: BTreeMap<String, Option<Component>>,
     /// What is needed comes before what needs it.
     order: Vec<String>,
-    without: BTreeSet<String>,
+    /// Component to the one because of which it may be missing: itself, or one that needs it.
+    gone: BTreeMap<String, String>,
 }
 
 impl Loader<'_> {
@@ -208,10 +206,8 @@ impl Loader<'_> {
         let mut skipped_proofs = Vec::new();
         for decl in &declaration.proofs {
             self.check_proof_needs(&decl.needs);
-            match decl.needs.iter().find(|need| self.without.contains(&need.value)) {
-                Some(need) => {
-                    skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component: need.value.clone() });
-                }
+            match decl.needs.iter().find_map(|need| self.left_out(&need.value)) {
+                Some(component) => skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component }),
                 None => proofs.push((decl.proof.clone(), namespace.clone())),
             }
         }
@@ -240,7 +236,7 @@ impl Loader<'_> {
             proofs,
             skipped_proofs,
             load: declaration.load.clone(),
-            without: self.without.iter().cloned().collect(),
+            without: self.gone.iter().filter(|(name, because)| name == because).map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -259,7 +255,7 @@ impl Loader<'_> {
                     format!("component `{user}` needs `{name}`, which is left out; leave `{user}` out as well");
                 self.problems.at(reference.origin.clone(), message);
             }
-            self.without.insert(name.clone());
+            self.leave_out(reference, name);
             return;
         }
         if self.components.contains_key(name) {
@@ -281,6 +277,21 @@ impl Loader<'_> {
         }
         path.pop();
         self.order.push(name.clone());
+    }
+
+    /// Remembers what goes with a component that is left out: all that nothing else needs.
+    fn leave_out(&mut self, reference: &Located<String>, because: &str) {
+        let known = self.gone.contains_key(&reference.value);
+        if !known || reference.value == because {
+            self.gone.insert(reference.value.clone(), because.to_owned());
+        }
+        if known {
+            return;
+        }
+        let component = self.component(reference);
+        for need in component.iter().flat_map(|component| &component.declaration.needs) {
+            self.leave_out(need, because);
+        }
     }
 
     fn component(&mut self, reference: &Located<String>) -> Option<Component> {
@@ -306,9 +317,14 @@ impl Loader<'_> {
         Some(Component { folder, declaration })
     }
 
+    /// The component that was left out, if for that reason there is none of this name.
+    fn left_out(&self, name: &str) -> Option<String> {
+        self.gone.get(name).filter(|_| !self.components.contains_key(name)).cloned()
+    }
+
     /// A misspelt `--without` would otherwise go unnoticed; a configured one may be meant for another stack.
     fn check_without(&mut self) {
-        for name in self.request.without.iter().filter(|name| !self.without.contains(*name)) {
+        for name in self.request.without.iter().filter(|name| !self.gone.contains_key(*name)) {
             let near = closest(name, self.components.keys().map(String::as_str));
             if let Some(near) = near.filter(|_| !self.tree.components().contains(name)) {
                 self.problems.option(format!("--without {name}: no such component; did you mean `{near}`?"));
@@ -318,7 +334,7 @@ impl Loader<'_> {
 
     fn check_proof_needs(&mut self, needs: &[Located<String>]) {
         for need in needs {
-            if !self.components.contains_key(&need.value) && !self.without.contains(&need.value) {
+            if !self.components.contains_key(&need.value) && !self.gone.contains_key(&need.value) {
                 let hint = suggestion(&need.value, self.components.keys().map(String::as_str));
                 self.problems.at(
                     need.origin.clone(),
@@ -345,7 +361,7 @@ impl Loader<'_> {
                 Some((set, value)) => value.parse(raw).map(|parsed| {
                     chosen.entry(set.clone()).or_default().insert(value.name.clone(), parsed);
                 }),
-                None if key.split_once('.').is_some_and(|(component, _)| self.without.contains(component)) => Ok(()),
+                None if key.split_once('.').is_some_and(|(component, _)| self.left_out(component).is_some()) => Ok(()),
                 None => {
                     let hint = suggestion(key, known.keys().map(String::as_str));
                     let all: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -416,9 +432,12 @@ impl Loader<'_> {
                 if services.contains_key(image) || image.contains(['/', ':', '@']) {
                     continue;
                 }
-                if let Some(near) = closest(image, services.keys().map(String::as_str)) {
-                    let message =
-                        format!("{} wants image `{image}`: no such service; did you mean `{near}`?", object.key());
+                let near = services.keys().find(|name| strsim::osa_distance(image, name) == 1);
+                if let Some(near) = near {
+                    let message = format!(
+                        "{} wants image `{image}`: no such service; did you mean `{near}`, or docker.io/library/{image}?",
+                        object.key()
+                    );
                     self.problems.at(object.origin.clone(), message);
                 }
             }

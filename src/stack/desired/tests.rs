@@ -114,8 +114,8 @@ fn a_job_gets_no_hash_for_its_template_is_immutable() {
 
 #[test]
 fn ids_are_those_of_kubectl() {
-    // From kubectl's own tests: Secret mySet in namespace test.
-    assert_eq!(id_of_parent("mySet", "test", "Secret", ""), "applyset-0eFHV8ySqp7XoShsGvyWFQD3s96yqwHmzc4e0HR1dsY-v1");
+    // From kubectl's own tests: Secret my-set in namespace test.
+    assert_eq!(id_of_parent("my-set", "test", "Secret", ""), "applyset-0eFHV8ySqp7XoShsGvyWFQD3s96yqwHmzc4e0HR1dsY-v1");
     assert_eq!(parent_name(SetKind::Component, "metrics-server"), "component-metrics-server");
     assert_ne!(applyset_id(SetKind::Component, "a"), applyset_id(SetKind::Stack, "a"));
 }

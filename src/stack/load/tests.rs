@@ -178,7 +178,7 @@ values:
             "--set cpu=1001m: 1001m is above the maximum 1, declared at manifests/shop/stack.yaml:13:14",
             "--set mode=medium: `medium` is none of slow, fast, declared at manifests/shop/stack.yaml:7:12",
             "--set replica=1: no such value; did you mean `replicas`?",
-            "--set replicas=6: 6 is above the maximum 5 (1 to 5), declared at manifests/shop/stack.yaml:4:47",
+            "--set replicas=6: 6 is above the maximum 5 (1 to 5), declared at manifests/shop/stack.yaml:4:50",
             "--set zzz=1: no such value; there are cpu, mode, replicas",
         ]
     );
@@ -257,11 +257,11 @@ fn a_patch_has_to_match_even_in_a_variant_that_does_not_hold() {
             "manifests/shop/stack.yaml:6:24: no provider named `ek`; did you mean `eks`?; there are kind, minikube, eks, existing \
              (variants[0].when.provider)",
             "manifests/shop/stack.yaml:6:46: there is no file `extra.yaml` in manifests/shop",
-            "manifests/shop/stack.yaml:7:12: `povider` is neither `provider` nor a value; did you mean `provider`? \
+            "manifests/shop/stack.yaml:7:13: `povider` is neither `provider` nor a value; did you mean `provider`? \
              (variants[1].when.povider)",
-            "manifests/shop/stack.yaml:7:32: `lage` is none of small, large, declared at manifests/shop/stack.yaml:4:31 \
+            "manifests/shop/stack.yaml:7:33: `lage` is none of small, large, declared at manifests/shop/stack.yaml:4:31 \
              (variants[1].when.size)",
-            "manifests/shop/stack.yaml:7:47: there is no file `large.yaml` in manifests/shop",
+            "manifests/shop/stack.yaml:7:48: there is no file `large.yaml` in manifests/shop",
         ]
     );
 }
@@ -323,6 +323,8 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
     let stack = components(["", "", "a"]).without("c").without("elsewhere").stack();
     assert_eq!(stack.without, ["c"]);
     assert_eq!(stack.sets.len(), 1);
+    // It needs `a`, which only `c` brings.
+    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), component: "c".into() }]);
     let stack = components(["", "a", "b"]).without("a");
     assert_eq!(
         stack.problems(),
@@ -337,9 +339,20 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
     let stack = repository.without("a").stack();
     assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), component: "a".into() }]);
     assert!(stack.proofs.is_empty());
+}
+
+#[test]
+fn a_misspelt_component_to_leave_out_is_reported() {
+    let repository = Repository::new(&[
+        ("manifests/shop/stack.yaml", "name: shop\ncomponents: [meter]\nmanifests: []\n"),
+        ("manifests/components/meter/component.yaml", "name: metre\nmanifests: []\n"),
+    ]);
     assert_eq!(
-        components(["", "", ""]).without("cc").problems().first().map(String::as_str),
-        None::<&str>.or(Some("manifests/shop/stack.yaml:5:26: the stack has no component `a` (proofs.needs)"))
+        repository.without("metre").without("another-stacks").problems(),
+        [
+            "--without metre: no such component; did you mean `meter`?",
+            "manifests/components/meter/component.yaml:1:7: the component in folder `meter` is named `metre` (name)",
+        ]
     );
 }
 
@@ -363,7 +376,7 @@ manifests: [web.yaml]
         [
             "manifests/shop/stack.yaml:3:35: there is no `Other` in manifests/shop/web (services.web)",
             "manifests/shop/stack.yaml:5:19: there is no folder `nowhere` (services.gone.context)",
-            "manifests/shop/web.yaml:1:1: Deployment/web wants image `wbe`: no such service; did you mean `web`?",
+            "manifests/shop/web.yaml:1:1: Deployment/web wants image `wbe`: no such service; did you mean `web`, or docker.io/library/wbe?",
         ]
     );
 }
@@ -527,7 +540,7 @@ fn a_broken_manifest_does_not_accuse_its_setters() {
         "name: shop\nmanifests: [web.yaml]\nvalues: {a: {type: integer, sets: [Deployment/web spec.replicas]}}\n";
     let problems = shop(stack, &[("web.yaml", "kind: [\n")]).problems();
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].contains("web.yaml:2:1: not well-formed YAML"), "{problems:?}");
+    assert!(problems[0].contains("web.yaml:1:7: not well-formed YAML"), "{problems:?}");
 }
 
 #[test]

@@ -6,11 +6,11 @@ use crate::stack::{located, patch::tests::json_value, problems::Problems};
 
 #[test]
 fn the_order_is_the_one_people_write() {
-    let object = json!({"spec": {"b": 1, "a": [{"image": "x", "name": "y"}]}, "data": {}, "kind": "K", "metadata": {"labels": {}, "name": "n"},
+    let object = json!({"spec": {"b": 1, "a": [{"image": "x", "name": "web"}]}, "data": {}, "kind": "K", "metadata": {"labels": {}, "name": "one"},
         "apiVersion": "v1"});
     assert_eq!(
         to_yaml([&object, &json!({"kind": "L"})]),
-        "apiVersion: v1\nkind: K\nmetadata:\n  name: n\n  labels: {}\nspec:\n  a:\n  - name: y\n    image: x\n  b: 1\ndata: {}\n---\nkind: L\n"
+        "apiVersion: v1\nkind: K\nmetadata:\n  name: one\n  labels: {}\nspec:\n  a:\n  - name: web\n    image: x\n  b: 1\ndata: {}\n---\nkind: L\n"
     );
 }
 
@@ -39,9 +39,16 @@ fn texts_that_look_like_something_else_are_quoted() {
         "",
     ] {
         let yaml = to_yaml([&json!({"a": text})]);
-        assert!(yaml == format!("a: '{text}'\n") || yaml == format!("a: \"{text}\"\n"), "{text}: {yaml}");
+        assert_eq!(yaml, format!("a: \"{text}\"\n"));
     }
-    assert_eq!(to_yaml([&json!({"a": "plain", "b": "64Mi", "c": "1.2.3"})]), "a: plain\nb: 64Mi\nc: 1.2.3\n");
+    for text in ["plain", "64Mi", "1.2.3", "25m", "/healthz", "a.b/c:1@sha256:0", "v1"] {
+        assert_eq!(to_yaml([&json!({"a": text})]), format!("a: {text}\n"));
+    }
+    let script = json!({"a": ["x\n  y\n", "no end\n\nof line"], "b": "two\n\n", "c": " space\n"});
+    assert_eq!(
+        to_yaml([&script]),
+        "a:\n- |\n  x\n    y\n- |-\n  no end\n\n  of line\nb: \"two\\n\\n\"\nc: \" space\\n\"\n"
+    );
 }
 
 fn parsed(yaml: &str) -> Vec<Value> {
