@@ -1,6 +1,8 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod assemble;
+mod checks;
+mod components;
 mod declaration;
 mod desired;
 mod embedded;

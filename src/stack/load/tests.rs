@@ -554,3 +554,23 @@ fn odd_stack_files() {
     let deep = shop(&"[".repeat(10_000), &[]).problems();
     assert_eq!(deep, ["manifests/shop/stack.yaml:1:101: nested deeper than 100 levels"]);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn a_mangled_stack_is_loaded_or_refused_but_never_panics(
+        at in 0..VARIANTS.len(), length in 0..40_usize, insert in "[ \\n:,\\[\\]{}a-z0-9'\"-]{0,8}",
+        patch_at in 0..LARGE.len(), patch_length in 0..40_usize,
+    ) {
+        let mangle = |text: &str, at: usize, length: usize| {
+            format!("{}{insert}{}", &text[..at], &text[(at + length).min(text.len())..])
+        };
+        let stack = mangle(VARIANTS, at, length);
+        let patch = mangle(LARGE, patch_at, patch_length);
+        let repository = shop(&stack, &[("web.yaml", LABELLED), ("extra.yaml", ""), ("large.yaml", &patch)]);
+        if let Err(error) = load(&repository.provider("eks").set("size", "large").request) {
+            proptest::prop_assert_eq!(error.kind, Kind::Usage);
+            proptest::prop_assert!(!error.details.is_empty());
+        }
+    }
+}
