@@ -243,6 +243,19 @@ fn variants_add_remove_and_patch_when_they_hold() {
 }
 
 #[test]
+fn a_patch_can_delete_an_object() {
+    let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n$patch: delete\n";
+    let stack = VARIANTS.replace(
+        "  size: {type: string, enum: [small, large], default: small, sets: ['Deployment/web metadata.labels.size']}\n",
+        "  size: {type: string, default: small, sets: []}\n",
+    );
+    let files = [("web.yaml", LABELLED), ("extra.yaml", ""), ("large.yaml", patch)];
+    assert_eq!(shop(&stack, &files).stack().sets[0].objects.len(), 2);
+    let eks = shop(&stack, &files).provider("eks").set("size", "large").stack();
+    assert!(eks.sets[0].objects.is_empty(), "{:?}", eks.sets[0].objects);
+}
+
+#[test]
 fn a_patch_has_to_match_even_in_a_variant_that_does_not_hold() {
     let wrong = LARGE.replace("name: web}", "name: wbe}");
     assert_eq!(
