@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::stack::{
-    located::Node,
+    files::Folder,
+    located::{self, Content, Node},
     model::{LoadProfile, Origin, Proof},
     problems::{Problems, suggestion},
     proofs,
     reader::{Fields, Item, Located},
+    scalar,
     values::ValueDecl,
 };
 
@@ -73,7 +75,29 @@ pub struct ProofDecl {
 }
 
 impl Declaration {
-    pub fn read(document: &Node, file: &str, role: Role, problems: &mut Problems) -> Option<Declaration> {
+    /// None: the file is missing, empty or not well-formed, which is reported.
+    pub fn of(folder: &Folder, role: Role, problems: &mut Problems) -> Option<Declaration> {
+        let path = if role == Role::Stack { "stack.yaml" } else { "component.yaml" };
+        let file = folder.shown_file(path);
+        let start = || Origin { file: file.clone(), line: 1, column: 1 };
+        let bytes = match folder.read(path) {
+            Ok(bytes) => bytes,
+            Err(message) => {
+                problems.at(start(), message);
+                return None;
+            }
+        };
+        let (documents, broken) = located::parse(&file, &bytes, problems);
+        if let Some(second) = documents.get(1) {
+            problems.at(second.mark.in_file(&file), "a second document; one is expected");
+        }
+        if documents.is_empty() && !broken {
+            problems.at(start(), "the file is empty");
+        }
+        Declaration::read(documents.first()?, &file, role, problems)
+    }
+
+    fn read(document: &Node, file: &str, role: Role, problems: &mut Problems) -> Option<Declaration> {
         let item = Item::document(document, file);
         let mut fields = item.fields(problems)?;
         let name = fields.required("name").and_then(|item| item.name(problems).map(|name| item.located(name)));
@@ -161,7 +185,7 @@ fn texts(fields: &mut Fields, key: &'static str, problems: &mut Problems) -> Vec
 }
 
 fn service(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ServiceDecl> {
-    if !crate::stack::scalar::is_label(&key.value) {
+    if !scalar::is_label(&key.value) {
         problems.at(
             key.origin.clone(),
             format!("`{}` is no valid name: lower-case letters, digits and `-`, at most 63 (services)", key.value),
@@ -181,7 +205,7 @@ fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option
     let mut when = Vec::new();
     for (key, item) in fields.required("when").map(|item| item.entries(problems)).unwrap_or_default() {
         let wanted: Vec<Located<String>> = match item.node.content {
-            crate::stack::located::Content::Sequence(_) => {
+            Content::Sequence(_) => {
                 item.list(problems).iter().filter_map(|item| item.raw(problems).map(|raw| item.located(raw))).collect()
             }
             _ => item.raw(problems).map(|raw| item.located(raw)).into_iter().collect(),

@@ -266,3 +266,6 @@ fn insert(object: &mut Map<String, Value>, map: &str, entries: &[(&str, &str)]) 
         map.insert((*key).to_owned(), Value::String((*value).to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests;

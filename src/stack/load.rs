@@ -1,23 +1,18 @@
 //! Finds a stack and makes it whole; reports everything that is wrong with it at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
-
-use serde_json::Value;
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     error::{Error, Kind, Result},
     stack::{
-        assemble::{Assembled, Assembly},
-        declaration::{Declaration, Role, ServiceDecl},
+        assemble::Assembly,
+        checks,
+        components::Components,
+        declaration::{Declaration, Role},
         embedded::{BUILT_IN, Tree},
         files::Folder,
-        located,
-        model::{Check, Key, Object, Origin, Service, Set, SetKind, SkippedProof, Stack},
-        podspec,
-        problems::{Problems, closest, suggestion},
+        model::{Check, Proof, SetKind, SkippedProof, Stack},
+        problems::{Problems, closest},
         reader::Located,
         scalar,
     },
@@ -71,7 +66,7 @@ pub fn list() -> Vec<StackSummary> {
 pub fn list_from(tree: Tree) -> Vec<StackSummary> {
     let summary = |name: String| {
         let folder = Folder::embedded(tree, &format!("manifests/{name}"));
-        let declaration = declaration(&folder, Role::Stack, &mut Problems::default())?;
+        let declaration = Declaration::of(&folder, Role::Stack, &mut Problems::default())?;
         let names = |located: &[Located<String>]| located.iter().map(|name| name.value.clone()).collect();
         Some(StackSummary {
             name,
@@ -86,21 +81,10 @@ pub fn list_from(tree: Tree) -> Vec<StackSummary> {
 pub fn load_from(tree: Tree, request: &LoadRequest) -> Result<Stack> {
     let folder = find(tree, &request.stack)?;
     let mut problems = Problems::default();
-    let declaration = declaration(&folder, Role::Stack, &mut problems);
+    let declaration = Declaration::of(&folder, Role::Stack, &mut problems);
     let shown = declaration.as_ref().and_then(|declaration| declaration.name.as_ref());
     let name = shown.map_or_else(|| request.stack.clone(), |name| name.value.clone());
-    let stack = declaration.map(|declaration| {
-        let mut loader = Loader {
-            tree,
-            request,
-            folder: &folder,
-            problems: &mut problems,
-            components: BTreeMap::new(),
-            order: Vec::new(),
-            without: BTreeSet::new(),
-        };
-        loader.run(&name, &declaration)
-    });
+    let stack = declaration.map(|declaration| assemble(tree, request, &folder, &declaration, &name, &mut problems));
     problems.into_result(&name)?;
     stack.ok_or_else(|| Error::new(Kind::Usage, format!("{}/stack.yaml is empty", folder.shown)))
 }
@@ -132,315 +116,76 @@ fn find(tree: Tree, name: &str) -> Result<Folder> {
     Ok(folder)
 }
 
-/// None: the file is missing, empty or not well-formed, which is reported.
-fn declaration(folder: &Folder, role: Role, problems: &mut Problems) -> Option<Declaration> {
-    let path = if role == Role::Stack { "stack.yaml" } else { "component.yaml" };
-    let file = folder.shown_file(path);
-    let start = || Origin { file: file.clone(), line: 1, column: 1 };
-    let bytes = match folder.read(path) {
-        Ok(bytes) => bytes,
-        Err(message) => {
-            problems.at(start(), message);
-            return None;
-        }
-    };
-    let (documents, broken) = located::parse(&file, &bytes, problems);
-    if let Some(second) = documents.get(1) {
-        problems.at(second.mark.in_file(&file), "a second document; one is expected");
-    }
-    if documents.is_empty() && !broken {
-        problems.at(start(), "the file is empty");
-    }
-    Declaration::read(documents.first()?, &file, role, problems)
-}
-
-struct Component {
-    folder: Folder,
-    declaration: Declaration,
-}
-
-struct Loader<'a> {
+/// Puts the sets together and checks them against each other.
+fn assemble(
     tree: Tree,
-    request: &'a LoadRequest,
-    folder: &'a Folder,
-    problems: &'a mut Problems,
-    /// None: it could not be read, which is reported.
-    components: BTreeMap<String, Option<Component>>,
-    /// What is needed comes before what needs it.
-    order: Vec<String>,
-    without: BTreeSet<String>,
-}
-
-impl Loader<'_> {
-    fn run(&mut self, name: &str, declaration: &Declaration) -> Stack {
-        let mut path = Vec::new();
-        for component in &declaration.needs {
-            self.visit(component, &mut path);
-        }
-        self.check_without();
-        let namespace = self.request.namespace.clone().unwrap_or_else(|| name.to_owned());
-        if !scalar::is_label(&namespace) {
-            self.problems.option(format!("--namespace {namespace}: no valid name"));
-        }
-        let mut chosen = self.chosen(declaration);
-        let mut sets = Vec::new();
-        let mut proofs = Vec::new();
-        let mut incomplete = false;
-        for component in std::mem::take(&mut self.order) {
-            let Some(Some(Component { folder, declaration })) = self.components.get(&component) else { continue };
-            let assembled = Assembly {
-                kind: SetKind::Component,
-                name: &component,
-                declaration,
-                folder,
-                provider: &self.request.provider,
-                namespace: None,
-                chosen: &chosen.remove(&component).unwrap_or_default(),
-            }
-            .run(self.problems);
-            incomplete |= assembled.incomplete;
-            for proof in &declaration.proofs {
-                let mut proof = proof.proof.clone();
-                proof.component = Some(component.clone());
-                proofs.push((proof, assembled.set.namespace.clone()));
-            }
-            sets.push(assembled.set);
-        }
-        let Assembled { set, incomplete: unsure } = Assembly {
-            kind: SetKind::Stack,
-            name,
-            declaration,
-            folder: self.folder,
-            provider: &self.request.provider,
-            namespace: Some(&namespace),
-            chosen: &chosen.remove("").unwrap_or_default(),
-        }
-        .run(self.problems);
-        incomplete |= unsure;
-        sets.push(set);
-        let mut skipped_proofs = Vec::new();
+    request: &LoadRequest,
+    folder: &Folder,
+    declaration: &Declaration,
+    name: &str,
+    problems: &mut Problems,
+) -> Stack {
+    let components = Components::load(tree, folder, &declaration.needs, &request.without, problems);
+    let namespace = request.namespace.clone().unwrap_or_else(|| name.to_owned());
+    if !scalar::is_label(&namespace) {
+        problems.option(format!("--namespace {namespace}: no valid name"));
+    }
+    let mut chosen = checks::chosen(request, declaration, &components, problems);
+    let stack = (SetKind::Stack, name, declaration, folder, Some(namespace.as_str()));
+    let all = components
+        .iter()
+        .map(|(name, component)| (SetKind::Component, name, &component.declaration, &component.folder, None));
+    let mut sets = Vec::new();
+    let mut proofs = Vec::new();
+    let mut skipped_proofs = Vec::new();
+    let mut incomplete = false;
+    for (kind, name, declaration, folder, namespace) in all.chain([stack]) {
+        let component = (kind == SetKind::Component).then(|| name.to_owned());
+        let chosen = chosen.remove(component.as_deref().unwrap_or_default()).unwrap_or_default();
+        let provider = &request.provider;
+        let assembly = Assembly { kind, name, declaration, folder, provider, namespace, chosen: &chosen };
+        let assembled = assembly.run(problems);
+        incomplete |= assembled.incomplete;
         for decl in &declaration.proofs {
-            self.check_proof_needs(&decl.needs);
-            match decl.needs.iter().find(|need| self.without.contains(&need.value)) {
-                Some(need) => {
-                    skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component: need.value.clone() });
-                }
-                None => proofs.push((decl.proof.clone(), namespace.clone())),
-            }
-        }
-        let proofs = proofs.into_iter().map(|(mut proof, namespace)| {
-            if let Check::Autoscaler(check) = &mut proof.check {
-                if check.namespace.is_empty() {
-                    check.namespace = namespace;
-                }
-                if !incomplete && !has_autoscaler(&sets, &check.namespace, &check.name) {
-                    let message = format!("there is no HorizontalPodAutoscaler/{} in {}", check.name, check.namespace);
-                    self.problems.at(proof.origin.clone(), message);
-                }
-            }
-            proof
-        });
-        let proofs = proofs.collect();
-        self.check_unique(&sets);
-        let services = self.services(&declaration.services);
-        self.check_images(&sets, &services);
-        Stack {
-            name: name.to_owned(),
-            description: declaration.description.clone(),
-            namespace,
-            services,
-            sets,
-            proofs,
-            skipped_proofs,
-            load: declaration.load.clone(),
-            without: self.without.iter().cloned().collect(),
-        }
-    }
-
-    /// Depth first over `needs`; `path` holds the components being visited.
-    fn visit(&mut self, reference: &Located<String>, path: &mut Vec<String>) {
-        let name = &reference.value;
-        if let Some(start) = path.iter().position(|above| above == name) {
-            let cycle: Vec<&str> = path[start..].iter().map(String::as_str).chain([name.as_str()]).collect();
-            self.problems
-                .at(reference.origin.clone(), format!("components need each other in a circle: {}", cycle.join(" → ")));
-            return;
-        }
-        if self.request.without.contains(name) {
-            if let Some(user) = path.last() {
-                let message =
-                    format!("component `{user}` needs `{name}`, which is left out; leave `{user}` out as well");
-                self.problems.at(reference.origin.clone(), message);
-            }
-            self.without.insert(name.clone());
-            return;
-        }
-        if self.components.contains_key(name) {
-            return;
-        }
-        let component = self.component(reference);
-        let needs = component.as_ref().map(|component| {
-            component
-                .declaration
-                .needs
-                .iter()
-                .map(|need| Located { value: need.value.clone(), origin: need.origin.clone() })
-        });
-        let needs: Vec<Located<String>> = needs.into_iter().flatten().collect();
-        self.components.insert(name.clone(), component);
-        path.push(name.clone());
-        for need in &needs {
-            self.visit(need, path);
-        }
-        path.pop();
-        self.order.push(name.clone());
-    }
-
-    fn component(&mut self, reference: &Located<String>) -> Option<Component> {
-        let name = &reference.value;
-        let embedded = Folder::embedded(self.tree, "manifests/components");
-        let beside = self.folder.folder("../components");
-        let single = scalar::is_label(name);
-        let folder = [beside, Some(embedded)]
-            .into_iter()
-            .flatten()
-            .find_map(|folder| folder.folder(name).filter(|folder| single && folder.has("component.yaml")));
-        let Some(folder) = folder else {
-            let known = self.tree.components();
-            let hint = suggestion(name, known.iter().map(String::as_str));
-            self.problems.at(reference.origin.clone(), format!("there is no component `{name}`{hint}"));
-            return None;
-        };
-        let declaration = declaration(&folder, Role::Component, self.problems)?;
-        if let Some(own) = declaration.name.as_ref().filter(|own| own.value != *name) {
-            self.problems
-                .at(own.origin.clone(), format!("the component in folder `{name}` is named `{}` (name)", own.value));
-        }
-        Some(Component { folder, declaration })
-    }
-
-    /// A misspelt `--without` would otherwise go unnoticed; a configured one may be meant for another stack.
-    fn check_without(&mut self) {
-        for name in self.request.without.iter().filter(|name| !self.without.contains(*name)) {
-            let near = closest(name, self.components.keys().map(String::as_str));
-            if let Some(near) = near.filter(|_| !self.tree.components().contains(name)) {
-                self.problems.option(format!("--without {name}: no such component; did you mean `{near}`?"));
-            }
-        }
-    }
-
-    fn check_proof_needs(&mut self, needs: &[Located<String>]) {
-        for need in needs {
-            if !self.components.contains_key(&need.value) && !self.without.contains(&need.value) {
-                let hint = suggestion(&need.value, self.components.keys().map(String::as_str));
-                self.problems.at(
-                    need.origin.clone(),
-                    format!("the stack has no component `{}`{hint} (proofs.needs)", need.value),
-                );
-            }
-        }
-    }
-
-    /// `--set` by component, the stack's own under the empty name.
-    fn chosen(&mut self, declaration: &Declaration) -> BTreeMap<String, BTreeMap<String, Value>> {
-        let mut known = BTreeMap::new();
-        for value in &declaration.values {
-            known.insert(value.name.clone(), (String::new(), value));
-        }
-        for (name, component) in &self.components {
-            for value in component.iter().flat_map(|component| &component.declaration.values) {
-                known.insert(format!("{name}.{}", value.name), (name.clone(), value));
-            }
-        }
-        let mut chosen: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
-        for (key, raw) in &self.request.values {
-            let outcome = match known.get(key) {
-                Some((set, value)) => value.parse(raw).map(|parsed| {
-                    chosen.entry(set.clone()).or_default().insert(value.name.clone(), parsed);
-                }),
-                None if key.split_once('.').is_some_and(|(component, _)| self.without.contains(component)) => Ok(()),
-                None => {
-                    let hint = suggestion(key, known.keys().map(String::as_str));
-                    let all: Vec<&str> = known.keys().map(String::as_str).collect();
-                    Err(match all.is_empty() {
-                        true => "the stack declares no values".to_owned(),
-                        false if hint.is_empty() => format!("no such value; there are {}", all.join(", ")),
-                        false => format!("no such value{hint}"),
-                    })
-                }
-            };
-            if let Err(message) = outcome {
-                self.problems.option(format!("--set {key}={raw}: {message}"));
-            }
-        }
-        chosen
-    }
-
-    fn check_unique(&mut self, sets: &[Set]) {
-        let mut seen: BTreeMap<Key, &Origin> = BTreeMap::new();
-        for object in sets.iter().flat_map(|set| &set.objects) {
-            let key = object.key();
-            match seen.get(&key) {
-                Some(first) => {
-                    let message = format!("{key} is declared twice, first at {first}");
-                    self.problems.at(object.origin.clone(), message);
-                }
-                None => {
-                    seen.insert(key, &object.origin);
-                }
-            }
-        }
-    }
-
-    fn services(&mut self, declared: &[ServiceDecl]) -> BTreeMap<String, Service> {
-        let mut services = BTreeMap::new();
-        for decl in declared {
-            let context = self.folder.context(&decl.context.value);
-            let Some((folder, source)) = context.and_then(|folder| folder.source().map(|source| (folder, source)))
-            else {
-                let message = format!("there is no folder `{}` (services.{}.context)", decl.context.value, decl.name);
-                self.problems.at(decl.context.origin.clone(), message);
+            components.check_proof_needs(&decl.needs, problems);
+            if let Some(component) = decl.needs.iter().find_map(|need| components.left_out(&need.value)) {
+                skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component });
                 continue;
-            };
-            let dockerfile = decl.dockerfile.as_ref().map_or("Dockerfile", |path| &path.value);
-            if !folder.has(dockerfile) {
-                let origin = &decl.dockerfile.as_ref().unwrap_or(&decl.context).origin;
-                let message = format!("there is no `{dockerfile}` in {} (services.{})", folder.shown, decl.name);
-                self.problems.at(origin.clone(), message);
             }
-            services.insert(
-                decl.name.clone(),
-                Service {
-                    name: decl.name.clone(),
-                    context: source,
-                    dockerfile: dockerfile.to_owned(),
-                    target: decl.target.clone(),
-                    args: decl.args.clone(),
-                },
-            );
+            let mut proof = Proof { component: component.clone(), ..decl.proof.clone() };
+            if let Check::Autoscaler(check) = &mut proof.check
+                && check.namespace.is_empty()
+            {
+                check.namespace.clone_from(&assembled.set.namespace);
+            }
+            proofs.push(proof);
         }
-        services
+        sets.push(assembled.set);
     }
-
-    /// An image that is nearly a service's name would be pulled from Docker Hub, in vain at best.
-    fn check_images(&mut self, sets: &[Set], services: &BTreeMap<String, Service>) {
-        for object in sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects) {
-            for image in podspec::images(&object.value) {
-                if services.contains_key(image) || image.contains(['/', ':', '@']) {
-                    continue;
-                }
-                if let Some(near) = closest(image, services.keys().map(String::as_str)) {
-                    let message =
-                        format!("{} wants image `{image}`: no such service; did you mean `{near}`?", object.key());
-                    self.problems.at(object.origin.clone(), message);
-                }
-            }
+    for proof in &proofs {
+        if let Check::Autoscaler(check) = &proof.check
+            && !incomplete
+            && !checks::has_autoscaler(&sets, &check.namespace, &check.name)
+        {
+            let message = format!("there is no HorizontalPodAutoscaler/{} in {}", check.name, check.namespace);
+            problems.at(proof.origin.clone(), message);
         }
+    }
+    checks::unique(&sets, problems);
+    let services = checks::services(folder, &declaration.services, problems);
+    checks::images(&sets, &services, problems);
+    Stack {
+        name: name.to_owned(),
+        description: declaration.description.clone(),
+        namespace,
+        services,
+        sets,
+        proofs,
+        skipped_proofs,
+        load: declaration.load.clone(),
+        without: components.without(),
     }
 }
 
-fn has_autoscaler(sets: &[Set], namespace: &str, name: &str) -> bool {
-    sets.iter().flat_map(|set| &set.objects).map(Object::key).any(|key| {
-        key.kind == "HorizontalPodAutoscaler" && key.namespace.as_deref() == Some(namespace) && key.name == name
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::stack::{model::Origin, problems::Problems};
 
 /// Kubernetes objects are about 20 levels deep; this bounds every recursion over a tree.
 const MAX_DEPTH: usize = 100;
-/// What the aliases of one file may add in nodes, against aliases of aliases of aliases.
+/// What the anchors and aliases of one file may add in nodes, against aliases of aliases of aliases.
 const MAX_ALIASED: usize = 50_000;
 const MAX_BYTES: usize = 16 << 20;
 
@@ -285,9 +285,7 @@ impl Builder<'_> {
             self.problem(mark, "an alias within the value that it names");
             return false;
         };
-        self.aliased += node.size();
-        if self.aliased > MAX_ALIASED {
-            self.problem(mark, format!("aliases add more than {MAX_ALIASED} values"));
+        if !self.afford(&node) {
             return false;
         }
         if self.frames.len() + node.height() > MAX_DEPTH {
@@ -298,9 +296,19 @@ impl Builder<'_> {
         true
     }
 
+    /// Both remembering an anchored value and repeating it cost its size.
+    fn afford(&mut self, node: &Node) -> bool {
+        let before = self.aliased;
+        self.aliased += node.size();
+        if before <= MAX_ALIASED && self.aliased > MAX_ALIASED {
+            self.problem(node.mark, format!("anchors and aliases add more than {MAX_ALIASED} values"));
+        }
+        self.aliased <= MAX_ALIASED
+    }
+
     /// Hands a complete node to what contains it.
     fn finish(&mut self, node: Node, anchor: usize) {
-        if anchor != 0 {
+        if anchor != 0 && self.afford(&node) {
             self.anchors.insert(anchor, node.clone());
         }
         match self.frames.last_mut() {

@@ -1,6 +1,8 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod assemble;
+mod checks;
+mod components;
 mod declaration;
 pub mod desired;
 mod embedded;
@@ -17,6 +19,8 @@ mod reader;
 mod render;
 mod scalar;
 mod setter;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use assemble::SYSTEM_NAMESPACE;

@@ -124,7 +124,7 @@ fn fresh(patch: &Value, strategic: bool) -> Result<Value, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 

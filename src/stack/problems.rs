@@ -53,13 +53,13 @@ impl Problems {
 
 /// The known word that was probably meant.
 pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |word: &str| strsim::jaro_winkler(&given.to_lowercase(), &word.to_lowercase());
-    known
-        .into_iter()
-        .map(|word| (score(word), word))
-        .filter(|(score, _)| *score >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
+    let given = given.to_lowercase();
+    let near = |word: &&str| {
+        let word = word.to_lowercase();
+        let edits = strsim::osa_distance(&given, &word);
+        edits < word.len() && (edits <= 1 || strsim::jaro_winkler(&given, &word) >= 0.8)
+    };
+    known.into_iter().filter(near).min_by_key(|word| strsim::osa_distance(&given, &word.to_lowercase()))
 }
 
 /// `; did you mean x?`, or nothing.
@@ -93,6 +93,8 @@ mod tests {
     #[test]
     fn suggests_only_what_is_near() {
         assert_eq!(closest("manifest", ["values", "manifests"]), Some("manifests"));
+        assert_eq!(closest("wbe", ["app", "web"]), Some("web"));
+        assert_eq!(closest("x", ["y"]), None);
         assert_eq!(closest("zzz", ["values", "manifests"]), None);
         assert_eq!(suggestion("helo", ["hello"]), "; did you mean `hello`?");
     }

@@ -1,0 +1,163 @@
+//! Which components a stack uses, in which order, and which are left out.
+
+use std::collections::BTreeMap;
+
+use crate::stack::{
+    declaration::{Declaration, Role},
+    embedded::Tree,
+    files::Folder,
+    problems::{Problems, closest, suggestion},
+    reader::Located,
+    scalar,
+};
+
+pub struct Component {
+    pub folder: Folder,
+    pub declaration: Declaration,
+}
+
+pub struct Components<'a> {
+    tree: Tree,
+    /// Of the stack.
+    folder: &'a Folder,
+    without: &'a [String],
+    /// None: it could not be read, which is reported.
+    loaded: BTreeMap<String, Option<Component>>,
+    /// What is needed comes before what needs it.
+    order: Vec<String>,
+    /// Component to the one because of which it may be missing: itself, or one that needs it.
+    gone: BTreeMap<String, String>,
+}
+
+impl<'a> Components<'a> {
+    /// Reads the components in `needs` and all that they need.
+    pub fn load(
+        tree: Tree,
+        folder: &'a Folder,
+        needs: &[Located<String>],
+        without: &'a [String],
+        problems: &mut Problems,
+    ) -> Components<'a> {
+        let (loaded, order, gone) = Default::default();
+        let mut components = Components { tree, folder, without, loaded, order, gone };
+        for need in needs {
+            components.visit(need, &mut Vec::new(), problems);
+        }
+        components.check_without(problems);
+        components
+    }
+
+    /// In the order in which they need each other.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Component)> {
+        self.order.iter().filter_map(|name| Some((name.as_str(), self.loaded.get(name)?.as_ref()?)))
+    }
+
+    /// Those of the stack's components that were asked to be left out.
+    pub fn without(&self) -> Vec<String> {
+        self.gone.iter().filter(|(name, because)| name == because).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Depth first over `needs`; `path` holds the components being visited.
+    fn visit(&mut self, reference: &Located<String>, path: &mut Vec<String>, problems: &mut Problems) {
+        let name = &reference.value;
+        if let Some(start) = path.iter().position(|above| above == name) {
+            let cycle: Vec<&str> = path[start..].iter().map(String::as_str).chain([name.as_str()]).collect();
+            problems
+                .at(reference.origin.clone(), format!("components need each other in a circle: {}", cycle.join(" → ")));
+            return;
+        }
+        if self.without.contains(name) {
+            if let Some(user) = path.last() {
+                let message =
+                    format!("component `{user}` needs `{name}`, which is left out; leave `{user}` out as well");
+                problems.at(reference.origin.clone(), message);
+            }
+            self.leave_out(reference, name, problems);
+            return;
+        }
+        if self.loaded.contains_key(name) {
+            return;
+        }
+        let component = self.read(reference, problems);
+        let needs = component.as_ref().map(|component| {
+            component
+                .declaration
+                .needs
+                .iter()
+                .map(|need| Located { value: need.value.clone(), origin: need.origin.clone() })
+        });
+        let needs: Vec<Located<String>> = needs.into_iter().flatten().collect();
+        self.loaded.insert(name.clone(), component);
+        path.push(name.clone());
+        for need in &needs {
+            self.visit(need, path, problems);
+        }
+        path.pop();
+        self.order.push(name.clone());
+    }
+
+    /// Remembers what goes with a component that is left out: all that nothing else needs.
+    fn leave_out(&mut self, reference: &Located<String>, because: &str, problems: &mut Problems) {
+        let known = self.gone.contains_key(&reference.value);
+        if !known || reference.value == because {
+            self.gone.insert(reference.value.clone(), because.to_owned());
+        }
+        if known {
+            return;
+        }
+        let component = self.read(reference, problems);
+        for need in component.iter().flat_map(|component| &component.declaration.needs) {
+            self.leave_out(need, because, problems);
+        }
+    }
+
+    fn read(&self, reference: &Located<String>, problems: &mut Problems) -> Option<Component> {
+        let name = &reference.value;
+        let embedded = Folder::embedded(self.tree, "manifests/components");
+        let beside = self.folder.folder("../components");
+        let single = scalar::is_label(name);
+        let folder = [beside, Some(embedded)]
+            .into_iter()
+            .flatten()
+            .find_map(|folder| folder.folder(name).filter(|folder| single && folder.has("component.yaml")));
+        let Some(folder) = folder else {
+            let known = self.tree.components();
+            let hint = suggestion(name, known.iter().map(String::as_str));
+            problems.at(reference.origin.clone(), format!("there is no component `{name}`{hint}"));
+            return None;
+        };
+        let declaration = Declaration::of(&folder, Role::Component, problems)?;
+        if let Some(own) = declaration.name.as_ref().filter(|own| own.value != *name) {
+            problems
+                .at(own.origin.clone(), format!("the component in folder `{name}` is named `{}` (name)", own.value));
+        }
+        Some(Component { folder, declaration })
+    }
+
+    /// The component that was left out, if for that reason there is none of this name.
+    pub fn left_out(&self, name: &str) -> Option<String> {
+        self.gone.get(name).filter(|_| !self.loaded.contains_key(name)).cloned()
+    }
+
+    /// A misspelt `--without` would otherwise go unnoticed; a configured one may be meant for another stack.
+    fn check_without(&self, problems: &mut Problems) {
+        for name in self.without.iter().filter(|name| !self.gone.contains_key(*name)) {
+            let near = closest(name, self.loaded.keys().map(String::as_str));
+            if let Some(near) = near.filter(|_| !self.tree.components().contains(name)) {
+                problems.option(format!("--without {name}: no such component; did you mean `{near}`?"));
+            }
+        }
+    }
+
+    pub fn check_proof_needs(&self, needs: &[Located<String>], problems: &mut Problems) {
+        for need in needs {
+            if !self.loaded.contains_key(&need.value) && !self.gone.contains_key(&need.value) {
+                let hint = suggestion(&need.value, self.loaded.keys().map(String::as_str));
+                problems.at(
+                    need.origin.clone(),
+                    format!("the stack has no component `{}`{hint} (proofs.needs)", need.value),
+                );
+            }
+        }
+    }
+}
