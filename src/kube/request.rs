@@ -141,7 +141,7 @@ impl Kube {
             Ok(_) => Ok(()),
             Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(::kube::Error::Api(status))
-                if status.is_conflict() && status.message.contains("UID in precondition") =>
+                if status.is_conflict() && status.message.contains("precondition") =>
             {
                 Ok(())
             }
