@@ -93,7 +93,9 @@ fn defined(definition: &Value, wanted: &KindRef) -> Option<Resolved> {
         && json::text(definition, "/spec/names/kind") == Some(&wanted.kind)
         && !json::is_being_deleted(definition);
     let mut served = json::list(definition, "/spec/versions").iter().filter(|version| version["served"] == true);
-    let version = served.find(|version| wanted.version.as_deref().is_none_or(|wanted| version["name"] == wanted)).filter(|_| is_wanted)?;
+    let version = served
+        .find(|version| wanted.version.as_deref().is_none_or(|wanted| version["name"] == wanted))
+        .filter(|_| is_wanted)?;
     let gvk = GroupVersionKind::gvk(&wanted.group, version["name"].as_str()?, &wanted.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, json::text(definition, "/spec/names/plural")?);
     Some(Resolved { resource, namespaced: json::text(definition, "/spec/scope") == Some("Namespaced") })
@@ -266,7 +268,10 @@ mod tests {
         let definition = serde_json::json!({"spec": {"group": "x.io", "scope": "Namespaced", "names": {"kind": "Fox", "plural": "foxes"},
             "versions": [{"name": "v1alpha1", "served": false}, {"name": "v1", "served": true}]}});
         let found = defined(&definition, &KindRef::any_version("x.io", "Fox")).unwrap();
-        assert_eq!((found.resource.api_version.as_str(), found.resource.plural.as_str(), found.namespaced), ("x.io/v1", "foxes", true));
+        assert_eq!(
+            (found.resource.api_version.as_str(), found.resource.plural.as_str(), found.namespaced),
+            ("x.io/v1", "foxes", true)
+        );
         let unserved = KindRef { version: Some("v1alpha1".into()), ..KindRef::any_version("x.io", "Fox") };
         assert!(defined(&definition, &unserved).is_none());
         assert!(defined(&definition, &KindRef::any_version("x.io", "Hen")).is_none());

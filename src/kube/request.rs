@@ -140,9 +140,7 @@ impl Kube {
         match self.send(request, soon()).await {
             Ok(_) => Ok(()),
             Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(::kube::Error::Api(status))
-                if status.is_conflict() && status.message.contains("precondition") =>
-            {
+            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("precondition") => {
                 Ok(())
             }
             Err(error) => Err(error),
