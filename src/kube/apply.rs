@@ -78,6 +78,10 @@ impl Kube {
                         _ if replaced => Outcome::Replaced,
                         _ if created || made_here => Outcome::Created,
                         now if now.is_some() && now == before => Outcome::Unchanged,
+                        // Others may have moved it since it was seen; nothing of ours did.
+                        _ if live.is_some_and(|live| noop::fingerprint(live) == noop::fingerprint(&found)) => {
+                            Outcome::Unchanged
+                        }
                         _ => Outcome::Configured,
                     };
                     return Ok(Applied { outcome, object: found });

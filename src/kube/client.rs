@@ -1,12 +1,17 @@
 //! The connection to an API server, and why there may be none.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ::kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use http::{HeaderValue, header::USER_AGENT};
+use tokio::time::Instant;
 
 use super::{discovery::Discovery, failure};
 use crate::error::{Error, Kind, Result};
@@ -22,6 +27,8 @@ pub struct Kube {
     /// `https://127.0.0.1:6443`
     pub(super) server: Arc<str>,
     version: Arc<str>,
+    /// When the server was last seen gone, shared by all requests.
+    pub(super) lost: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Kube {
@@ -61,7 +68,13 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
                 .hint("is the cluster overloaded or only just starting? try again, or look at its nodes"));
         }
     };
-    Ok(Kube { discovery: Arc::new(Discovery::new(client.clone())), client, server, version: version.into() })
+    Ok(Kube {
+        discovery: Arc::new(Discovery::new(client.clone())),
+        client,
+        server,
+        version: version.into(),
+        lost: Arc::default(),
+    })
 }
 
 async fn load(path: &Path, context: Option<&str>) -> Result<Config> {

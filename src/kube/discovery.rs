@@ -2,13 +2,14 @@
 
 use ::kube::{
     Client,
-    api::Api,
-    core::{DynamicObject, PartialObjectMeta},
+    api::{Api, ListParams},
+    core::{DynamicObject, GroupVersionKind, PartialObjectMeta},
     discovery::{self, ApiResource, Scope},
 };
+use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Kube, failure};
+use super::{Kube, failure, json};
 use crate::{
     error::{Error, Kind, Result},
     stack::model::Object,
@@ -31,7 +32,6 @@ impl KindRef {
 
     pub fn of_value(object: &serde_json::Value) -> KindRef {
         let text = |text: &str| text.to_owned();
-        use super::json;
         KindRef {
             group: text(json::group(object)),
             kind: text(json::kind(object)),
@@ -87,6 +87,20 @@ impl Discovery {
     }
 }
 
+/// Where the kind will be served, if this CustomResourceDefinition defines it.
+fn defined(definition: &Value, wanted: &KindRef) -> Option<Resolved> {
+    let is_wanted = json::text(definition, "/spec/group") == Some(&wanted.group)
+        && json::text(definition, "/spec/names/kind") == Some(&wanted.kind)
+        && !json::is_being_deleted(definition);
+    let mut served = json::list(definition, "/spec/versions").iter().filter(|version| version["served"] == true);
+    let version = served
+        .find(|version| wanted.version.as_deref().is_none_or(|wanted| version["name"] == wanted))
+        .filter(|_| is_wanted)?;
+    let gvk = GroupVersionKind::gvk(&wanted.group, version["name"].as_str()?, &wanted.kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, json::text(definition, "/spec/names/plural")?);
+    Some(Resolved { resource, namespaced: json::text(definition, "/spec/scope") == Some("Namespaced") })
+}
+
 fn find(discovery: &discovery::Discovery, wanted: &KindRef) -> Option<Resolved> {
     let group = discovery.get(&wanted.group)?;
     let found = match &wanted.version {
@@ -140,7 +154,20 @@ impl Kube {
             fresh.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
         let answer = find(&fresh, wanted);
         found.discovery = Some(fresh);
-        Ok(answer)
+        match answer {
+            Some(answer) => Ok(Some(answer)),
+            None => self.resolve_by_definition(wanted).await,
+        }
+    }
+
+    /// Discovery lags behind a CRD that was just created; the CRD itself says what its path will be.
+    async fn resolve_by_definition(&self, wanted: &KindRef) -> Result<Option<Resolved>> {
+        let definitions = match self.list(&core("CustomResourceDefinition"), None, &ListParams::default()).await {
+            Ok(definitions) => definitions,
+            Err(::kube::Error::Api(status)) if status.is_forbidden() => Vec::new(),
+            Err(error) => return Err(failure::request_failed("list the cluster's custom kinds", &self.server, &error)),
+        };
+        Ok(definitions.iter().find_map(|definition| defined(definition, wanted)))
     }
 
     /// For watches that only say that something changed.
@@ -216,7 +243,7 @@ pub(super) fn core(kind: &str) -> Resolved {
     let found = builtin(&KindRef::any_version(group, kind));
     debug_assert!(found.is_some(), "{kind} is not in the table of built-in kinds");
     found.unwrap_or_else(|| Resolved {
-        resource: ApiResource::from_gvk(&::kube::core::GroupVersionKind::gvk("", "v1", kind)),
+        resource: ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind)),
         namespaced: true,
     })
 }
@@ -242,9 +269,23 @@ mod tests {
     #[test]
     fn the_table_agrees_with_kubes_plurals() {
         for (group, version, kind, plural, _) in BUILTIN {
-            let guessed = ApiResource::from_gvk(&::kube::core::GroupVersionKind::gvk(group, version, kind));
+            let guessed = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             assert_eq!(&guessed.plural, plural);
         }
+    }
+
+    #[test]
+    fn a_definition_says_where_its_kind_will_be_served() {
+        let definition = serde_json::json!({"spec": {"group": "x.io", "scope": "Namespaced", "names": {"kind": "Fox", "plural": "foxes"},
+            "versions": [{"name": "v1alpha1", "served": false}, {"name": "v1", "served": true}]}});
+        let found = defined(&definition, &KindRef::any_version("x.io", "Fox")).unwrap();
+        assert_eq!(
+            (found.resource.api_version.as_str(), found.resource.plural.as_str(), found.namespaced),
+            ("x.io/v1", "foxes", true)
+        );
+        let unserved = KindRef { version: Some("v1alpha1".into()), ..KindRef::any_version("x.io", "Fox") };
+        assert!(defined(&definition, &unserved).is_none());
+        assert!(defined(&definition, &KindRef::any_version("x.io", "Hen")).is_none());
     }
 
     #[test]

@@ -62,6 +62,17 @@ pub fn transient(error: &::kube::Error) -> Option<Duration> {
     }
 }
 
+/// No answer, where an answer would be possible: the server is down or restarting.
+pub fn is_loss(error: &::kube::Error) -> bool {
+    matches!(error, ::kube::Error::Service(_) | ::kube::Error::HyperError(_)) && transient(error).is_some()
+}
+
+/// Refused by the roles, not by a quota or a policy.
+pub fn is_missing_right(error: &::kube::Error) -> bool {
+    let ::kube::Error::Api(status) = error else { return false };
+    status.is_forbidden() && status.message.contains("User \"") && status.message.contains(" cannot ")
+}
+
 /// The first error of the chain that `find` recognises, looking inside `io::Error`s as well, which hide what they wrap.
 fn in_chain<'a, T>(
     error: &'a (dyn StdError + 'static),

@@ -34,6 +34,8 @@ pub use client::{Kube, connect};
 pub const MANAGER: &str = "stackctl";
 /// Owns what is set once, when an object is created, and left to others afterwards.
 pub const CREATION_MANAGER: &str = "stackctl-creation";
+/// Requests that may be under way at the same time: what a single API server of a small machine still answers gladly.
+pub const IN_FLIGHT: usize = 48;
 /// Where the ApplySet parents live.
 pub const SYSTEM_NAMESPACE: &str = "stackctl-system";
 /// Ties an object to its ApplySet.

@@ -315,7 +315,11 @@ impl Comparison {
 
 /// Defaults within wholes that the API documents.
 fn is_default(path: &Path<'_>, field: &str, value: &Value) -> bool {
+    if path.above() == "volumeClaimTemplates" && matches!(field, "apiVersion" | "kind" | "status") {
+        return true;
+    }
     match field {
+        "volumeMode" => value == "Filesystem",
         "protocol" => value == "TCP",
         "apiVersion" => path.step == "fieldRef" && value == "v1",
         "apiGroup" => value == "rbac.authorization.k8s.io" || value == "",

@@ -1,6 +1,6 @@
 //! One request: its deadline, what is tried again, and how an answer becomes JSON.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use ::kube::{
     api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
@@ -19,6 +19,9 @@ use super::{Kube, discovery::Resolved, failure};
 const ATTEMPT: Duration = Duration::from_secs(30);
 /// How long what passes by itself is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a server that was gone may take to know everyone's rights again.
+const SETTLING: Duration = Duration::from_secs(20);
 
 type Answer<T> = Result<T, ::kube::Error>;
 
@@ -51,7 +54,7 @@ impl Kube {
                     ::kube::Error::Service(Box::new(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)))
                 }
             };
-            let Some(asked) = failure::transient(&error) else { return Err(error) };
+            let Some(asked) = self.asked_to_wait(&error) else { return Err(error) };
             let wait = asked.max(pause);
             if Instant::now() + wait > deadline {
                 return Err(error);
@@ -59,6 +62,17 @@ impl Kube {
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
+    }
+
+    /// As `failure::transient`; and for a while after the server was gone, a refusal for want of rights passes by itself:
+    /// a server that just started has not read the roles yet.
+    fn asked_to_wait(&self, error: &::kube::Error) -> Option<Duration> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure::is_loss(error) {
+            *lost = Some(Instant::now());
+        }
+        let settling = lost.is_some_and(|lost| lost.elapsed() < SETTLING);
+        failure::transient(error).or((settling && failure::is_missing_right(error)).then_some(Duration::ZERO))
     }
 
     async fn attempt(&self, request: http::Request<Vec<u8>>) -> Answer<(StatusCode, Value)> {
@@ -140,9 +154,7 @@ impl Kube {
         match self.send(request, soon()).await {
             Ok(_) => Ok(()),
             Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(::kube::Error::Api(status))
-                if status.is_conflict() && status.message.contains("UID in precondition") =>
-            {
+            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("precondition") => {
                 Ok(())
             }
             Err(error) => Err(error),

@@ -124,6 +124,15 @@ fn tls_failures_are_found_inside_io_errors() {
 }
 
 #[test]
+fn a_missing_right_is_told_from_a_quota_and_a_loss_from_a_refusal() {
+    let roles = json!({"code": 403, "reason": "Forbidden", "message": "namespaces is forbidden: User \"kubernetes-admin\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope"});
+    let quota = json!({"code": 403, "reason": "Forbidden", "message": "pods \"a\" is forbidden: exceeded quota: q"});
+    assert!(is_missing_right(&api(roles.clone())) && !is_missing_right(&api(quota)));
+    assert!(!is_loss(&api(roles)));
+    assert!(is_loss(&::kube::Error::Service(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)))));
+}
+
+#[test]
 fn a_refused_connection_says_that_nothing_listens() {
     let error = ::kube::Error::Service(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)));
     assert!(transient(&error).is_some());
