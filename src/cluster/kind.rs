@@ -5,7 +5,7 @@ pub mod create;
 pub mod mark;
 pub mod nodes;
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -33,6 +33,7 @@ const CONFIG_FILE: &str = "kind.yaml";
 const OWNER_FOLDER: &str = "owner";
 const API_PORT: u16 = 6443;
 const API_WITHIN: Duration = Duration::from_secs(120);
+const REMOVE_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN_SECONDS: i32 = 20;
 
 /// A cluster made by kind in one container engine.
@@ -188,15 +189,28 @@ impl KindCluster {
         engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
     }
 
-    async fn remove_nodes(&self, containers: &[Container]) -> Result<Vec<Removed>> {
-        try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-        let left = self.containers().await?;
-        if let Some(left) = left.first() {
-            return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
-                .cause(format!("the container {} is still, or again, there", left.name))
-                .hint("look whether something else makes a cluster of that name, then run it again"));
+    /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
+    /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
+    async fn remove_nodes(&self) -> Result<Vec<Removed>> {
+        let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let containers = self.containers().await?;
+            if containers.is_empty() {
+                return Ok(names.iter().map(|name| removed_container(name)).collect());
+            }
+            if let ClusterState::Foreign { why } = self.judge(&containers).await? {
+                return Err(self.refuse(why));
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
+                    .cause(format!("the container {} is still, or again, there", containers[0].name))
+                    .hint("look whether something else makes a cluster of that name, then run it again"));
+            }
+            try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+            names.extend(containers.into_iter().map(|container| container.name));
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(containers.iter().map(|container| removed_container(&container.name)).collect())
     }
 
     fn refuse(&self, why: String) -> Error {
@@ -233,7 +247,7 @@ impl Provider for KindCluster {
             ClusterState::HalfMade { why } => {
                 progress.say(format!("replacing a half-made cluster: {why}"));
                 create::end_leftover(&self.folder)?;
-                self.remove_nodes(&containers).await?;
+                self.remove_nodes().await?;
                 self.make(progress).await
             }
             ClusterState::Ours { stopped } => {
@@ -269,7 +283,7 @@ impl Provider for KindCluster {
         }
         create::end_leftover(&self.folder)?;
         progress.say("removing the nodes");
-        let mut removed = self.remove_nodes(&containers).await?;
+        let mut removed = self.remove_nodes().await?;
         removed.extend(self.registry().delete().await?);
         let companions = self.companions().await?;
         try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
