@@ -1,7 +1,7 @@
 //! Against a real engine and a real kind: only where STACKCTL_TEST_ENGINE=1 says that there are some.
 //! STACKCTL_CONFIG names the node image and the mirrors to use, as it does for the program.
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use ::kube::{Api, api::PostParams};
 use bollard::{
@@ -10,6 +10,7 @@ use bollard::{
 };
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -301,7 +302,7 @@ async fn an_engine_that_is_away_is_unreachable() {
 
 #[test]
 fn the_hosting_of_the_registry_is_yaml_inside_an_object() {
-    let object = local_registry_hosting("one", 41000);
+    let object = access::local_registry_hosting("one", 41000);
     let text = object.pointer("/data/localRegistryHosting.v1").and_then(Value::as_str).unwrap();
     let hosting: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
     assert_eq!(hosting["host"], serde_yaml::Value::from("127.0.0.1:41000"));
