@@ -128,9 +128,8 @@ impl KindCluster {
         };
         create::create(&creation, &self.folder, progress).await?;
         progress.say("configuring the nodes");
-        self.configure_nodes(&configuration, true).await?;
-        progress.say("waiting for the API server");
-        api::await_ready(&self.access().await?, API_WITHIN).await?;
+        let access = self.access().await?;
+        tokio::try_join!(self.configure_nodes(&configuration, true), api::await_ready(&access, API_WITHIN))?;
         // Last of all: from here on the cluster is whole.
         mark::set_complete(&self.docker, &self.spec.name, &configuration.hash()).await?;
         self.merge_kubeconfig(progress).await

@@ -6,7 +6,9 @@ use std::{path::PathBuf, time::Instant};
 use ::kube::{Api, api::PostParams};
 use bollard::{
     models::ContainerCreateBody,
-    query_parameters::{CreateContainerOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder},
+    query_parameters::{
+        CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder,
+    },
 };
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -137,6 +139,15 @@ impl World {
         }
     }
 
+    /// An image with our labels, as a build would leave it.
+    async fn make_image(&self) {
+        let options =
+            CommitContainerOptionsBuilder::default().container(&self.registry().name()).repo(NAME).tag("built");
+        let changes = format!("LABEL {OWNER_LABEL}={OWNER} {CLUSTER_LABEL}={NAME}");
+        let options = options.changes(&changes).build();
+        self.docker.commit_container(options, bollard::models::ContainerConfig::default()).await.unwrap();
+    }
+
     async fn hosts_of(&self, host: &str) -> Option<String> {
         let path = format!("/etc/containerd/certs.d/{host}/hosts.toml");
         let content = engine::read_file(&self.docker, &mark::first_node(NAME), &path).await.unwrap();
@@ -207,15 +218,21 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     assert_eq!(world.hosts_of("docker.io").await, None);
     assert!(world.hosts_of(nodes::REGISTRY_HOST).await.is_some());
 
+    world.make_image().await;
     let api_port = cluster.api_port().await.unwrap().unwrap();
     let left = world.leftovers(&[port, api_port]).await;
-    for kind in ["container", "volume", "kubeconfig context", "file", "port"] {
+    for kind in ["container", "volume", "image", "kubeconfig context", "file", "port"] {
         assert!(left.iter().any(|item| item.kind == kind), "{kind} is missing in {left:?}");
     }
     let since = Instant::now();
     let removed = cluster.delete(&world.progress).await.unwrap();
     timed("delete", since, ());
     eprintln!("{removed:?}");
+    let images = audit::remove_images(&world.docker, NAME).await.unwrap();
+    assert_eq!(images, [Removed { kind: "image".to_owned(), name: "helper-cl:built".to_owned() }]);
+    let names = [SMALL_IMAGE.to_owned(), "no.such/image:1".to_owned()];
+    let kept = audit::kept(&world.docker, &world.endpoint, &names).await.unwrap();
+    assert!(kept[0].name == SMALL_IMAGE && kept[0].size > 0, "{kept:?}");
     assert_eq!(world.leftovers(&[port, api_port]).await, []);
     assert_eq!(std::fs::read_to_string(world.user_file()).unwrap(), before);
     assert!(!world.state().root().exists());
@@ -225,7 +242,8 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
     let _one = ONE_AT_A_TIME.lock().await;
-    let Some(world) = World::new().await else { return };
+    let Some(mut world) = World::new().await else { return };
+    world.spec.workers = 1;
     let cluster = world.cluster();
     let (creating, progress) = (cluster.clone(), world.progress.clone());
     let task = tokio::spawn(async move { creating.create(&progress).await });
@@ -279,6 +297,20 @@ async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
     assert_eq!(created.unwrap_err().kind, Kind::Preflight);
     assert_eq!(deleted.unwrap_err().kind, Kind::Preflight);
     assert_eq!(containers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_node_image_that_is_not_there_is_named() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(mut world) = World::new().await else { return };
+    world.spec.node_image = Some("no.such.registry.invalid/node:v1".to_owned());
+    let error = world.cluster().create(&world.progress).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Platform);
+    assert!(error.causes[0].contains("no.such.registry.invalid/node:v1"), "{error:?}");
+    assert!(error.hints.iter().any(|hint| hint.contains("--node-image")), "{error:?}");
+    assert!(!error.details.is_empty());
+    world.cluster().delete(&world.progress).await.unwrap();
+    assert_eq!(world.leftovers(&[]).await, []);
 }
 
 #[tokio::test]
