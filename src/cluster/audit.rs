@@ -1,13 +1,14 @@
 //! What of a cluster is left, asked of the engine, the kubeconfig and the system: no state is believed.
 
+mod usage;
+
 use std::collections::HashMap;
 
 use bollard::{
     Docker,
     models::ImageSummary,
     query_parameters::{
-        DataUsageOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-        RemoveImageOptionsBuilder,
+        ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveImageOptionsBuilder,
     },
 };
 use futures::future::try_join_all;
@@ -81,25 +82,19 @@ pub async fn remove_images(docker: &Docker, cluster: &str) -> Result<Vec<Removed
     Ok(removed)
 }
 
-/// Base images among `names` that the engine has, and the build cache: all stay.
-pub async fn kept(docker: &Docker, names: &[String]) -> Result<Vec<Kept>> {
+/// Base images among `names` that the engine has, and its build cache: all stay. `endpoint`: as in DOCKER_HOST.
+pub async fn kept(docker: &Docker, endpoint: &str, names: &[String]) -> Result<Vec<Kept>> {
     let image = |name: String| async move {
         match docker.inspect_image(&name).await {
-            Ok(image) => Ok(Some(Kept { name, size: bytes(image.size) })),
+            Ok(image) => Ok(Some(Kept { name, size: image.size.and_then(|size| size.try_into().ok()).unwrap_or(0) })),
             Err(error) if engine::status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).context(Kind::Platform, || format!("cannot look at the image {name}")),
         }
     };
-    let mut kept: Vec<Kept> = try_join_all(names.iter().cloned().map(image)).await?.into_iter().flatten().collect();
-    let usage = docker
-        .df(Some(DataUsageOptionsBuilder::default()._type(vec!["build-cache".to_owned()]).build()))
-        .await
-        .context(Kind::Platform, || "cannot ask the engine for the size of its build cache".to_owned())?;
-    let cache = bytes(usage.build_cache_usage.and_then(|usage| usage.total_size));
-    if cache > 0 {
-        kept.push(Kept { name: "build cache".to_owned(), size: cache });
-    }
-    Ok(kept)
+    let (images, cache) =
+        tokio::try_join!(try_join_all(names.iter().cloned().map(image)), usage::build_cache(endpoint))?;
+    let cache = cache.filter(|size| *size > 0).map(|size| Kept { name: "build cache".to_owned(), size });
+    Ok(images.into_iter().flatten().chain(cache).collect())
 }
 
 async fn containers(scope: &Scope<'_>) -> Result<Vec<Removed>> {
@@ -161,10 +156,6 @@ fn name_of(image: &ImageSummary) -> String {
 
 fn item(kind: &str, name: impl Into<String>) -> Removed {
     Removed { kind: kind.to_owned(), name: name.into() }
-}
-
-fn bytes(size: Option<i64>) -> u64 {
-    size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use bollard::{
     exec::{StartExecOptions, StartExecResults},
     models::{ContainerSummary, ContainerSummaryStateEnum, ExecConfig},
     query_parameters::{
-        DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        UploadToContainerOptionsBuilder,
+        ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
+        RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -162,6 +162,19 @@ fn tar(files: &[File]) -> std::io::Result<Vec<u8>> {
         archive.append_data(&mut header, file.path.trim_start_matches('/'), file.content.as_slice())?;
     }
     archive.into_inner()
+}
+
+/// Whether a container, running or not, has that path. Far cheaper than reading it: an engine asks only its own file
+/// system for this, but enters the container to read.
+pub async fn has_path(docker: &Docker, container: &str, path: &str) -> Result<bool> {
+    let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+    match docker.get_container_archive_info(container, Some(options)).await {
+        Ok(_) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => {
+            Err(error).context(Kind::Platform, || format!("cannot look for {path} in the container {container}"))
+        }
+    }
 }
 
 /// The content of one file of a container, running or not. None: there is no such file.

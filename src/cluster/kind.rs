@@ -1,11 +1,12 @@
 //! Clusters made by kind. What is there is read from the container engine alone: kind itself is run to make things.
 
+pub mod access;
 pub mod config;
 pub mod create;
 pub mod mark;
 pub mod nodes;
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -13,26 +14,24 @@ use bollard::{
     query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
 };
 use futures::future::try_join_all;
-use serde_json::{Value, json};
 
 use super::{
     Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
     engine::{self, Container},
-    kubeconfig::{self, UserKubeconfig},
+    kubeconfig::UserKubeconfig,
     network,
     registry::{self, Registry},
 };
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
-    state::{Folder, State, read_if_there},
+    state::{Folder, State},
 };
 
-const KUBECONFIG_FILE: &str = "kubeconfig";
 const CONFIG_FILE: &str = "kind.yaml";
 const OWNER_FOLDER: &str = "owner";
-const API_PORT: u16 = 6443;
 const API_WITHIN: Duration = Duration::from_secs(120);
+const REMOVE_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN_SECONDS: i32 = 20;
 
 /// A cluster made by kind in one container engine.
@@ -99,7 +98,7 @@ impl KindCluster {
         if !nodes.iter().any(|node| node.name == first) {
             return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
         }
-        if mark::read_completion(&self.docker, &self.spec.name).await?.is_none() {
+        if !mark::is_complete(&self.docker, &self.spec.name).await? {
             return Ok(ClusterState::HalfMade { why: "its making was cut short".to_owned() });
         }
         Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
@@ -116,25 +115,23 @@ impl KindCluster {
             .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
         self.folder.write(CONFIG_FILE, config.as_bytes())?;
         // One of an earlier cluster would be merged into.
-        self.folder.remove_file(KUBECONFIG_FILE)?;
+        self.folder.remove_file(access::KUBECONFIG_FILE)?;
         network::ensure(&self.docker, &self.network).await?;
         let creation = create::Creation {
             cluster: &self.spec.name,
             endpoint: &self.endpoint,
             network: &self.network,
             config: &self.folder.file(CONFIG_FILE),
-            kubeconfig: &self.folder.file(KUBECONFIG_FILE),
+            kubeconfig: &self.private_kubeconfig(),
             image: image.as_deref(),
             unproxied: &self.unproxied(),
         };
         create::create(&creation, &self.folder, progress).await?;
         progress.say("configuring the nodes");
-        self.configure_nodes(&configuration, true).await?;
-        progress.say("waiting for the API server");
-        api::await_ready(&self.access().await?, API_WITHIN).await?;
+        let access = self.access().await?;
+        tokio::try_join!(self.configure_nodes(&configuration, true), api::await_ready(&access, API_WITHIN))?;
         // Last of all: from here on the cluster is whole.
-        let completion = mark::Completion { configuration: configuration.hash() };
-        mark::write_completion(&self.docker, &self.spec.name, &completion).await?;
+        mark::set_complete(&self.docker, &self.spec.name, &configuration.hash()).await?;
         self.merge_kubeconfig(progress).await
     }
 
@@ -156,19 +153,6 @@ impl KindCluster {
         hosts
     }
 
-    /// Puts the context into the user's kubeconfig, saying so where that changes the current one.
-    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
-        let access = self.access().await?;
-        let private = read_if_there(&access.kubeconfig)?.unwrap_or_default();
-        let (user, folder) = (self.user.clone(), self.folder.clone());
-        let merged = blocking(move || user.merge(&private, &folder)).await?;
-        if merged.switched {
-            let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
-            progress.warn(format!("the current context of {} is now {}{was}", merged.file.display(), access.context));
-        }
-        Ok(())
-    }
-
     async fn start_all(&self, containers: &[Container]) -> Result<()> {
         // An engine would make a lost source of a mount itself, but as root.
         self.folder
@@ -188,15 +172,28 @@ impl KindCluster {
         engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
     }
 
-    async fn remove_nodes(&self, containers: &[Container]) -> Result<Vec<Removed>> {
-        try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-        let left = self.containers().await?;
-        if let Some(left) = left.first() {
-            return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
-                .cause(format!("the container {} is still, or again, there", left.name))
-                .hint("look whether something else makes a cluster of that name, then run it again"));
+    /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
+    /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
+    async fn remove_nodes(&self) -> Result<Vec<Removed>> {
+        let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let containers = self.containers().await?;
+            if containers.is_empty() {
+                return Ok(names.iter().map(|name| removed_container(name)).collect());
+            }
+            if let ClusterState::Foreign { why } = self.judge(&containers).await? {
+                return Err(self.refuse(why));
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
+                    .cause(format!("the container {} is still, or again, there", containers[0].name))
+                    .hint("look whether something else makes a cluster of that name, then run it again"));
+            }
+            try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+            names.extend(containers.into_iter().map(|container| container.name));
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(containers.iter().map(|container| removed_container(&container.name)).collect())
     }
 
     fn refuse(&self, why: String) -> Error {
@@ -233,7 +230,7 @@ impl Provider for KindCluster {
             ClusterState::HalfMade { why } => {
                 progress.say(format!("replacing a half-made cluster: {why}"));
                 create::end_leftover(&self.folder)?;
-                self.remove_nodes(&containers).await?;
+                self.remove_nodes().await?;
                 self.make(progress).await
             }
             ClusterState::Ours { stopped } => {
@@ -249,8 +246,8 @@ impl Provider for KindCluster {
     }
 
     async fn outdated(&self) -> Result<bool> {
-        let wanted = mark::Completion { configuration: nodes::Configuration::new(&self.spec)?.hash() };
-        Ok(mark::read_completion(&self.docker, &self.spec.name).await?.as_ref() != Some(&wanted))
+        let wanted = nodes::Configuration::new(&self.spec)?.hash();
+        Ok(!mark::is_configured(&self.docker, &self.spec.name, &wanted).await?)
     }
 
     async fn configure(&self, progress: &Progress) -> Result<bool> {
@@ -258,10 +255,11 @@ impl Provider for KindCluster {
             return Ok(false);
         }
         let configuration = nodes::Configuration::new(&self.spec)?;
-        let wanted = mark::Completion { configuration: configuration.hash() };
+        let wanted = configuration.hash();
         progress.say("configuring the nodes");
+        mark::forget_configured(&self.docker, &self.spec.name).await?;
         self.configure_nodes(&configuration, false).await?;
-        mark::write_completion(&self.docker, &self.spec.name, &wanted).await?;
+        mark::set_complete(&self.docker, &self.spec.name, &wanted).await?;
         Ok(true)
     }
 
@@ -274,7 +272,7 @@ impl Provider for KindCluster {
         }
         create::end_leftover(&self.folder)?;
         progress.say("removing the nodes");
-        let mut removed = self.remove_nodes(&containers).await?;
+        let mut removed = self.remove_nodes().await?;
         removed.extend(self.registry().delete().await?);
         let companions = self.companions().await?;
         try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
@@ -325,23 +323,8 @@ impl Provider for KindCluster {
         try_join_all(running.map(stop)).await.map(drop)
     }
 
-    /// The private kubeconfig: made again when it is missing, and its port the one that the engine publishes now.
     async fn access(&self) -> Result<Access> {
-        let kubeconfig = self.folder.file(KUBECONFIG_FILE);
-        let content = match read_if_there(&kubeconfig)? {
-            Some(content) if !content.is_empty() => content,
-            _ => {
-                let content = self.kubeconfig_by_kind().await?;
-                self.folder.write(KUBECONFIG_FILE, &content)?;
-                content
-            }
-        };
-        if let Some(port) = self.api_port().await?
-            && let Some(changed) = kubeconfig::with_port(&content, port)?
-        {
-            self.folder.write(KUBECONFIG_FILE, &changed)?;
-        }
-        Ok(Access { kubeconfig, context: self.context() })
+        self.private_access().await
     }
 
     /// Nodes run on the engine's own platform.
@@ -358,58 +341,6 @@ impl KindCluster {
         Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
             .hint("`stackctl up` makes it")
     }
-
-    /// Where the engine publishes the API server: at the load balancer if there is one, else at the only control plane.
-    async fn api_port(&self) -> Result<Option<u16>> {
-        let containers = self.containers().await?;
-        let balancer = containers.iter().find(|container| !mark::is_node(container));
-        let first = mark::first_node(&self.spec.name);
-        let published = balancer.or_else(|| containers.iter().find(|container| container.name == first));
-        Ok(published.and_then(|container| container.published(API_PORT)))
-    }
-
-    async fn kubeconfig_by_kind(&self) -> Result<Vec<u8>> {
-        let name = &self.spec.name;
-        let mut command = tokio::process::Command::new("kind");
-        command
-            .args(["get", "kubeconfig", "--name", name])
-            .env("DOCKER_HOST", &self.endpoint)
-            .env_remove("DOCKER_CONTEXT")
-            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let run = async { command.output().await.map_err(|error| create::cannot_run(&error)) };
-        let output = tokio::time::timeout(Duration::from_secs(60), run)
-            .await
-            .context(Kind::Platform, || "`kind get kubeconfig` did not end within 60 s".to_owned())??;
-        if !output.status.success() {
-            return Err(Error::new(Kind::Platform, format!("kind cannot give the kubeconfig of the cluster {name}"))
-                .cause(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-                .hint("`stackctl up` makes or repairs the cluster"));
-        }
-        Ok(output.stdout)
-    }
-
-    pub fn private_kubeconfig(&self) -> PathBuf {
-        self.folder.file(KUBECONFIG_FILE)
-    }
-}
-
-/// KEP-1755: tells other tools which registry the cluster has. Everybody on the host reaches it at this port of
-/// 127.0.0.1, nodes by `registry.stackctl.internal`.
-pub fn local_registry_hosting(cluster: &str, port: u16) -> Value {
-    let own = format!("{}:{}", registry::name_for(cluster), registry::PORT);
-    let hosting = format!(
-        "host: \"127.0.0.1:{port}\"\nhostFromContainerRuntime: \"{}\"\nhostFromClusterNetwork: \"{own}\"\n\
-         help: \"https://kind.sigs.k8s.io/docs/user/local-registry/\"\n",
-        nodes::REGISTRY_HOST
-    );
-    json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "local-registry-hosting", "namespace": "kube-public" },
-        "data": { "localRegistryHosting.v1": hosting },
-    })
 }
 
 /// File work that may wait for another program's lock.

@@ -164,4 +164,27 @@ mod tests {
         assert_eq!((checks[0].name, checks[0].status), ("engine", Status::Failed));
         assert!(checks.iter().any(|check| check.name == "kind"));
     }
+
+    #[tokio::test]
+    async fn engine_the_doctor_is_content() {
+        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
+            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+            return;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let request = DoctorRequest {
+            engine: Ok(Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap()),
+            endpoint: std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned()),
+            kind: true,
+            ports: Vec::new(),
+            docker_hub: true,
+        };
+        let since = std::time::Instant::now();
+        let checks = examine(&request).await;
+        eprintln!("examine took {:?}: {}", since.elapsed(), serde_json::to_string_pretty(&checks).unwrap());
+        preflight(&checks).unwrap();
+        for name in ["engine", "cpu", "memory", "cgroup", "disk", "clock", "kind", "inotify"] {
+            assert!(checks.iter().any(|check| check.name == name), "{name} is missing");
+        }
+    }
 }

@@ -47,6 +47,25 @@ struct Child {
     started: u64,
 }
 
+/// A process group that ends with this value.
+struct Group(Option<i32>);
+
+impl Group {
+    /// It ended by itself, and its id may soon be another's.
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended just before: then there is nobody to signal.
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 /// Runs kind to its end. It leaves its nodes behind when it fails, for whoever looks at them next: with its own
 /// clean-up it would remove, by name, nodes that a later run has made meanwhile.
 pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progress) -> Result<()> {
@@ -65,12 +84,14 @@ pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progres
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        // A group of its own, so that the engine's clients that kind runs end with it.
+        .process_group(0);
     if let Some(list) = no_proxy(creation.unproxied, |name| std::env::var(name).ok()) {
         command.env("NO_PROXY", &list).env("no_proxy", &list);
     }
     let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let group = Group(id);
     if let Some(remembered) = id.and_then(|id| Some(Child { id, started: started(id)? })) {
         let text = serde_json::to_vec(&remembered).unwrap_or_default();
         folder.write(CHILD_FILE, &text)?;
@@ -87,6 +108,7 @@ pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progres
         Error::new(Kind::Platform, format!("kind did not make the cluster {} in time", creation.cluster))
             .cause(format!("it was still at work after {} minutes", CREATE_WITHIN.as_secs() / 60))
     })?;
+    group.ended();
     folder.remove_file(CHILD_FILE)?;
     let status = status.context(Kind::Platform, || "cannot wait for kind".to_owned())?;
     if status.success() { Ok(()) } else { Err(failure(creation.cluster, status, &last)) }
@@ -97,9 +119,7 @@ pub fn end_leftover(folder: &Folder) -> Result<()> {
     let Some(content) = folder.read(CHILD_FILE)? else { return Ok(()) };
     let child: Option<Child> = serde_json::from_slice(&content).ok();
     if let Some(child) = child.filter(|child| started(child.id) == Some(child.started)) {
-        let id = rustix::process::Pid::from_raw(child.id);
-        // It may have ended between the look and the signal.
-        let _ = id.map(|id| rustix::process::kill_process(id, rustix::process::Signal::KILL));
+        drop(Group(Some(child.id)));
     }
     folder.remove_file(CHILD_FILE)?;
     Ok(())
@@ -208,7 +228,7 @@ fn no_proxy(unproxied: &[String], variable: impl Fn(&str) -> Option<String>) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
 
     use super::*;
     use crate::{event::Event, event::Events, state::State};
@@ -270,7 +290,7 @@ mod tests {
     fn a_leftover_child_is_ended_and_a_stranger_is_not() {
         let home = tempfile::tempdir().unwrap();
         let folder = State::at(home.path()).cluster("one");
-        let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut sleeper = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
         let id = i32::try_from(sleeper.id()).unwrap();
         let real = Child { id, started: started(id).unwrap() };
 

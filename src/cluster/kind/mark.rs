@@ -5,19 +5,21 @@
 //! lost source of a mount by an empty folder, which then still fits. That the cluster is whole says a file that is
 //! written into its first control-plane node last of all; it goes where the cluster goes.
 
+use std::time::Duration;
+
 use bollard::Docker;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     cluster::{OWNER, engine},
-    error::{Context, Kind, Result},
+    error::Result,
 };
 
 /// Where nodes have the owner's folder.
 pub const OWNER_FOLDER: &str = "/etc/stackctl";
 /// The file in it, and in the cluster's state folder below `owner/`.
 pub const OWNER_FILE: &str = "owner.yaml";
-const COMPLETE_FILE: &str = "/kind/stackctl.json";
+/// In the first control-plane node: what was done to the cluster, as names of empty files.
+const DONE_FOLDER: &str = "/kind/stackctl";
 pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 const LOAD_BALANCER: &str = "external-load-balancer";
 
@@ -42,24 +44,31 @@ pub fn owner_file(cluster: &str) -> String {
     )
 }
 
-/// What a whole cluster was completed with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Completion {
-    /// Hash of what its nodes know of mirrors, registry and CA.
-    pub configuration: String,
+/// Whether the cluster was once whole.
+pub async fn is_complete(docker: &Docker, cluster: &str) -> Result<bool> {
+    engine::has_path(docker, &first_node(cluster), &format!("{DONE_FOLDER}/complete")).await
 }
 
-/// None: the cluster was never completed.
-pub async fn read_completion(docker: &Docker, cluster: &str) -> Result<Option<Completion>> {
-    let content = engine::read_file(docker, &first_node(cluster), COMPLETE_FILE).await?;
-    Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+/// Whether its nodes were last given the configuration of that hash.
+pub async fn is_configured(docker: &Docker, cluster: &str, hash: &str) -> Result<bool> {
+    engine::has_path(docker, &first_node(cluster), &configured_file(hash)).await
 }
 
-pub async fn write_completion(docker: &Docker, cluster: &str, completion: &Completion) -> Result<()> {
-    let content = serde_json::to_vec(completion)
-        .context(Kind::Unexpected, || "cannot serialise the mark of a complete cluster".to_owned())?;
-    let file = engine::File { path: COMPLETE_FILE.to_owned(), content };
-    engine::put_files(docker, &first_node(cluster), &[file]).await
+/// To be written when all else is done.
+pub async fn set_complete(docker: &Docker, cluster: &str, hash: &str) -> Result<()> {
+    let files = [format!("{DONE_FOLDER}/complete"), configured_file(hash)];
+    let files = files.map(|path| engine::File { path, content: Vec::new() });
+    engine::put_files(docker, &first_node(cluster), &files).await
+}
+
+/// To be done before the configuration of its nodes is changed.
+pub async fn forget_configured(docker: &Docker, cluster: &str) -> Result<()> {
+    let script = format!("rm -f {DONE_FOLDER}/configured-*");
+    engine::run(docker, &first_node(cluster), &["sh", "-c", &script], Duration::from_secs(30)).await.map(drop)
+}
+
+fn configured_file(hash: &str) -> String {
+    format!("{DONE_FOLDER}/configured-{hash}")
 }
 
 #[cfg(test)]

@@ -1,1 +1,342 @@
+//! Against a real engine and a real kind: only where STACKCTL_TEST_ENGINE=1 says that there are some.
+//! STACKCTL_CONFIG names the node image and the mirrors to use, as it does for the program.
 
+use std::{path::PathBuf, time::Instant};
+
+use ::kube::{Api, api::PostParams};
+use bollard::{
+    models::ContainerCreateBody,
+    query_parameters::{
+        CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder,
+    },
+};
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cluster::{Mirror, audit, registry::RegistryState},
+    event::Events,
+};
+
+const NAME: &str = "helper-cl";
+/// An image that every node image brings along, so that the engine of a test's machine has it as well.
+const SMALL_IMAGE: &str = "registry.k8s.io/pause:3.10.2";
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+struct World {
+    docker: Docker,
+    endpoint: String,
+    home: tempfile::TempDir,
+    spec: ClusterSpec,
+    progress: Progress,
+}
+
+impl World {
+    /// None: no engine is offered to the tests.
+    async fn new() -> Option<World> {
+        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
+            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+            return None;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let endpoint = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
+        let settings = std::env::var("STACKCTL_CONFIG").map(|file| std::fs::read_to_string(file).unwrap());
+        let settings: serde_yaml::Value = serde_yaml::from_str(&settings.unwrap_or_default()).unwrap();
+        let mirrors = settings.get("registryMirrors").and_then(|list| list.as_sequence()).cloned().unwrap_or_default();
+        let mirror = |text: &str| {
+            let (host, url) = text.split_once('=').unwrap();
+            Mirror { host: host.to_owned(), url: url.to_owned() }
+        };
+        let text = |key: &str| settings.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        let spec = ClusterSpec {
+            name: NAME.to_owned(),
+            control_planes: 1,
+            workers: 0,
+            kubernetes_version: None,
+            node_image: text("nodeImage"),
+            mirrors: mirrors.iter().map(|text| mirror(text.as_str().unwrap())).collect(),
+            ca_bundle: text("caBundle").map(PathBuf::from),
+            kind_config: None,
+        };
+        let (events, mut said) = Events::channel();
+        tokio::spawn(async move {
+            while let Some(event) = said.recv().await {
+                eprintln!("{}", serde_json::to_string(&event).unwrap());
+            }
+        });
+        let progress = events.progress("cluster:kind");
+        let world = World { docker, endpoint, home: tempfile::tempdir().unwrap(), spec, progress };
+        world.cluster().delete(&world.progress).await.unwrap();
+        Some(world)
+    }
+
+    fn user_file(&self) -> PathBuf {
+        self.home.path().join("kube/config")
+    }
+
+    fn user(&self) -> UserKubeconfig {
+        UserKubeconfig::at([self.user_file()])
+    }
+
+    fn state(&self) -> State {
+        State::at(self.home.path().join("state"))
+    }
+
+    fn cluster(&self) -> KindCluster {
+        KindCluster::new(self.spec.clone(), &self.docker, &self.endpoint, NAME, self.user(), &self.state())
+    }
+
+    fn registry(&self) -> Registry {
+        Registry::new(&self.docker, &self.endpoint, NAME, NAME)
+    }
+
+    async fn leftovers(&self, ports: &[u16]) -> Vec<Removed> {
+        let (user, state) = (self.user(), self.state());
+        let scope =
+            audit::Scope { docker: &self.docker, cluster: NAME, network: NAME, user: &user, state: &state, ports };
+        audit::leftovers(&scope).await.unwrap()
+    }
+
+    /// Pushes a small image to the registry at `port` and has the cluster run it under its name there.
+    async fn push_and_run(&self, port: u16, tag: &str) {
+        let repository = format!("127.0.0.1:{port}/test/pause");
+        let options = TagImageOptionsBuilder::default().repo(&repository).tag(tag).build();
+        self.docker.tag_image(SMALL_IMAGE, Some(options)).await.unwrap();
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        self.docker.push_image(&repository, Some(options), None).try_collect::<Vec<_>>().await.unwrap();
+        let named = format!("{repository}:{tag}");
+        self.docker.remove_image(&named, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
+
+        let access = self.cluster().access().await.unwrap();
+        let client = api::client(&access, Duration::from_secs(10)).await.unwrap();
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": format!("pause-{tag}"), "namespace": "default" },
+            "spec": {
+                "automountServiceAccountToken": false,
+                "tolerations": [{ "operator": "Exists" }],
+                "containers": [{ "name": "pause", "image": format!("{}/test/pause:{tag}", nodes::REGISTRY_HOST),
+                                 "imagePullPolicy": "Always" }],
+            },
+        }))
+        .unwrap();
+        let pods = Api::<Pod>::namespaced(client, "default");
+        // The default service account comes a moment after the API server.
+        let within = Instant::now() + Duration::from_secs(90);
+        while let Err(error) = pods.create(&PostParams::default(), &pod).await {
+            assert!(Instant::now() < within, "{error}");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        loop {
+            let status = pods.get_status(&format!("pause-{tag}")).await.unwrap().status.unwrap();
+            if status.phase.as_deref() == Some("Running") {
+                break;
+            }
+            assert!(Instant::now() < within, "{status:?}");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// An image with our labels, as a build would leave it.
+    async fn make_image(&self) {
+        let options =
+            CommitContainerOptionsBuilder::default().container(&self.registry().name()).repo(NAME).tag("built");
+        let changes = format!("LABEL {OWNER_LABEL}={OWNER} {CLUSTER_LABEL}={NAME}");
+        let options = options.changes(&changes).build();
+        self.docker.commit_container(options, bollard::models::ContainerConfig::default()).await.unwrap();
+    }
+
+    async fn hosts_of(&self, host: &str) -> Option<String> {
+        let path = format!("/etc/containerd/certs.d/{host}/hosts.toml");
+        let content = engine::read_file(&self.docker, &mark::first_node(NAME), &path).await.unwrap();
+        content.map(|content| String::from_utf8(content).unwrap())
+    }
+}
+
+fn timed<T>(what: &str, since: Instant, value: T) -> T {
+    eprintln!("{what} took {:?}", since.elapsed());
+    value
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_cluster_lives_and_leaves_nothing() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(world) = World::new().await else { return };
+    std::fs::create_dir(world.home.path().join("kube")).unwrap();
+    let before = "# mine\napiVersion: v1\nkind: Config\n";
+    std::fs::write(world.user_file(), before).unwrap();
+    let (cluster, registry) = (world.cluster(), world.registry());
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Absent);
+    assert_eq!(registry.observe().await.unwrap(), RegistryState::Absent);
+
+    let since = Instant::now();
+    let (made, port) = tokio::join!(cluster.create(&world.progress), registry.ensure(&world.progress));
+    made.unwrap();
+    let port = timed("create", since, port.unwrap());
+    let since = Instant::now();
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
+    timed("observe", since, ());
+    assert_eq!(registry.observe().await.unwrap(), RegistryState::Running { port });
+    assert_eq!(cluster.platform().await.unwrap().split_once('/').unwrap().0, "linux");
+    assert!(std::fs::read_to_string(world.user_file()).unwrap().contains("current-context: kind-helper-cl"));
+
+    let since = Instant::now();
+    cluster.create(&world.progress).await.unwrap();
+    timed("create again", since, ());
+    assert_eq!(registry.ensure(&world.progress).await.unwrap(), port);
+    let since = Instant::now();
+    world.push_and_run(port, "first").await;
+    timed("push and run", since, ());
+
+    let since = Instant::now();
+    cluster.stop(&world.progress).await.unwrap();
+    timed("stop", since, ());
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: true });
+    assert_eq!(registry.observe().await.unwrap(), RegistryState::Stopped);
+    let since = Instant::now();
+    cluster.start(&world.progress).await.unwrap();
+    timed("start", since, ());
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
+    let port = registry.ensure(&world.progress).await.unwrap();
+    world.push_and_run(port, "second").await;
+
+    std::fs::remove_file(cluster.private_kubeconfig()).unwrap();
+    api::ready(&cluster.access().await.unwrap()).await.unwrap();
+
+    let mut changed = world.spec.clone();
+    changed.ca_bundle = None;
+    changed.mirrors = vec![Mirror { host: "quay.io".to_owned(), url: "http://192.0.2.1:5000".to_owned() }];
+    let changed = KindCluster::new(changed, &world.docker, &world.endpoint, NAME, world.user(), &world.state());
+    assert!(!cluster.configure(&world.progress).await.unwrap());
+    let since = Instant::now();
+    assert!(changed.configure(&world.progress).await.unwrap());
+    timed("configure", since, ());
+    assert!(!changed.configure(&world.progress).await.unwrap());
+    assert!(world.hosts_of("quay.io").await.unwrap().contains("192.0.2.1"));
+    assert_eq!(world.hosts_of("docker.io").await, None);
+    assert!(world.hosts_of(nodes::REGISTRY_HOST).await.is_some());
+
+    world.make_image().await;
+    let api_port = cluster.api_port().await.unwrap().unwrap();
+    let left = world.leftovers(&[port, api_port]).await;
+    for kind in ["container", "volume", "image", "kubeconfig context", "file", "port"] {
+        assert!(left.iter().any(|item| item.kind == kind), "{kind} is missing in {left:?}");
+    }
+    let since = Instant::now();
+    let removed = cluster.delete(&world.progress).await.unwrap();
+    timed("delete", since, ());
+    eprintln!("{removed:?}");
+    let images = audit::remove_images(&world.docker, NAME).await.unwrap();
+    assert_eq!(images, [Removed { kind: "image".to_owned(), name: "helper-cl:built".to_owned() }]);
+    let names = [SMALL_IMAGE.to_owned(), "no.such/image:1".to_owned()];
+    let kept = audit::kept(&world.docker, &world.endpoint, &names).await.unwrap();
+    assert!(kept[0].name == SMALL_IMAGE && kept[0].size > 0, "{kept:?}");
+    assert_eq!(world.leftovers(&[port, api_port]).await, []);
+    assert_eq!(std::fs::read_to_string(world.user_file()).unwrap(), before);
+    assert!(!world.state().root().exists());
+    assert_eq!(cluster.delete(&world.progress).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(mut world) = World::new().await else { return };
+    world.spec.workers = 1;
+    let cluster = world.cluster();
+    let (creating, progress) = (cluster.clone(), world.progress.clone());
+    let task = tokio::spawn(async move { creating.create(&progress).await });
+    let within = Instant::now() + Duration::from_secs(60);
+    while cluster.containers().await.unwrap().is_empty() {
+        assert!(Instant::now() < within, "kind made no container");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let state = cluster.observe().await.unwrap();
+    assert!(matches!(state, ClusterState::HalfMade { .. }), "{state:?}");
+    assert_eq!(cluster.start(&world.progress).await.unwrap_err().kind, Kind::Preflight);
+
+    world.state().cluster(NAME).remove().unwrap();
+    cluster.create(&world.progress).await.unwrap();
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
+
+    world.state().cluster(NAME).remove().unwrap();
+    assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
+    api::ready(&cluster.access().await.unwrap()).await.unwrap();
+    world.state().cluster(NAME).remove().unwrap();
+    cluster.stop(&world.progress).await.unwrap();
+    cluster.start(&world.progress).await.unwrap();
+    world.state().cluster(NAME).remove().unwrap();
+    cluster.delete(&world.progress).await.unwrap();
+    assert_eq!(world.leftovers(&[]).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(world) = World::new().await else { return };
+    let labels = [(KIND_CLUSTER_LABEL, NAME), (mark::ROLE_LABEL, "control-plane"), ("io.stackctl.world", "helper")];
+    let body = ContainerCreateBody {
+        image: Some(SMALL_IMAGE.to_owned()),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..Default::default()
+    };
+    let options = CreateContainerOptionsBuilder::default().name(&mark::first_node(NAME)).build();
+    world.docker.create_container(Some(options), body).await.unwrap();
+    let cluster = world.cluster();
+    let state = cluster.observe().await;
+    let created = cluster.create(&world.progress).await;
+    let deleted = cluster.delete(&world.progress).await;
+    let containers = cluster.containers().await.unwrap();
+    for container in &containers {
+        engine::remove_container(&world.docker, container).await.unwrap();
+    }
+    assert!(matches!(state, Ok(ClusterState::Foreign { .. })), "{state:?}");
+    assert_eq!(created.unwrap_err().kind, Kind::Preflight);
+    assert_eq!(deleted.unwrap_err().kind, Kind::Preflight);
+    assert_eq!(containers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_node_image_that_is_not_there_is_named() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(mut world) = World::new().await else { return };
+    world.spec.node_image = Some("no.such.registry.invalid/node:v1".to_owned());
+    let error = world.cluster().create(&world.progress).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Platform);
+    assert!(error.causes[0].contains("no.such.registry.invalid/node:v1"), "{error:?}");
+    assert!(error.hints.iter().any(|hint| hint.contains("--node-image")), "{error:?}");
+    assert!(!error.details.is_empty());
+    world.cluster().delete(&world.progress).await.unwrap();
+    assert_eq!(world.leftovers(&[]).await, []);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_is_unreachable() {
+    let home = tempfile::tempdir().unwrap();
+    let docker = Docker::connect_with_http("127.0.0.1:1", 1, bollard::API_DEFAULT_VERSION).unwrap();
+    let spec = ClusterSpec {
+        name: NAME.to_owned(),
+        control_planes: 1,
+        workers: 0,
+        kubernetes_version: None,
+        node_image: None,
+        mirrors: Vec::new(),
+        ca_bundle: None,
+        kind_config: None,
+    };
+    let user = UserKubeconfig::at([home.path().join("config")]);
+    let cluster = KindCluster::new(spec, &docker, "tcp://127.0.0.1:1", NAME, user, &State::at(home.path()));
+    assert!(matches!(cluster.observe().await.unwrap(), ClusterState::Unreachable { .. }));
+}
+
+#[test]
+fn the_hosting_of_the_registry_is_yaml_inside_an_object() {
+    let object = access::local_registry_hosting("one", 41000);
+    let text = object.pointer("/data/localRegistryHosting.v1").and_then(Value::as_str).unwrap();
+    let hosting: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+    assert_eq!(hosting["host"], serde_yaml::Value::from("127.0.0.1:41000"));
+    assert_eq!(hosting["hostFromContainerRuntime"], serde_yaml::Value::from(nodes::REGISTRY_HOST));
+}
