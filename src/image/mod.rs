@@ -1,1 +1,60 @@
-//! (under construction)
+//! Images of services: what goes into them, their content fingerprint, builds, pushes and what becomes of old ones.
+//! Knows nothing of clusters.
+
+pub mod agent;
+pub mod base;
+pub mod build;
+pub mod context;
+pub mod credentials;
+pub mod dockerfile;
+pub mod dockerignore;
+mod elf;
+pub mod endpoint;
+pub mod engine;
+pub mod fingerprint;
+pub mod gc;
+pub mod push;
+pub mod reference;
+pub mod registry;
+mod session;
+mod trace;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+pub use engine::Engine;
+
+use crate::stack::model::Source;
+
+/// The labels that images of ours carry; `io.stackctl.created` is in seconds since 1970.
+pub const LABEL_SERVICE: &str = "io.stackctl.service";
+pub const LABEL_STACK: &str = "io.stackctl.stack";
+pub const LABEL_CREATED: &str = "io.stackctl.created";
+
+/// All that decides what an image becomes. `secrets`, `ca_bundle`, `no_cache` and `pull` are not part of its identity.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    pub service: String,
+    pub context: Source,
+    /// Relative to the context.
+    pub dockerfile: String,
+    pub target: Option<String>,
+    pub args: BTreeMap<String, String>,
+    /// BuildKit secret id to the file that holds it.
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// PEM file offered to the build as the secret `ca-bundle`.
+    pub ca_bundle: Option<PathBuf>,
+    /// `linux/amd64`: the nodes' platform.
+    pub platform: String,
+    pub no_cache: bool,
+    /// Ask the registries for newer base images.
+    pub pull: bool,
+}
+
+/// Runs blocking work (file walks, hashing) away from the runtime's own threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> crate::error::Result<T> + Send + 'static,
+) -> crate::error::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        crate::error::Error::new(crate::error::Kind::Unexpected, "a background task ended unexpectedly").cause(error)
+    })?
+}
