@@ -58,3 +58,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
         crate::error::Error::new(crate::error::Kind::Unexpected, "a background task ended unexpectedly").cause(error)
     })?
 }
+
+#[cfg(test)]
+mod tests;

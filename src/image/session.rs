@@ -282,13 +282,18 @@ impl FileSync for Files {
 }
 
 async fn send_files(
-    entries: &[Entry],
+    entries: &Arc<Vec<Entry>>,
     sender: &mpsc::Sender<std::result::Result<Packet, Status>>,
     mut wanted: mpsc::UnboundedReceiver<Packet>,
 ) -> std::result::Result<(), Status> {
     let send = async |packet| sender.send(Ok(packet)).await.map_err(|_| Status::cancelled("the build is over"));
-    for entry in entries {
-        let stat = stat(entry).map_err(|error| Status::internal(format!("{}: {error}", entry.path)))?;
+    let listed = Arc::clone(entries);
+    let stats = tokio::task::spawn_blocking(move || {
+        let stat = |entry: &Entry| stat(entry).map_err(|error| io::Error::other(format!("{}: {error}", entry.path)));
+        listed.iter().map(stat).collect::<io::Result<Vec<_>>>()
+    });
+    let stats = stats.await.map_err(io::Error::other).flatten().map_err(|error| Status::internal(error.to_string()))?;
+    for stat in stats {
         send(Packet { r#type: PacketType::PacketStat as i32, stat: Some(stat), ..Default::default() }).await?;
     }
     send(Packet { r#type: PacketType::PacketStat as i32, ..Default::default() }).await?;
