@@ -184,7 +184,7 @@ fn endpoint(host: &str, tls: Option<Tls>, origin: String) -> Result<Endpoint> {
         "ssh" => {
             return Err(Error::new(Kind::Preflight, format!("{host} ({origin}) is reached by SSH, which stackctl does not speak"))
                 .hint(format!(
-                    "Forward the engine's socket, `ssh -nNT -L /tmp/engine.sock:{DEFAULT_SOCKET} {rest}`, and set DOCKER_HOST=unix:///tmp/engine.sock"
+                    "Forward the engine's socket, `ssh -nNT -L $HOME/engine.sock:{DEFAULT_SOCKET} {rest}`, and set DOCKER_HOST=unix://$HOME/engine.sock"
                 )));
         }
         _ => {
