@@ -95,9 +95,11 @@ fn identity(image: &str, lock: &Lock, local: Option<&LocalImage>) -> String {
 }
 
 fn came_from(local: &LocalImage, reference: &Reference, digest: &str) -> bool {
-    local.repo_digests.iter().map(|text| Reference::parse(text)).any(|pulled| {
-        pulled.repository() == reference.repository() && pulled.digest.as_deref() == Some(digest)
-    })
+    local
+        .repo_digests
+        .iter()
+        .map(|text| Reference::parse(text))
+        .any(|pulled| pulled.repository() == reference.repository() && pulled.digest.as_deref() == Some(digest))
 }
 
 /// None when the engine has no such image.
@@ -131,9 +133,10 @@ pub async fn pull_image(engine: &Engine, image: &str, platform: &str) -> Result<
     let mut stream = engine.docker.create_image(Some(options), None, credentials);
     while let Some(status) = stream.next().await {
         status.map_err(|error| {
-            engine
-                .failed(&format!("pulling {image}"), &error)
-                .hint(format!("Check the name, and that the registry {} can be reached; see --registry-mirror", reference.host))
+            engine.failed(&format!("pulling {image}"), &error).hint(format!(
+                "Check the name, and that the registry {} can be reached; see --registry-mirror",
+                reference.host
+            ))
         })?;
     }
     Ok(())

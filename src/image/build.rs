@@ -77,7 +77,9 @@ pub async fn build_context(
         secrets.insert(CA_SECRET.to_owned(), bundle.clone());
     }
     for (id, path) in &secrets {
-        tokio::fs::metadata(path).await.context(Kind::Usage, || format!("the secret {id} cannot be read from {}", path.display()))?;
+        tokio::fs::metadata(path)
+            .await
+            .context(Kind::Usage, || format!("the secret {id} cannot be read from {}", path.display()))?;
     }
     let args = arguments(spec, &context.dockerfile);
     let job = Job { engine, spec, context: &context, references, labels, args: &args, progress };
@@ -85,9 +87,12 @@ pub async fn build_context(
     let mut outcome = match Session::open(engine, Arc::clone(&context), &spec.dockerfile, secrets).await? {
         Some(session) => job.with_buildkit(&session).await?,
         None if dockerfile::needs_buildkit(&context.dockerfile) => {
-            return Err(Error::new(Kind::Preflight, format!("building {} needs BuildKit, which the engine lacks", spec.service))
-                .cause(format!("its Dockerfile uses `RUN --mount` or here-documents; the engine is {}", engine.endpoint))
-                .hint("Use Docker 20.10 or newer, or another engine with DOCKER_HOST"));
+            return Err(Error::new(
+                Kind::Preflight,
+                format!("building {} needs BuildKit, which the engine lacks", spec.service),
+            )
+            .cause(format!("its Dockerfile uses `RUN --mount` or here-documents; the engine is {}", engine.endpoint))
+            .hint("Use Docker 20.10 or newer, or another engine with DOCKER_HOST"));
         }
         None => job.classic().await?,
     };
@@ -175,7 +180,9 @@ impl Job<'_> {
             let line = tokio::time::timeout(SILENCE, lines.next_line())
                 .await
                 .map_err(|_| cut().cause(format!("no progress for {} minutes", SILENCE.as_secs() / 60)))?
-                .map_err(|error| cut().cause(error).hint("Did the engine stop? Check `docker version`, then run again"))?;
+                .map_err(|error| {
+                    cut().cause(error).hint("Did the engine stop? Check `docker version`, then run again")
+                })?;
             let Some(line) = line else { break };
             if !status.is_success() {
                 let message = serde_json::from_str::<serde_json::Value>(&line).ok();
@@ -245,7 +252,10 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    async fn follow(&self, stream: impl Stream<Item = std::result::Result<BuildInfo, bollard::errors::Error>>) -> Result<Outcome> {
+    async fn follow(
+        &self,
+        stream: impl Stream<Item = std::result::Result<BuildInfo, bollard::errors::Error>>,
+    ) -> Result<Outcome> {
         let mut stream = std::pin::pin!(stream);
         let mut outcome = Outcome::default();
         while let Some(info) = stream.next().await {
@@ -311,12 +321,23 @@ fn hints(evidence: &str) -> Vec<&'static str> {
     let says = |words: &[&str]| words.iter().any(|word| evidence.contains(word));
     let mut hints = Vec::new();
     if says(&["no space left on device", "ENOSPC"]) {
-        hints.push("The engine's disk is full: `docker system df` shows by what, `docker builder prune` frees the build cache");
+        hints.push(
+            "The engine's disk is full: `docker system df` shows by what, `docker builder prune` frees the build cache",
+        );
     }
     if says(&["certificate", "SELF_SIGNED", "UNABLE_TO_GET_ISSUER", "UNABLE_TO_VERIFY", "x509"]) {
         hints.push("A proxy with its own CA? Give its certificate with --ca-bundle FILE and mount it: RUN --mount=type=secret,id=ca-bundle");
     }
-    if says(&["EAI_AGAIN", "ENOTFOUND", "getaddrinfo", "Could not resolve", "Temporary failure in name resolution", "i/o timeout", "ETIMEDOUT", "dial tcp"]) {
+    if says(&[
+        "EAI_AGAIN",
+        "ENOTFOUND",
+        "getaddrinfo",
+        "Could not resolve",
+        "Temporary failure in name resolution",
+        "i/o timeout",
+        "ETIMEDOUT",
+        "dial tcp",
+    ]) {
         hints.push("The build had no network to that host: check DNS and proxy of the engine, or use --registry-mirror HOST=URL for base images");
     }
     if says(&["pull access denied", "manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {

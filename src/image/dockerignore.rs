@@ -216,7 +216,7 @@ fn compile(pattern: &str) -> Option<Rule> {
                 shape = Shape::Regex;
             }
             '\\' => {
-                regex.push_str(&regex::escape(&chars.next()?.to_string()));
+                regex.push_str(&escaped(chars.next()?)?);
                 shape = Shape::Regex;
             }
             char => regex.push_str(&regex::escape(&char.to_string())),
@@ -229,6 +229,23 @@ fn compile(pattern: &str) -> Option<Rule> {
         Shape::Prefix => Rule::Prefix(pattern[..pattern.len() - 2].to_owned()),
         Shape::Suffix => Rule::Suffix(pattern[2..].to_owned()),
         Shape::Regex => Rule::Regex(Regex::new(&regex).ok()?),
+    })
+}
+
+/// moby hands `\\x` to Go's regexp as it is, so a letter means what it means there, not itself.
+fn escaped(char: char) -> Option<String> {
+    Some(match char {
+        'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'A' | 'z' => format!("\\{char}"),
+        'b' => "(?-u:\\b)".to_owned(),
+        'B' => "(?-u:\\B)".to_owned(),
+        'd' => "[0-9]".to_owned(),
+        'D' => "[^0-9]".to_owned(),
+        's' => "[\\t\\n\\f\\r ]".to_owned(),
+        'S' => "[^\\t\\n\\f\\r ]".to_owned(),
+        'w' => "[0-9A-Za-z_]".to_owned(),
+        'W' => "[^0-9A-Za-z_]".to_owned(),
+        char if char.is_ascii_alphanumeric() => return None,
+        char => regex::escape(&char.to_string()),
     })
 }
 

@@ -63,7 +63,13 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn config_dir(&self) -> PathBuf {
+    #[cfg(test)]
+    pub(super) fn of(variables: &[(&str, &str)]) -> Environment {
+        Environment(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    /// Where docker keeps config.json and the contexts.
+    pub(super) fn config_dir(&self) -> PathBuf {
         match self.get("DOCKER_CONFIG") {
             Some(dir) => PathBuf::from(dir),
             None => Path::new(self.get("HOME").unwrap_or("/")).join(".docker"),
@@ -103,7 +109,9 @@ fn current_context(config: &Path) -> Result<Option<String>> {
     let path = config.join("config.json");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(unreadable(&path, &error)),
     };
     let config: Config = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
@@ -155,7 +163,9 @@ fn context(config: &Path, name: &str, origin: String, environment: &Environment)
 fn default_socket(environment: &Environment) -> Result<Endpoint> {
     let rootless = environment.get("XDG_RUNTIME_DIR").map(|dir| Path::new(dir).join("docker.sock"));
     match rootless.filter(|socket| socket.exists() && !Path::new(DEFAULT_SOCKET).exists()) {
-        Some(socket) => endpoint(&format!("unix://{}", socket.display()), None, "the rootless engine's socket".to_owned()),
+        Some(socket) => {
+            endpoint(&format!("unix://{}", socket.display()), None, "the rootless engine's socket".to_owned())
+        }
         None => endpoint(&format!("unix://{DEFAULT_SOCKET}"), None, "the default socket".to_owned()),
     }
 }
@@ -174,7 +184,7 @@ fn endpoint(host: &str, tls: Option<Tls>, origin: String) -> Result<Endpoint> {
         "ssh" => {
             return Err(Error::new(Kind::Preflight, format!("{host} ({origin}) is reached by SSH, which stackctl does not speak"))
                 .hint(format!(
-                    "Forward the engine's socket, `ssh -nNT -L /tmp/engine.sock:{DEFAULT_SOCKET} {rest}`, and set DOCKER_HOST=unix:///tmp/engine.sock"
+                    "Forward the engine's socket, `ssh -nNT -L $HOME/engine.sock:{DEFAULT_SOCKET} {rest}`, and set DOCKER_HOST=unix://$HOME/engine.sock"
                 )));
         }
         _ => {
@@ -190,14 +200,11 @@ fn endpoint(host: &str, tls: Option<Tls>, origin: String) -> Result<Endpoint> {
 mod tests {
     use super::*;
 
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
-    }
-
     /// A docker configuration with the context `remote` over TLS.
     fn config(current: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("config.json"), format!(r#"{{"auths": {{}}, "currentContext": "{current}"}}"#)).unwrap();
+        fs::write(dir.path().join("config.json"), format!(r#"{{"auths": {{}}, "currentContext": "{current}"}}"#))
+            .unwrap();
         let hash: String = Sha256::digest(b"remote").iter().map(|byte| format!("{byte:02x}")).collect();
         let meta = dir.path().join("contexts/meta").join(&hash);
         fs::create_dir_all(&meta).unwrap();
@@ -214,7 +221,7 @@ mod tests {
     fn docker_host_comes_first() {
         let config = config("remote");
         let dir = config.path().to_str().unwrap();
-        let found = find(&environment(&[
+        let found = find(&Environment::of(&[
             ("DOCKER_HOST", "unix:///run/x.sock"),
             ("DOCKER_CONTEXT", "remote"),
             ("DOCKER_CONFIG", dir),
@@ -229,15 +236,15 @@ mod tests {
     fn contexts_bring_their_certificates() {
         let config = config("remote");
         let dir = config.path().to_str().unwrap();
-        let by_config = find(&environment(&[("DOCKER_CONFIG", dir)])).unwrap();
+        let by_config = find(&Environment::of(&[("DOCKER_CONFIG", dir)])).unwrap();
         assert_eq!(by_config.origin, "docker context remote");
         let Address::Tcp { authority, tls: Some(tls) } = by_config.address else { panic!("expected TLS") };
         assert_eq!(authority, "10.0.0.5:2376");
         assert!(tls.ca.starts_with(config.path().join("contexts/tls")) && tls.ca.ends_with("docker/ca.pem"));
 
-        let by_variable = find(&environment(&[("DOCKER_CONFIG", dir), ("DOCKER_CONTEXT", "remote")])).unwrap();
+        let by_variable = find(&Environment::of(&[("DOCKER_CONFIG", dir), ("DOCKER_CONTEXT", "remote")])).unwrap();
         assert_eq!(by_variable.origin, "DOCKER_CONTEXT=remote");
-        let default = find(&environment(&[("DOCKER_CONFIG", dir), ("DOCKER_CONTEXT", "default")])).unwrap();
+        let default = find(&Environment::of(&[("DOCKER_CONFIG", dir), ("DOCKER_CONTEXT", "default")])).unwrap();
         assert_eq!(default.origin, "the default socket");
     }
 
@@ -246,7 +253,7 @@ mod tests {
         let config = config("gone");
         let dir = config.path().to_str().unwrap();
         let refused = |variables: &[(&str, &str)], text: &str| {
-            let error = find(&environment(variables)).unwrap_err();
+            let error = find(&Environment::of(variables)).unwrap_err();
             assert_eq!(error.kind, Kind::Preflight);
             assert!(error.message.contains(text), "{error}");
             assert!(!error.hints.is_empty());
@@ -260,7 +267,7 @@ mod tests {
 
     #[test]
     fn nothing_set_means_the_default_socket() {
-        let found = find(&environment(&[("HOME", "/nonexistent")])).unwrap();
+        let found = find(&Environment::of(&[("HOME", "/nonexistent")])).unwrap();
         assert_eq!(found.url, "unix:///var/run/docker.sock");
         assert_eq!(endpoint("10.1.2.3:99", None, String::new()).unwrap().url, "tcp://10.1.2.3:99");
     }

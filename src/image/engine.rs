@@ -85,7 +85,11 @@ impl Engine {
     pub fn failed(&self, doing: &str, error: &bollard::errors::Error) -> Error {
         let error = Error::new(Kind::Platform, format!("{doing} failed (engine {})", self.endpoint)).caused_by(error);
         let full = error.causes.iter().any(|cause| cause.contains("no space left on device"));
-        if full { error.hint("The engine's disk is full: `docker system df` shows by what, `docker system prune` frees it") } else { error }
+        if full {
+            error.hint("The engine's disk is full: `docker system df` shows by what, `docker system prune` frees it")
+        } else {
+            error
+        }
     }
 
     /// One request on a connection of its own, which may become something else than HTTP. The path has no version.

@@ -27,7 +27,12 @@ pub fn expired(mut tags: Vec<Tagged>, in_use: &BTreeSet<String>, keep: usize) ->
 }
 
 /// Removes old tags of one repository, `STACK/SERVICE`, from the registry. `in_use` holds tags, hashes of running pods.
-pub async fn registry(registry: &Registry, repository: &str, in_use: &BTreeSet<String>, keep: usize) -> Result<Vec<Removed>> {
+pub async fn registry(
+    registry: &Registry,
+    repository: &str,
+    in_use: &BTreeSet<String>,
+    keep: usize,
+) -> Result<Vec<Removed>> {
     let tags = registry.tags(repository).await?;
     if tags.len() <= keep {
         return Ok(Vec::new());
@@ -59,7 +64,12 @@ pub async fn registry(registry: &Registry, repository: &str, in_use: &BTreeSet<S
 
 /// Removes old images of a stack's services from the engine; those that containers use stay.
 /// `in_use` holds tags. None for `stack`: of all stacks.
-pub async fn engine(engine: &Engine, stack: Option<&str>, in_use: &BTreeSet<String>, keep: usize) -> Result<Vec<Removed>> {
+pub async fn engine(
+    engine: &Engine,
+    stack: Option<&str>,
+    in_use: &BTreeSet<String>,
+    keep: usize,
+) -> Result<Vec<Removed>> {
     let label = stack.map_or(LABEL_STACK.to_owned(), |stack| format!("{LABEL_STACK}={stack}"));
     let filters = HashMap::from([("label", vec![label, LABEL_SERVICE.to_owned()])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
@@ -116,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_newest_and_the_running_stay() {
-        let tags = vec![tagged("c", 30), tagged("a", 10), tagged("e", 50), tagged("b", 20), tagged("d", 40), tagged("z", -1)];
+        let tags =
+            vec![tagged("c", 30), tagged("a", 10), tagged("e", 50), tagged("b", 20), tagged("d", 40), tagged("z", -1)];
         let in_use = BTreeSet::from(["a".to_owned()]);
         assert_eq!(expired(tags.clone(), &in_use, 3), ["z", "b"]);
         assert_eq!(expired(tags.clone(), &in_use, 0), ["z", "b", "c", "d", "e"]);

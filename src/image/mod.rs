@@ -22,7 +22,7 @@ mod trace;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use engine::{Engine, connect};
+pub use engine::Engine;
 
 use crate::stack::model::Source;
 
@@ -59,3 +59,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
         crate::error::Error::new(crate::error::Kind::Unexpected, "a background task ended unexpectedly").cause(error)
     })?
 }
+
+#[cfg(test)]
+mod tests;

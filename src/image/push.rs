@@ -82,8 +82,10 @@ fn summary(info: &PushImageInfo) -> Option<String> {
 
 /// Refusals are final; what the network or a starting registry does is not.
 fn is_transient(error: &Error) -> bool {
-    let final_words = ["denied", "unauthorized", "authentication required", "does not exist", "No such image", "no space left"];
-    let transient = ["connection re", "timeout", "timed out", "EOF", "temporar", "502", "503", "504", "broken pipe", "no progress"];
+    let final_words =
+        ["denied", "unauthorized", "authentication required", "does not exist", "No such image", "no space left"];
+    let transient =
+        ["connection re", "timeout", "timed out", "EOF", "temporar", "502", "503", "504", "broken pipe", "no progress"];
     let says = |words: &[&str]| error.causes.iter().any(|cause| words.iter().any(|word| cause.contains(word)));
     error.kind == Kind::Platform && !says(&final_words) && says(&transient)
 }

@@ -92,8 +92,11 @@ impl Session {
             StatusCode::SWITCHING_PROTOCOLS => {}
             StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST => return Ok(None),
             status => {
-                return Err(Error::new(Kind::Platform, format!("the engine {} opened no build session", engine.endpoint))
-                    .cause(format!("it answered {status}")));
+                return Err(Error::new(
+                    Kind::Platform,
+                    format!("the engine {} opened no build session", engine.endpoint),
+                )
+                .cause(format!("it answered {status}")));
             }
         }
         let upgraded = hyper::upgrade::on(response)
@@ -204,7 +207,8 @@ struct DockerAuth;
 #[tonic::async_trait]
 impl Auth for DockerAuth {
     async fn credentials(&self, call: Call<CredentialsRequest>) -> Reply<CredentialsResponse> {
-        let found = credentials::find(&call.get_ref().host).await.map_err(|error| Status::internal(error.to_string()))?;
+        let found =
+            credentials::find(&call.get_ref().host).await.map_err(|error| Status::internal(error.to_string()))?;
         let found = found.unwrap_or_default();
         Ok(Answer::new(match found.identitytoken {
             Some(secret) => CredentialsResponse { username: String::new(), secret },
@@ -223,7 +227,10 @@ impl Auth for DockerAuth {
         Err(Status::unavailable("tokens are fetched by the engine"))
     }
 
-    async fn verify_token_authority(&self, _: Call<VerifyTokenAuthorityRequest>) -> Reply<VerifyTokenAuthorityResponse> {
+    async fn verify_token_authority(
+        &self,
+        _: Call<VerifyTokenAuthorityRequest>,
+    ) -> Reply<VerifyTokenAuthorityResponse> {
         Err(Status::unavailable("tokens are fetched by the engine"))
     }
 }
@@ -275,13 +282,18 @@ impl FileSync for Files {
 }
 
 async fn send_files(
-    entries: &[Entry],
+    entries: &Arc<Vec<Entry>>,
     sender: &mpsc::Sender<std::result::Result<Packet, Status>>,
     mut wanted: mpsc::UnboundedReceiver<Packet>,
 ) -> std::result::Result<(), Status> {
     let send = async |packet| sender.send(Ok(packet)).await.map_err(|_| Status::cancelled("the build is over"));
-    for entry in entries {
-        let stat = stat(entry).map_err(|error| Status::internal(format!("{}: {error}", entry.path)))?;
+    let listed = Arc::clone(entries);
+    let stats = tokio::task::spawn_blocking(move || {
+        let stat = |entry: &Entry| stat(entry).map_err(|error| io::Error::other(format!("{}: {error}", entry.path)));
+        listed.iter().map(stat).collect::<io::Result<Vec<_>>>()
+    });
+    let stats = stats.await.map_err(io::Error::other).flatten().map_err(|error| Status::internal(error.to_string()))?;
+    for stat in stats {
         send(Packet { r#type: PacketType::PacketStat as i32, stat: Some(stat), ..Default::default() }).await?;
     }
     send(Packet { r#type: PacketType::PacketStat as i32, ..Default::default() }).await?;

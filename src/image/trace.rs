@@ -143,7 +143,10 @@ mod tests {
         ];
         trace.update(StatusResponse { vertexes, ..Default::default() }, &progress);
         let many: String = (0..30).map(|number| format!("line {number}\n")).collect();
-        trace.update(StatusResponse { logs: vec![log("b", &many), log("b", "50%\r10")], ..Default::default() }, &progress);
+        trace.update(
+            StatusResponse { logs: vec![log("b", &many), log("b", "50%\r10")], ..Default::default() },
+            &progress,
+        );
         trace.update(StatusResponse { logs: vec![log("b", "0%\r\nend")], ..Default::default() }, &progress);
         let vertexes = vec![
             vertex("c", "[other 2/2] RUN sleep", false, "context canceled"),
@@ -166,7 +169,8 @@ mod tests {
 
     #[test]
     fn steps_lead_back_to_lines() {
-        let text = "FROM a AS build\nENV X=1\nWORKDIR /x\nRUN one \\\n  two\nFROM b\nCOPY --from=build x y\nRUN three\n";
+        let text =
+            "FROM a AS build\nENV X=1\nWORKDIR /x\nRUN one \\\n  two\nFROM b\nCOPY --from=build x y\nRUN three\n";
         let line = |step| instruction(text, step).map(|found| found.line);
         assert_eq!(line("[build 3/3] RUN one   two"), Some(4));
         assert_eq!(line("[stage-1 3/3] RUN three"), Some(8));

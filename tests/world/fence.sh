@@ -4,26 +4,32 @@
 
 fence_ranges=(10.244.0.0/16 10.96.0.0/16)   # kind's defaults for pods and for Services
 
-fence_rule() { # -C, -I or -D, then the range
-  iptables -w 10 "$1" DOCKER-USER --destination "$2" ! --out-interface br-+ \
+fence_chains=(DOCKER-USER OUTPUT)             # what containers send, and what this machine answers them
+
+fence_rule() { # -C, -I or -D, then chain and range
+  iptables -w 10 "$1" "$2" --destination "$3" ! --out-interface br-+ \
     --match comment --comment io.stackctl.world --jump REJECT
 }
 
 fence_up() {
-  local range new=0
+  local chain range new=0
   need_root "the fence around the clusters' addresses"
-  for range in "${fence_ranges[@]}"; do
-    fence_rule -C "$range" > /dev/null 2>&1 && continue
-    fence_rule -I "$range" || die "iptables refused the fence's rule for $range"
-    new=1
+  for chain in "${fence_chains[@]}"; do
+    for range in "${fence_ranges[@]}"; do
+      fence_rule -C "$chain" "$range" > /dev/null 2>&1 && continue
+      fence_rule -I "$chain" "$range" || die "iptables refused the fence's rule for $range in $chain"
+      new=1
+    done
   done
   [ $new = 0 ] || say "fence: up"
 }
 
 fence_down() {
-  local range
+  local chain range
   command -v iptables > /dev/null || return 0
-  for range in "${fence_ranges[@]}"; do
-    while fence_rule -D "$range" > /dev/null 2>&1; do :; done
+  for chain in "${fence_chains[@]}"; do
+    for range in "${fence_ranges[@]}"; do
+      while fence_rule -D "$chain" "$range" > /dev/null 2>&1; do :; done
+    done
   done
 }

@@ -81,7 +81,7 @@ image() {
   else
     say "$name: building ..."
     # A shell of its own, so that it can have a deadline.
-    logged "${name//\//-}" 600 bash -c "$(declare -p KEYS WORLD CACHE PARTS); $(declare -f); set -euo pipefail; image_build $name $ref"
+    logged "${name//\//-}" 600 bash -c "$(declare -p KEYS WORLD CACHE PARTS); $(declare -f); set -euo pipefail; export DEADLINE=600; image_build $name $ref"
     say "$name: built in $((SECONDS - begin)) s"
   fi
   image_tag "$name" "$(header "$name" tag)"

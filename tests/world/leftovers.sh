@@ -16,7 +16,7 @@ leftovers() {
     fi
   done < <(docker ps --all --no-trunc --format '{{.ID}}|{{.Labels}}|{{.Networks}}')
   if [ ${#ids[@]} -gt 0 ]; then
-    timeout 120 docker rm --force --volumes "${ids[@]}" > /dev/null || die "these containers can't be removed: ${ids[*]}"
+    DEADLINE=180 docker rm --force --volumes "${ids[@]}" > /dev/null || die "these containers can't be removed: ${ids[*]}"
     say "leftovers: removed ${#ids[@]} containers"
   fi
 
@@ -24,10 +24,10 @@ leftovers() {
     [[ ,$labels =~ ,io\.stackctl[.=] || $name =~ ^stackctl($|-) ]] && networks+=("$name")
   done < <(docker network ls --format '{{.Name}}|{{.Labels}}')
   for name in "${networks[@]}"; do
-    timeout 30 docker network rm "$name" > /dev/null 2>&1 || say "leftovers: network $name is in use and stays"
+    docker network rm "$name" > /dev/null 2>&1 || say "leftovers: network $name is in use and stays"
   done
 
   while read -r name; do
-    timeout 30 docker volume rm "$name" > /dev/null 2>&1 || say "leftovers: volume $name is in use and stays"
+    docker volume rm "$name" > /dev/null 2>&1 || say "leftovers: volume $name is in use and stays"
   done < <(docker volume ls --format '{{.Name}}|{{.Labels}}' | grep -E '[|,]io\.stackctl[.=]' | cut -d'|' -f1)
 }

@@ -20,6 +20,9 @@ die() { say "error: $*"; exit 1; }
 # need_root WHAT: the world changes the machine (packages, engine, firewall), which takes root.
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root, and this is user $(id -un)"; }
 
+# No question to the engine may hang; whoever asks for something that takes its time sets DEADLINE.
+docker() { timeout --kill-after=5 "${DEADLINE:-60}" docker "$@"; }
+
 # Whoever interrupts a script also ends the command it waits for.
 child=''
 trap '[ -z "$child" ] || kill "$child" 2> /dev/null; exit 130' INT TERM HUP

@@ -106,6 +106,9 @@ fn moby_vectors() {
         ("[\\-x]", "-", true),
         ("[\\-x]", "a", false),
         ("*x", "xxx", true),
+        ("\\a", "a", false),
+        ("x\\d", "x7", true),
+        ("\\.b", ".b", true),
         ("docs/", "docs/README.md", true),
         ("/docs", "docs/README.md", true),
         ("./docs", "docs", true),
@@ -177,6 +180,8 @@ proptest! {
         patterns in prop::collection::vec("!?([ab*]|\\*\\*|[ab]\\?)(/([ab]|\\*|\\*\\*)){0,2}", 1..5),
         path in "[ab](/[ab]){1,3}",
     ) {
+        // BuildKit takes `!a/*/**` for `!a`, and leaves out what is deeper down; so do we.
+        prop_assume!(!patterns.iter().any(|pattern| pattern.ends_with("/*/**")));
         let texts: Vec<&str> = patterns.iter().map(String::as_str).collect();
         let matcher = matcher(&texts);
         let mut above = Above::default();

@@ -61,14 +61,14 @@ engine_launch() {
 engine_start() {
   local begin=$SECONDS
   ENGINE=found
-  if command -v docker > /dev/null && engine_answers; then
+  if engine_answers; then
     engine_pid > /dev/null && ENGINE=kept
     say "engine: version $(docker info --format '{{.ServerVersion}}') runs already"
     return
   fi
   [ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
   need_root "starting a Docker engine"
-  packages dockerd=docker.io containerd=containerd runc=runc iptables=iptables jq=jq
+  packages docker=docker.io dockerd=docker.io containerd=containerd runc=runc iptables=iptables jq=jq
   if ! engine_answers; then   # on a machine with an init, installing it may have started it
     engine_configure
     engine_launch
