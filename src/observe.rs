@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterState, kind::local_registry_hosting, registry},
+    cluster::{ClusterState, kind::access::local_registry_hosting, registry},
     config::{ProviderName, Settings},
     error::{Error, Kind, Result},
     image,

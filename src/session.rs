@@ -95,7 +95,7 @@ impl Session {
         app: &App,
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::connect().await;
+        let engine = image::engine::connect().await;
         let provider: Box<dyn Provider> = match settings.provider {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
@@ -305,7 +305,7 @@ impl Session {
         if !whole_cluster {
             return Ok(Left { things: self.objects_left().await?, kept: Vec::new() });
         }
-        let docker = &self.engine()?.docker;
+        let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {
             docker,
             cluster: &self.settings.cluster_name,
@@ -317,7 +317,7 @@ impl Session {
         let mut bases = vec![DEFAULT_IMAGE.to_owned()];
         bases.extend(self.settings.node_image.clone());
         let things = audit::leftovers(&scope).await?;
-        Ok(Left { things, kept: audit::kept(docker, &bases).await? })
+        Ok(Left { things, kept: audit::kept(docker, endpoint, &bases).await? })
     }
 
     /// Objects that still carry the stack's label, whatever is on record about it.

@@ -19,7 +19,7 @@ pub struct DoctorArgs {
 
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let settings = Given { making: Some(&args.making), ..Given::default() }.settings(&app.common.target)?;
-    let request = doctor_request(&settings, image::connect().await);
+    let request = doctor_request(&settings, image::engine::connect().await);
     let checks = doctor::examine(&request).await;
     let text = || {
         let rows: Vec<[String; 4]> = checks

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, delete, interrupted, provide};
 use crate::{
-    cluster::{DEFAULT_NETWORK, kind::local_registry_hosting, network},
+    cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
     kube::{

@@ -52,7 +52,7 @@ pub fn name_of(stack: &str) -> Result<String> {
         return Ok(stack.to_owned());
     }
     let named = find(BUILT_IN, stack).ok().and_then(|folder| {
-        declaration(&folder, Role::Stack, &mut Problems::default())?.name.map(|name| name.value)
+        Declaration::of(&folder, Role::Stack, &mut Problems::default())?.name.map(|name| name.value)
     });
     let folder = || Path::new(stack).file_name().and_then(|name| name.to_str()).map(str::to_owned);
     named.or_else(folder).ok_or_else(|| Error::new(Kind::Usage, format!("{stack} names no stack")))
