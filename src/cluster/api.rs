@@ -30,17 +30,29 @@ pub fn read(kubeconfig: &Path) -> Result<Kubeconfig> {
         .context(Kind::Usage, || format!("cannot read the kubeconfig {}", kubeconfig.display()))
 }
 
+/// The URL that a context of a kubeconfig means.
+pub fn server(kubeconfig: &Path, context: &str) -> Result<String> {
+    let all = read(kubeconfig)?;
+    let cluster = all.contexts.iter().find(|known| known.name == context).and_then(|known| known.context.as_ref());
+    let cluster = cluster.map(|known| known.cluster.as_str());
+    let server = all.clusters.iter().find(|known| Some(known.name.as_str()) == cluster);
+    server.and_then(|known| known.cluster.as_ref()?.server.clone()).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("the context {context} of {} names no server", kubeconfig.display()))
+    })
+}
+
 /// One question to `/readyz`. An error says why the answer was not "ok".
 pub async fn ready(access: &Access) -> Result<()> {
     let client = client(access, Duration::from_secs(5)).await?;
     let request = http::Request::get("/readyz")
         .body(Vec::new())
         .context(Kind::Unexpected, || "cannot make a request for /readyz".to_owned())?;
+    let server = server(&access.kubeconfig, &access.context)?;
     client
         .request_text(request)
         .await
         .map(drop)
-        .context(Kind::Platform, || format!("the API server of {} is not ready", access.context))
+        .context(Kind::Platform, || format!("the API server {server} of the context {} does not answer", access.context))
 }
 
 pub async fn await_ready(access: &Access, within: Duration) -> Result<()> {

@@ -139,12 +139,7 @@ fn one_platform(nodes: &[Node]) -> Result<String> {
 pub fn is_remote(kubeconfig: &Path, context: &str) -> Result<bool> {
     let all = api::read(kubeconfig)?;
     let context = choose(&all, Some(context))?;
-    let cluster = all.contexts.iter().find(|known| known.name == context).and_then(|known| known.context.as_ref());
-    let cluster = cluster.map(|known| known.cluster.as_str());
-    let server = all.clusters.iter().find(|known| Some(known.name.as_str()) == cluster);
-    let server = server.and_then(|known| known.cluster.as_ref()?.server.clone()).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("the context {context} of {} names no server", kubeconfig.display()))
-    })?;
+    let server = api::server(kubeconfig, &context)?;
     let url = url::Url::parse(&server)
         .context(Kind::Usage, || format!("the server {server:?} of the context {context} is not a URL"))?;
     let port = url.port_or_known_default().unwrap_or(443);

@@ -126,6 +126,10 @@ pub async fn bring_up(
     };
     match ended {
         Ok(()) => {
+            if plan.steps.is_empty() {
+                let count = report::count(plan.unchanged, "object");
+                app.remark(&format!("{} is up, nothing to do: {count} unchanged", session.stack.name)).await;
+            }
             app.show(text, &value).await;
             Ok(())
         }

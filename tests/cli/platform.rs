@@ -93,7 +93,7 @@ fn doctor_tells_all_at_once() {
     let home = Home::new();
     let said = home.run(&["doctor"]);
     assert!(said.starts_with("exit 3\n"), "{said}");
-    for check in ["engine", "kind", "memory", "provider", "clusterName"] {
+    for check in ["engine", "kind", "inotify", "provider", "clusterName"] {
         assert!(said.contains(check), "{check}: {said}");
     }
 }
