@@ -71,6 +71,8 @@ impl Kube {
                     self.until_gone(&at, &found, deadline).await?;
                 }
                 Ok((found, created)) => {
+                    // The answer to the creation may have been lost, and what came is that to the second try.
+                    let created = created || live.is_none() && is_new(&found);
                     if created && !options.dry_run {
                         self.set_once(&at, &found, options).await?;
                     }
@@ -172,6 +174,14 @@ impl Kube {
     }
 }
 
+/// Nobody but us has written to it, and we only when it was created.
+fn is_new(object: &Value) -> bool {
+    let created = &object["metadata"]["creationTimestamp"];
+    let mut writes =
+        json::list(object, "/metadata/managedFields").iter().filter(|entry| entry.get("subresource").is_none());
+    writes.all(|entry| entry["manager"] == MANAGER && entry["time"] == *created)
+}
+
 /// Names what keeps an object from going: its finalizers, and for a namespace what the server says about it.
 pub(super) fn still_there(object: &Value) -> Error {
     let key = json::key(object);
@@ -194,6 +204,18 @@ pub(super) fn still_there(object: &Value) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_that_only_we_wrote_at_its_creation_is_new() {
+        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Apply", "time": time});
+        let object = |entries: Vec<Value>| json!({"metadata": {"creationTimestamp": "2026-11-21T02:00:00Z", "managedFields": entries}});
+        let (ours, later) = (entry(MANAGER, "2026-11-21T02:00:00Z"), entry(MANAGER, "2026-11-21T02:00:09Z"));
+        assert!(is_new(&object(vec![ours.clone()])));
+        assert!(!is_new(&object(vec![later])));
+        assert!(!is_new(&object(vec![ours.clone(), entry(CREATION_MANAGER, "2026-11-21T02:00:00Z")])));
+        let status = json!({"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-11-21T02:00:01Z"});
+        assert!(is_new(&object(vec![ours, status])));
+    }
 
     #[test]
     fn a_stuck_object_is_named_with_its_finalizers() {

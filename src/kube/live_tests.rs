@@ -205,8 +205,11 @@ async fn cluster_conflicts_name_the_manager_and_can_be_forced() {
             && error.details.iter().any(|line| line.contains("test.yaml:7")),
         "{error:?}"
     );
-    let forced =
-        place.kube.apply(&object, None, &ApplyOptions { force_conflicts: true, ..Default::default() }).await.unwrap();
+    let forced = place
+        .kube
+        .apply(&object, live.objects.get(&object.key()), &ApplyOptions { force_conflicts: true, ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!((forced.outcome, &forced.object["data"]["key"]), (Outcome::Configured, &json!("ours")));
     place.remove().await;
 }
