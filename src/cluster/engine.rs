@@ -6,7 +6,10 @@ use bollard::{
     Docker,
     container::LogOutput,
     exec::{StartExecOptions, StartExecResults},
-    models::{ContainerSummary, ContainerSummaryStateEnum, ExecConfig},
+    models::{
+        ContainerSummary, ContainerSummaryStateEnum, ContainerUpdateBody, ExecConfig, RestartPolicy,
+        RestartPolicyNameEnum,
+    },
     query_parameters::{
         ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
         RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
@@ -16,6 +19,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{OWNER, OWNER_LABEL};
 use crate::error::{Context, Error, Kind, Result};
+
+const REMOVE_WITHIN: Duration = Duration::from_secs(20);
 
 /// A container as the engine lists it, running or not.
 #[derive(Debug, Clone, Default)]
@@ -95,14 +100,33 @@ pub async fn containers(docker: &Docker, labels: &[(&str, &str)]) -> Result<Vec<
 
 /// Removes a container, running or not, with its anonymous volumes. One that is already gone is fine.
 pub async fn remove_container(docker: &Docker, container: &Container) -> Result<()> {
+    never_restart(docker, container).await;
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match docker.remove_container(&container.id, Some(options)).await {
-        Ok(()) => Ok(()),
-        Err(error) if status(&error) == Some(404) => Ok(()),
-        // Someone else is removing it: gone once it no longer exists.
-        Err(error) if status(&error) == Some(409) => wait_gone(docker, container).await,
-        Err(error) => Err(error).context(Kind::Platform, || format!("cannot remove the container {}", container.name)),
+    let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
+    loop {
+        match docker.remove_container(&container.id, Some(options.clone())).await {
+            Ok(()) => return Ok(()),
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            // Someone else is removing it: gone once it no longer exists.
+            Err(error) if status(&error) == Some(409) => return wait_gone(docker, container).await,
+            // "did not receive an exit event": busy, or it has lost track of the container.
+            Err(error) if status(&error) == Some(500) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => {
+                let failed = Error::new(Kind::Platform, format!("cannot remove the container {}", container.name));
+                return Err(failed.caused_by(&error).hint("run it again; if that does not help, restart the engine"));
+            }
+        }
     }
+}
+
+/// An engine that is just starting a container may otherwise kill it, start it again by its restart policy, and then
+/// know it no more. This waits until the start is over; that it fails must not keep anybody from removing.
+async fn never_restart(docker: &Docker, container: &Container) {
+    let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..Default::default() };
+    let update = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
+    let _ = tokio::time::timeout(REMOVE_WITHIN, docker.update_container(&container.id, update)).await;
 }
 
 async fn wait_gone(docker: &Docker, container: &Container) -> Result<()> {
@@ -112,8 +136,12 @@ async fn wait_gone(docker: &Docker, container: &Container) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), gone).await.context(Kind::Platform, || {
-        format!("the container {} is being removed, but is still there after 30 s", container.name)
+    tokio::time::timeout(REMOVE_WITHIN, gone).await.context(Kind::Platform, || {
+        format!(
+            "the container {} is being removed, but is still there after {} s",
+            container.name,
+            REMOVE_WITHIN.as_secs()
+        )
     })
 }
 

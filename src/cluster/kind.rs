@@ -190,6 +190,7 @@ impl KindCluster {
                     .cause(format!("the container {} is still, or again, there", containers[0].name))
                     .hint("look whether something else makes a cluster of that name, then run it again"));
             }
+            nodes::quiesce(&self.docker, &containers).await;
             try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
             names.extend(containers.into_iter().map(|container| container.name));
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -311,6 +312,7 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("stop")),
         }
         progress.say("stopping the containers");
+        nodes::quiesce(&self.docker, &containers).await;
         containers.extend(self.companions().await?);
         let stop = |container: Container| async move {
             let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();

@@ -3,9 +3,10 @@
 use std::{fmt::Write, time::Duration};
 
 use bollard::Docker;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use url::Url;
 
+use super::mark;
 use crate::{
     cluster::{
         ClusterSpec, Mirror,
@@ -21,6 +22,7 @@ const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
 const CA_FILE: &str = "/usr/local/share/ca-certificates/stackctl.crt";
 /// First line of each file of ours, by which a later run knows them.
 const MADE_BY_US: &str = "# Written by stackctl";
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
 /// What all nodes of a cluster are given.
@@ -76,6 +78,19 @@ impl Configuration {
         }
         Ok(())
     }
+}
+
+/// Lets nodes finish what they are doing to their pods, before they are stopped or killed.
+///
+/// On cgroup v1 a container that its runtime has frozen for a moment cannot die once that runtime was killed: the node
+/// would never end, and the engine would lose track of it. Best effort: a node may be broken, and must still be
+/// removable.
+pub async fn quiesce(docker: &Docker, containers: &[Container]) {
+    const SCRIPT: &str = "[ -d /sys/fs/cgroup/freezer ] || exit 0; systemctl stop kubelet; \
+                          for _ in $(seq 50); do pgrep -x runc >/dev/null || break; sleep 0.1; done";
+    let nodes = containers.iter().filter(|container| container.running && mark::is_node(container));
+    let quiet = nodes.map(|node| engine::run(docker, &node.id, &["sh", "-c", SCRIPT], QUIET_WITHIN));
+    join_all(quiet).await;
 }
 
 /// Removes what an earlier run wrote: a mirror that is no longer asked for must not be used.

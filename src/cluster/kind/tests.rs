@@ -20,7 +20,7 @@ use crate::{
     event::Events,
 };
 
-const NAME: &str = "helper-cl";
+const NAME: &str = "stackctl-itself";
 /// An image that every node image brings along, so that the engine of a test's machine has it as well.
 const SMALL_IMAGE: &str = "registry.k8s.io/pause:3.10.2";
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -180,7 +180,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     timed("observe", since, ());
     assert_eq!(registry.observe().await.unwrap(), RegistryState::Running { port });
     assert_eq!(cluster.platform().await.unwrap().split_once('/').unwrap().0, "linux");
-    assert!(std::fs::read_to_string(world.user_file()).unwrap().contains("current-context: kind-helper-cl"));
+    assert!(std::fs::read_to_string(world.user_file()).unwrap().contains("current-context: kind-stackctl-itself"));
 
     let since = Instant::now();
     cluster.create(&world.progress).await.unwrap();
@@ -229,7 +229,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     timed("delete", since, ());
     eprintln!("{removed:?}");
     let images = audit::remove_images(&world.docker, NAME).await.unwrap();
-    assert_eq!(images, [Removed { kind: "image".to_owned(), name: "helper-cl:built".to_owned() }]);
+    assert_eq!(images, [Removed { kind: "image".to_owned(), name: "stackctl-itself:built".to_owned() }]);
     let names = [SMALL_IMAGE.to_owned(), "no.such/image:1".to_owned()];
     let kept = audit::kept(&world.docker, &world.endpoint, &names).await.unwrap();
     assert!(kept[0].name == SMALL_IMAGE && kept[0].size > 0, "{kept:?}");
@@ -277,7 +277,7 @@ async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
 async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
     let _one = ONE_AT_A_TIME.lock().await;
     let Some(world) = World::new().await else { return };
-    let labels = [(KIND_CLUSTER_LABEL, NAME), (mark::ROLE_LABEL, "control-plane"), ("io.stackctl.world", "helper")];
+    let labels = [(KIND_CLUSTER_LABEL, NAME), (mark::ROLE_LABEL, "control-plane"), ("io.stackctl.world", "test")];
     let body = ContainerCreateBody {
         image: Some(SMALL_IMAGE.to_owned()),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
