@@ -69,13 +69,12 @@ tool() {
 config_online() { rm -f "$config"; }
 
 config_offline() {
-  local mirror bundle
-  mirror=$(mirror_address)
+  local bundle
   bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
   {
     echo "# Written by tests/world/up."
     echo "nodeImage: $(header node tag)"
-    echo "registryMirrors: [\"docker.io=http://$mirror\", \"registry.k8s.io=http://$mirror\"]"
+    echo "registryMirrors: [\"docker.io=http://$MIRROR\", \"registry.k8s.io=http://$MIRROR\"]"
     [ ! -f "$bundle" ] || echo "caBundle: $bundle"
     echo "without: []"
   } | write "$config"

@@ -8,7 +8,7 @@ need_go() { command -v go > /dev/null || die "please install Go 1.26 or newer"; 
 packages() {
   local pair missing=() begin=$SECONDS
   for pair in "$@"; do
-    type -P "${pair%%=*}" > /dev/null || missing+=("${pair#*=}")
+    type -P "${pair%%=*}" > /dev/null || [[ " ${missing[*]} " == *" ${pair#*=} "* ]] || missing+=("${pair#*=}")
   done
   [ ${#missing[@]} = 0 ] && return 0
   command -v apt-get > /dev/null || die "please install ${missing[*]}: this machine has no apt-get to do it"

@@ -6,6 +6,7 @@ mirror_name=stackctl-world-mirror
 
 mirror_address() {
   local address
+  # An engine that has just made this network doesn't say its gateway yet.
   address=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{end}}' | grep -oE '[0-9]+(\.[0-9]+){3}' | head -n 1 || true)
   [ -n "$address" ] || address=$(ip -4 -o address show docker0 | sed -n 's/.* inet \([0-9.]*\)\/.*/\1/p')
   [ -n "$address" ] || die "Docker's default network has no gateway address for the mirror to listen on"
@@ -16,18 +17,18 @@ mirror_address() {
 mirror_serves() {
   curl --silent --fail --output /dev/null --max-time 5 --noproxy '*' --head \
     --header 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
-    "http://$(mirror_address)/v2/${1%:*}/manifests/${1##*:}"
+    "http://$MIRROR/v2/${1%:*}/manifests/${1##*:}"
 }
 
 mirror_run() { # DATA
   docker rm --force "$mirror_name" > /dev/null 2>&1 || true
   # On the loopback address as well, because the engine pushes over plain HTTP to that alone.
   docker run --detach --name "$mirror_name" --label io.stackctl.world=mirror --restart unless-stopped \
-    --publish "$(mirror_address):5000" --publish "127.0.0.1:$MIRROR_PORT:5000" \
+    --publish "$MIRROR:5000" --publish "127.0.0.1:$MIRROR_PORT:5000" \
     --volume "$1:/var/lib/registry" "$(image_ref images/registry)" > /dev/null
-  until_true 30 curl --silent --fail --max-time 2 --noproxy '*' "http://$(mirror_address)/v2/" || {
+  until_true 30 curl --silent --fail --max-time 2 --noproxy '*' "http://$MIRROR/v2/" || {
     docker logs --tail 20 "$mirror_name" 2>&1 | sed 's/^/world: | /' >&2
-    die "the mirror did not answer at $(mirror_address) within 30 s"
+    die "the mirror did not answer at $MIRROR within 30 s"
   }
 }
 
@@ -35,6 +36,7 @@ mirror_run() { # DATA
 # has a folder of its own, and a push that was cut short is repeated.
 mirror_start() {
   local begin=$SECONDS target data pushed=0 running
+  MIRROR=$(mirror_address)
   # shellcheck disable=SC2046 # one word per image
   KEYS[mirror]=$(key_of mirror $(for target in "${!MIRRORED[@]}"; do echo "$target=${MIRRORED[$target]}"; done | sort))
   data=$(out mirror)
@@ -50,7 +52,7 @@ mirror_start() {
     mirror_serves "$target" || die "the mirror does not serve $target, which was just pushed"
     pushed=$((pushed + 1))
   done
-  say "mirror: ${#MIRRORED[@]} images at $(mirror_address), $pushed of them new, in $((SECONDS - begin)) s"
+  say "mirror: ${#MIRRORED[@]} images at $MIRROR, $pushed of them new, in $((SECONDS - begin)) s"
 }
 
 mirror_stop() { docker rm --force "$mirror_name" > /dev/null 2>&1 || true; }
