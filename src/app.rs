@@ -24,7 +24,13 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(common: Common, events: Events, cancel: CancellationToken, view: report::Settings, reporter: Reporter) -> App {
+    pub fn new(
+        common: Common,
+        events: Events,
+        cancel: CancellationToken,
+        view: report::Settings,
+        reporter: Reporter,
+    ) -> App {
         App { common, events, cancel, view, reporter: Mutex::new(Some(reporter)), summary: OnceCell::new() }
     }
 

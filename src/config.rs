@@ -297,9 +297,8 @@ fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, BTreeMap<&
         return Ok(Some((path, BTreeMap::new())));
     }
     let file: File = serde_yaml::from_str(&text).map_err(|error| {
-        let place = error
-            .location()
-            .map_or_else(String::new, |location| format!(":{}:{}", location.line(), location.column()));
+        let place =
+            error.location().map_or_else(String::new, |location| format!(":{}:{}", location.line(), location.column()));
         let keys: Vec<_> = SPELLINGS.iter().map(|spelling| spelling.key).collect();
         Error::new(Kind::Usage, format!("{}{place}: {error}", path.display()))
             .hint(format!("the keys are: {}", keys.join(", ")))
@@ -425,7 +424,8 @@ mod tests {
     #[test]
     fn lists_come_from_commas_in_variables() {
         let settings =
-            resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io=http://a:1, registry.k8s.io=http://a:1/")]).unwrap();
+            resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io=http://a:1, registry.k8s.io=http://a:1/")])
+                .unwrap();
         assert_eq!(settings.mirrors.len(), 2);
         assert_eq!(settings.mirrors[1], Mirror { host: "registry.k8s.io".into(), url: "http://a:1".into() });
     }

@@ -18,7 +18,6 @@ pub enum Kind {
     Refused,
     NotReady,
     ProofFailed,
-    LoadFailed,
     LeftBehind,
     Differences,
     Interrupted,
@@ -35,7 +34,6 @@ impl Kind {
             Kind::Refused => 6,
             Kind::NotReady => 7,
             Kind::ProofFailed => 8,
-            Kind::LoadFailed => 9,
             Kind::LeftBehind => 10,
             Kind::Differences => 11,
             Kind::Interrupted => 130,
@@ -53,7 +51,6 @@ impl Kind {
             Kind::Refused => "refused",
             Kind::NotReady => "not-ready",
             Kind::ProofFailed => "proof-failed",
-            Kind::LoadFailed => "load-failed",
             Kind::LeftBehind => "left-behind",
             Kind::Differences => "differences",
             Kind::Interrupted => "interrupted",
@@ -78,7 +75,14 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), causes: Vec::new(), details: Vec::new(), hints: Vec::new(), shown: false }
+        Error {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            details: Vec::new(),
+            hints: Vec::new(),
+            shown: false,
+        }
     }
 
     /// Marks it as read by the user.

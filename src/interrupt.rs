@@ -10,7 +10,8 @@ pub fn watch(events: Events) -> CancellationToken {
     let cancel = CancellationToken::new();
     let asked = cancel.clone();
     // Without handlers the kernel's default, to die, is what is left; every step survives that.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return cancel;
     };
     tokio::spawn(async move {

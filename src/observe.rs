@@ -1,6 +1,9 @@
 //! Looks at engine, cluster, registry and objects, side by side, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -15,7 +18,6 @@ use crate::{
         discovery::KindRef,
         inventory::Parent,
         json,
-        known::Known,
         live::Live,
         readiness::{Readiness, Surroundings, readiness},
     },
@@ -35,7 +37,8 @@ const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images)) = tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
+    let ((cluster, live), (registry, images)) =
+        tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
     Ok(Observed { cluster, nodes_outdated, registry, images, live })
 }
@@ -114,7 +117,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
     let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
-    let known = Some(Known::load(&session.known_file()));
+    let known = Some(Arc::clone(&session.known));
     Ok(LiveState { live, known, parents, ready, published_port, foreign_namespaces })
 }
 
@@ -182,8 +185,13 @@ async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
     }
     let engine = session.engine()?;
     let platform = session.provider.platform().await?;
-    try_join_all(session.stack.services.keys().map(|service| async {
-        let spec = session.build_spec(service, &platform)?;
+    let platform = &platform;
+    try_join_all(session.stack.services.keys().map(|service| async move {
+        let spec = session.build_spec(service, platform)?;
+        if spec.pull {
+            // Asked for with --pull: what is newer upstream must be part of the fingerprint.
+            image::base::pull(engine, &spec, &session.events.progress(format!("pull:{service}"))).await?;
+        }
         Ok((service.clone(), image::fingerprint::fingerprint(&spec, Some(engine), None).await?))
     }))
     .await

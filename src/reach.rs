@@ -53,10 +53,15 @@ pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
             continue;
         }
         let key = object.key();
-        let stack = if session.stack.name == "hello" { String::new() } else { format!(" --stack {}", session.stack.name) };
+        let stack =
+            if session.stack.name == "hello" { String::new() } else { format!(" --stack {}", session.stack.name) };
         ways.push(Way {
             command: format!("stackctl forward {}:{port}{stack}", key.name),
-            answered: if touched { Some(answers(session, &key.namespace.unwrap_or_default(), &key.name, port).await) } else { None },
+            answered: if touched {
+                Some(answers(session, &key.namespace.unwrap_or_default(), &key.name, port).await)
+            } else {
+                None
+            },
             service: key.name,
             port,
         });
@@ -68,7 +73,8 @@ pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
 async fn answers(session: &Session, namespace: &str, service: &str, port: u16) -> bool {
     let attempt = async {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let forward = session.kube().await.ok()?.forward(namespace, service, Some(&port.to_string()), listen).await.ok()?;
+        let forward =
+            session.kube().await.ok()?.forward(namespace, service, Some(&port.to_string()), listen).await.ok()?;
         let address = forward.address;
         let progress = session.events.progress("forward");
         let talk = async {

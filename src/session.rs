@@ -3,11 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde_json::Value;
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
     event::Events,
     execute::{self, actions},
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
-    kube::{self, Kube, discovery::KindRef, json},
+    kube::{self, Kube, discovery::KindRef, json, known::Known},
     plan::{Action, Plan, observed::Observed},
     proof::ProofResult,
     stack::{
@@ -70,6 +73,10 @@ pub struct Session {
     /// An error where no engine answers: an existing cluster needs one only to build.
     engine: Result<Engine>,
     kube: OnceCell<Kube>,
+    /// Differences that were found to be only apparent.
+    pub known: Arc<Known>,
+    /// Requests that change objects, all steps together.
+    pub applying: Semaphore,
     learned: Mutex<Learned>,
 }
 
@@ -104,6 +111,7 @@ impl Session {
             }
             ProviderName::Existing => Box::new(ExistingCluster::new(&user, settings.context.as_deref(), &state)?),
         };
+        let known = Arc::new(Known::load(&state.cluster(&settings.cluster_name).file(KNOWN_FILE)));
         Ok(Session {
             settings,
             stack,
@@ -116,6 +124,8 @@ impl Session {
             user,
             engine,
             kube: OnceCell::new(),
+            known,
+            applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
         })
     }
@@ -151,17 +161,13 @@ impl Session {
             Box::pin(actions::act(self, plan, observed, step, progress, cancel))
         })
         .await;
-        if let Some(known) = observed.live.as_ref().and_then(|live| live.known.as_ref())
-            && let Err(error) = known.save()
+        // After the cluster is gone there is nothing to remember.
+        if !plan.has(&Action::DeleteCluster)
+            && let Err(error) = self.known.save()
         {
             self.events.warn(format!("a comfort of the next run is lost: {error}"));
         }
         ended
-    }
-
-    /// Where differences that were found to be only apparent are remembered.
-    pub fn known_file(&self) -> PathBuf {
-        self.state.cluster(&self.settings.cluster_name).file(KNOWN_FILE)
     }
 
     /// Whether `down` may remove the cluster.

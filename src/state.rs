@@ -36,6 +36,7 @@ impl State {
         State { root: root.into() }
     }
 
+    #[cfg(test)]
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -172,7 +173,7 @@ mod tests {
         assert!(!state.cluster("one").remove().unwrap());
         assert!(state.cluster("two").file("b").exists());
         assert!(state.cluster("two").remove().unwrap());
-        assert!(!state.root().exists());
+        assert!(!state.root.exists());
         assert!(home.path().exists());
     }
 

@@ -204,7 +204,10 @@ mod tests {
         let expand = |words: &[&str]| -> Vec<String> {
             expand_aliases(words.iter().map(Into::into)).into_iter().map(|word| word.into_string().unwrap()).collect()
         };
-        assert_eq!(expand(&["stackctl", "-v", "test-hello", "--junit", "f"]), ["stackctl", "-v", "test", "hello", "--junit", "f"]);
+        assert_eq!(
+            expand(&["stackctl", "-v", "test-hello", "--junit", "f"]),
+            ["stackctl", "-v", "test", "hello", "--junit", "f"]
+        );
         assert_eq!(expand(&["stackctl", "up", "test-hello"]), ["stackctl", "up", "test-hello"]);
         assert_eq!(expand(&["stackctl", "test-"]), ["stackctl", "test-"]);
     }

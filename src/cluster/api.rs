@@ -48,11 +48,9 @@ pub async fn ready(access: &Access) -> Result<()> {
         .body(Vec::new())
         .context(Kind::Unexpected, || "cannot make a request for /readyz".to_owned())?;
     let server = server(&access.kubeconfig, &access.context)?;
-    client
-        .request_text(request)
-        .await
-        .map(drop)
-        .context(Kind::Platform, || format!("the API server {server} of the context {} does not answer", access.context))
+    client.request_text(request).await.map(drop).context(Kind::Platform, || {
+        format!("the API server {server} of the context {} does not answer", access.context)
+    })
 }
 
 pub async fn await_ready(access: &Access, within: Duration) -> Result<()> {

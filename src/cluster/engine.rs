@@ -37,7 +37,6 @@ pub struct Container {
 
 #[derive(Debug, Clone)]
 pub struct Mount {
-    pub source: String,
     pub destination: String,
     pub writable: bool,
 }
@@ -55,7 +54,6 @@ impl Container {
 impl From<ContainerSummary> for Container {
     fn from(summary: ContainerSummary) -> Self {
         let mount = |mount: bollard::models::MountPoint| Mount {
-            source: mount.source.unwrap_or_default(),
             destination: mount.destination.unwrap_or_default(),
             writable: mount.rw.unwrap_or(true),
         };

@@ -77,10 +77,6 @@ fn choose(all: &Kubeconfig, context: Option<&str>) -> Result<String> {
 
 #[async_trait]
 impl Provider for ExistingCluster {
-    fn name(&self) -> &'static str {
-        "existing"
-    }
-
     async fn observe(&self) -> Result<ClusterState> {
         Ok(match api::ready(&self.access).await {
             Ok(()) => ClusterState::Ours { stopped: false },

@@ -212,10 +212,6 @@ fn removed_container(name: &str) -> Removed {
 
 #[async_trait]
 impl Provider for KindCluster {
-    fn name(&self) -> &'static str {
-        "kind"
-    }
-
     async fn observe(&self) -> Result<ClusterState> {
         let containers = match self.containers().await {
             Ok(containers) => containers,

@@ -71,6 +71,7 @@ impl UserKubeconfig {
         Ok(UserKubeconfig { paths })
     }
 
+    #[cfg(test)]
     pub fn at(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         UserKubeconfig { paths: paths.into_iter().collect() }
     }

@@ -90,9 +90,6 @@ pub struct Access {
 /// A way to have a cluster. Each method may be repeated and survives a kill at any point.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// The name that `--provider` takes.
-    fn name(&self) -> &'static str;
-
     /// Reads only.
     async fn observe(&self) -> Result<ClusterState>;
 

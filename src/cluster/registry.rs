@@ -80,6 +80,7 @@ impl Registry {
         }
     }
 
+    #[cfg(test)]
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = image.into();
         self

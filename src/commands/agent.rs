@@ -23,8 +23,8 @@ enum Work {
 pub async fn run(args: AgentArgs, _app: &App) -> Result<()> {
     match args.work {
         Work::Prove => {
-            let checks = std::env::var(pod::INPUT)
-                .map_err(|_| Error::new(Kind::Usage, format!("{} is not set", pod::INPUT)))?;
+            let checks =
+                std::env::var(pod::INPUT).map_err(|_| Error::new(Kind::Usage, format!("{} is not set", pod::INPUT)))?;
             // Each line as soon as it is known: a pod that is stopped has told what it saw until then.
             agent::run_agent(&checks, None, |line| report::data(&line)).await
         }

@@ -44,11 +44,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 
     let removed = session.learn(|learned| std::mem::take(&mut learned.removed));
     let left = session.audit(plan.has(&Action::DeleteCluster)).await?;
-    let kept: Vec<report::Kept> = left
-        .kept
-        .into_iter()
-        .map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) })
-        .collect();
+    let kept: Vec<report::Kept> =
+        left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
     let receipt = json!({ "removed": removed, "kept": kept, "left": left.things });
     let text = || report::receipt(&removed, &kept, &left.things);
     if left.things.is_empty() {

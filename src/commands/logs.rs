@@ -15,7 +15,7 @@ use crate::{
 /// Print the logs of all pods of a service, or of the whole stack
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// A service, by its name in the stack or that of its workload; all of the stack where absent
+    /// A service of the stack, or a workload or Service by its own name; all pods of the stack where absent
     service: Option<String>,
     #[command(flatten)]
     stack: OfStack,

@@ -19,11 +19,14 @@ pub async fn run(args: ManArgs, app: &App) -> Result<()> {
     let command = match &args.command {
         None => cli,
         Some(name) => cli.find_subcommand(name).cloned().ok_or_else(|| {
-            crate::error::Error::new(Kind::Usage, format!("there is no command {name}")).hint("`stackctl --help` lists them")
+            crate::error::Error::new(Kind::Usage, format!("there is no command {name}"))
+                .hint("`stackctl --help` lists them")
         })?,
     };
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).context(Kind::Unexpected, || "cannot render the page".to_owned())?;
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .context(Kind::Unexpected, || "cannot render the page".to_owned())?;
     let page = String::from_utf8_lossy(&page);
     app.show(|| page.to_string(), &json!({ "page": page })).await;
     Ok(())

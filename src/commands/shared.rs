@@ -57,7 +57,9 @@ impl ImageArgs {
                 let file = std::path::PathBuf::from(file);
                 match file.is_file() {
                     true => Ok((id, file)),
-                    false => Err(Error::new(Kind::Usage, format!("--secret {id}: there is no file {}", file.display()))),
+                    false => {
+                        Err(Error::new(Kind::Usage, format!("--secret {id}: there is no file {}", file.display())))
+                    }
                 }
             })
             .collect::<Result<_>>()?;

@@ -1,7 +1,9 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{app::App, cli::Given, cluster::ClusterState, error::Result, kube::status, observe, report, session::Session};
+use crate::{
+    app::App, cli::Given, cluster::ClusterState, error::Result, kube::status, observe, report, session::Session,
+};
 
 /// Show the cluster, its stacks and how their workloads are
 #[derive(Debug, Args)]
@@ -12,7 +14,9 @@ pub async fn run(_: StatusArgs, app: &App) -> Result<()> {
     let cluster = session.provider.observe().await?;
     let name = &session.settings.cluster_name;
     let headline = match &cluster {
-        ClusterState::Ours { stopped: false } => format!("cluster {name}: running"),
+        ClusterState::Ours { stopped: false } => {
+            format!("cluster {name}: Kubernetes {}", session.kube().await?.server_version())
+        }
         ClusterState::Ours { stopped: true } => format!("cluster {name}: stopped"),
         ClusterState::Absent => format!("cluster {name}: none"),
         ClusterState::HalfMade { why } | ClusterState::Foreign { why } | ClusterState::Unreachable { why } => {

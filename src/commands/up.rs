@@ -64,7 +64,12 @@ pub struct Mode {
 }
 
 pub async fn run(args: UpArgs, app: &App) -> Result<()> {
-    let given = Given { making: Some(&args.making), stack: Some(&args.stack), patience: Some(&args.patience), ..Given::default() };
+    let given = Given {
+        making: Some(&args.making),
+        stack: Some(&args.stack),
+        patience: Some(&args.patience),
+        ..Given::default()
+    };
     let settings = given.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
@@ -80,11 +85,8 @@ pub async fn bring_up(
     mode: Mode,
 ) -> Result<()> {
     let stack = shared::load(stack, &settings)?;
-    let how = ApplyOptions {
-        force_conflicts: apply.force_conflicts,
-        replace: apply.replace,
-        prune_data: apply.prune_data,
-    };
+    let how =
+        ApplyOptions { force_conflicts: apply.force_conflicts, replace: apply.replace, prune_data: apply.prune_data };
     let session = Session::open(settings, stack, images.options()?, how, app).await?;
     if !mode.dry_run {
         shared::confirm_remote(app, &session).await?;

@@ -90,12 +90,18 @@ async fn publish_registry(session: &Session) -> Result<Done> {
     let value = local_registry_hosting(&session.settings.cluster_name, port);
     let origin = Origin { file: "the local registry".to_owned(), line: 1, column: 1 };
     let object = Object { value, origin };
-    session.kube().await?.apply(&object, None, &ApplyOptions { force_conflicts: true, ..ApplyOptions::default() }).await?;
+    session
+        .kube()
+        .await?
+        .apply(&object, None, &ApplyOptions { force_conflicts: true, ..ApplyOptions::default() })
+        .await?;
     Ok(Done::default())
 }
 
 async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, index: usize) -> Result<Done> {
     let kube = session.kube().await?;
+    // Closed never, so never an error.
+    let _turn = session.applying.acquire().await;
     let desired = &set.objects[index];
     let key = desired.object.key();
     if key.kind == "Namespace" && key.group.is_empty() {
@@ -111,9 +117,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         dry_run: false,
     };
     let applied = kube.apply(&object, there, &options).await?;
-    if let (Outcome::Unchanged, Some(known)) = (applied.outcome, live.and_then(|live| live.known.as_ref())) {
-        known.remember(&object.value, &applied.object);
-    }
+    session.known.remember(&object.value, &applied.object);
     let outcome = applied.outcome;
     session.learn(|learned| learned.applied.insert(key, applied.object));
     Ok(match outcome {

@@ -29,7 +29,13 @@ fn as_removed(keys: &[Key]) -> Vec<Removed> {
     keys.iter().map(|key| Removed { kind: key.kind.clone(), name: key.name.clone() }).collect()
 }
 
-pub async fn set(session: &Session, live: Option<&LiveState>, kind: SetKind, name: &str, progress: &Progress) -> Result<Done> {
+pub async fn set(
+    session: &Session,
+    live: Option<&LiveState>,
+    kind: SetKind,
+    name: &str,
+    progress: &Progress,
+) -> Result<Done> {
     let kube = session.kube().await?;
     let parent = desired::parent_name(kind, name);
     let id = desired::applyset_id(kind, name);

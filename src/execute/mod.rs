@@ -80,7 +80,8 @@ where
         let future = act(step, progress, token);
         async move { (index, future.await) }
     };
-    let mut running: FuturesUnordered<_> = (0..plan.steps.len()).filter(|&index| waiting[index] == 0).map(start).collect();
+    let mut running: FuturesUnordered<_> =
+        (0..plan.steps.len()).filter(|&index| waiting[index] == 0).map(start).collect();
     let mut finished = vec![false; plan.steps.len()];
     let mut failures: Vec<Error> = Vec::new();
 
@@ -178,7 +179,8 @@ mod tests {
                 Ok(Done::default())
             })
         };
-        let run = run(&plan, &events, &CancellationToken::new(), act);
+        let cancel = CancellationToken::new();
+        let run = run(&plan, &events, &cancel, act);
         tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
         assert_eq!(log.lock().unwrap()[2..], ["c", "d"]);
     }

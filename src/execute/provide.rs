@@ -14,7 +14,10 @@ use crate::{
 };
 
 fn state<'a>(observed: &'a Observed, service: &str) -> Result<&'a ImageState> {
-    observed.images.get(service).ok_or_else(|| Error::new(Kind::Unexpected, format!("service {service} was not looked at")))
+    observed
+        .images
+        .get(service)
+        .ok_or_else(|| Error::new(Kind::Unexpected, format!("service {service} was not looked at")))
 }
 
 fn tag_of(reference: &str) -> &str {
@@ -53,10 +56,17 @@ async fn push_as(session: &Session, local: &str, remote: &str, progress: &Progre
     pushed
 }
 
-pub async fn tag(session: &Session, observed: &Observed, service: &str, tag: &str, progress: &Progress) -> Result<Done> {
+pub async fn tag(
+    session: &Session,
+    observed: &Observed,
+    service: &str,
+    tag: &str,
+    progress: &Progress,
+) -> Result<Done> {
     let reference = &state(observed, service)?.reference;
     let repository = session.repository(service);
-    image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?).await?;
+    image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?)
+        .await?;
     push_as(session, reference, &session.push_reference(&repository, tag)?, progress).await?;
     Ok(Done::default())
 }
@@ -103,9 +113,13 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     };
     let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
-    results.extend(session.stack.skipped_proofs.iter().map(|skipped| {
-        ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))
-    }));
+    results.extend(
+        session
+            .stack
+            .skipped_proofs
+            .iter()
+            .map(|skipped| ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))),
+    );
     session.learn(|learned| learned.proofs = results);
     match failed {
         0 => Ok(Done::note(format!("{total} of {total} passed"))),

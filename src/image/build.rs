@@ -318,7 +318,8 @@ impl Job<'_> {
 }
 
 fn hints(evidence: &str) -> Vec<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|word| evidence.contains(word));
+    let evidence = evidence.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| evidence.contains(&word.to_lowercase()));
     let mut hints = Vec::new();
     if says(&["no space left on device", "ENOSPC"]) {
         hints.push(

@@ -62,6 +62,7 @@ impl Registry {
     }
 
     /// All repositories.
+    #[cfg(test)]
     pub async fn catalog(&self) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Catalog {

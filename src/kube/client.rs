@@ -36,11 +36,6 @@ impl Kube {
         &self.client
     }
 
-    /// The address from the kubeconfig.
-    pub fn server(&self) -> &str {
-        &self.server
-    }
-
     /// `v1.36.3`, as the server says.
     pub fn server_version(&self) -> &str {
         &self.version

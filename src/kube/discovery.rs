@@ -116,7 +116,8 @@ impl Kube {
     /// Every kind that the server serves and can list, in its preferred version.
     pub async fn every_kind(&self) -> Result<Vec<Resolved>> {
         let found = self.discovery.run().await;
-        let found = found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
+        let found =
+            found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
         let kinds = found.groups().flat_map(discovery::ApiGroup::recommended_resources);
         Ok(kinds
             .filter(|(_, capabilities)| capabilities.supports_operation(discovery::verbs::LIST))

@@ -70,7 +70,8 @@ impl Kube {
         let kinds = self.every_kind().await?;
         let lists = stream::iter(&kinds).map(|at| async {
             let listed = self.list(at, None, &params).await;
-            listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
+            listed
+                .map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
         });
         let lists: Vec<Vec<Value>> = lists.buffer_unordered(32).try_collect().await?;
         Ok(lists.concat())

@@ -14,7 +14,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Kube, discovery::core, failure, json, readiness::Container, wait::pod_selector};
+use super::{
+    Kube,
+    discovery::{KindRef, core},
+    failure, json,
+    readiness::Container,
+    wait::pod_selector,
+};
 use crate::{error::Result, stack::model::Key};
 
 /// How soon new pods and restarted containers are found.
@@ -75,7 +81,8 @@ impl Kube {
 
     /// The selector of the pods that a workload or a Service of that name has; None if there is neither.
     pub async fn pods_of(&self, namespace: &str, name: &str) -> Result<Option<String>> {
-        let kinds = [("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("batch", "Job"), ("", "Service")];
+        let kinds =
+            [("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("batch", "Job"), ("", "Service")];
         for (group, kind) in kinds {
             let key = Key {
                 group: group.to_owned(),
@@ -87,6 +94,20 @@ impl Kube {
                 let selector = pod_selector(&object).or_else(|| json::selector(object.pointer("/spec/selector")));
                 if selector.is_some() {
                     return Ok(selector);
+                }
+            }
+        }
+        self.pods_of_image(namespace, &format!("/{name}:")).await
+    }
+
+    /// The selector of the workload whose image has this in its name: services are called otherwise than workloads.
+    async fn pods_of_image(&self, namespace: &str, part: &str) -> Result<Option<String>> {
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+            for workload in self.list_all(&KindRef::any_version("apps", kind), Some(namespace)).await? {
+                let containers = json::list(&workload, "/spec/template/spec/containers");
+                let mut images = containers.iter().filter_map(|container| json::text(container, "/image"));
+                if images.any(|image| image.contains(part)) {
+                    return Ok(pod_selector(&workload));
                 }
             }
         }

@@ -87,10 +87,17 @@ mod tests {
     use crate::{kube::inventory::Parent, plan::observed::RegistryState};
 
     fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
-        let parent = |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
+        let parent =
+            |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
         let parents = parents.iter().map(|(name, users)| ((*name).to_owned(), parent(users))).collect();
         let live = LiveState { parents, ..LiveState::default() };
-        Observed { cluster, nodes_outdated: false, registry: RegistryState::Absent, images: BTreeMap::new(), live: Some(live) }
+        Observed {
+            cluster,
+            nodes_outdated: false,
+            registry: RegistryState::Absent,
+            images: BTreeMap::new(),
+            live: Some(live),
+        }
     }
 
     fn ids(plan: &Plan) -> Vec<String> {

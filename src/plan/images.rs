@@ -1,6 +1,9 @@
 //! The plans of `build` and `push`.
 
-use super::{Action, Graph, Plan, observed::{Observed, RegistryState}};
+use super::{
+    Action, Graph, Plan,
+    observed::{Observed, RegistryState},
+};
 use crate::error::{Error, Kind, Result};
 
 /// The engine's cache decides what there is to do.

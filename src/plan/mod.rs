@@ -50,23 +50,48 @@ pub enum Action {
     StartRegistry,
     /// Tells tools where the registry is (KEP-1755).
     PublishRegistry,
-    Build { service: String },
-    Push { service: String },
+    Build {
+        service: String,
+    },
+    Push {
+        service: String,
+    },
     /// Gives an image in the registry a further tag.
-    Tag { service: String, tag: String },
+    Tag {
+        service: String,
+        tag: String,
+    },
     /// Builds and pushes the image that proofs run from.
     ProvideAgent,
-    WriteInventory { set: usize },
-    CreateSecret { set: usize, secret: usize },
-    Apply { set: usize, object: usize },
-    Prune { set: usize },
+    WriteInventory {
+        set: usize,
+    },
+    CreateSecret {
+        set: usize,
+        secret: usize,
+    },
+    Apply {
+        set: usize,
+        object: usize,
+    },
+    Prune {
+        set: usize,
+    },
     /// Waits for an object to be ready. The set tells where it was declared.
-    Await { set: usize, object: usize },
+    Await {
+        set: usize,
+        object: usize,
+    },
     CollectGarbage,
     Prove,
-    DeleteSet { kind: SetKind, name: String },
+    DeleteSet {
+        kind: SetKind,
+        name: String,
+    },
     /// Takes the stack off the users of a component that others still use.
-    LeaveComponent { name: String },
+    LeaveComponent {
+        name: String,
+    },
     /// The namespace of the sets' records, once no stack is left.
     DeleteInventory,
     /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.

@@ -1,6 +1,9 @@
 //! What was seen before planning, as plain data.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     cluster::ClusterState,
@@ -27,7 +30,9 @@ pub enum RegistryState {
     Absent,
     Stopped,
     /// Published on this port of loopback.
-    Running { port: u16 },
+    Running {
+        port: u16,
+    },
 }
 
 /// The image that a service's sources amount to.
@@ -54,7 +59,7 @@ impl ImageState {
 pub struct LiveState {
     pub live: Live,
     /// Pairs of desired and live objects whose difference was found to be only apparent.
-    pub known: Option<Known>,
+    pub known: Option<Arc<Known>>,
     /// By the name of the parent, such as `stack-hello`.
     pub parents: BTreeMap<String, Parent>,
     /// Objects that were ready as they were read.

@@ -59,7 +59,8 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         let blocking = blocking_components(set, &sets);
         let mut gate: Vec<Node> = platform.cluster.into_iter().collect();
         gate.extend(blocking.iter().filter_map(|name| ready.get(*name)).flatten());
-        let planned = SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
+        let planned =
+            SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
         unchanged += planned.unchanged;
         everything.extend(&planned.applied);
         awaited.extend(&planned.awaited);
@@ -160,7 +161,12 @@ fn blocking_components<'a>(set: &'a DesiredSet, sets: &'a [DesiredSet]) -> BTree
     };
     let mut names: BTreeSet<&str> = set.needs.iter().map(String::as_str).collect();
     if set.kind == SetKind::Stack {
-        names.extend(sets.iter().filter(|other| other.kind == SetKind::Component).filter(extends_api).map(|other| other.name.as_str()));
+        names.extend(
+            sets.iter()
+                .filter(|other| other.kind == SetKind::Component)
+                .filter(extends_api)
+                .map(|other| other.name.as_str()),
+        );
     }
     names
 }
@@ -281,7 +287,8 @@ impl SetPlanner<'_> {
             // Whatever is not ready may be waiting for any object of the set, so the whole set comes first.
             nodes.push((object, key));
         }
-        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", self.set.name), applied)) else {
+        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", self.set.name), applied))
+        else {
             return Vec::new();
         };
         let gate: Vec<Node> = gate.into_iter().collect();

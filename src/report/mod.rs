@@ -35,7 +35,7 @@ use tokio::{
 pub use self::{
     junit::junit,
     out::data,
-    style::{Paint, bytes, count, duration},
+    style::{Paint, count},
     svg::terminal_svg,
     text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table},
 };

@@ -104,10 +104,6 @@ impl Record {
         }
     }
 
-    pub fn get(&self, id: &str) -> Option<&Step> {
-        self.index.get(id).map(|&at| &self.steps[at])
-    }
-
     pub fn index_of(&self, id: &str) -> Option<usize> {
         self.index.get(id).copied()
     }
@@ -255,7 +251,7 @@ mod tests {
     fn keeps_the_newest_output_and_cleans_it() {
         let events: Vec<_> = (0..30).map(|n| output("build:hello", &format!("\x1b[2mline {n}\x1b[0m"))).collect();
         let record = record(&events);
-        let step = record.get("build:hello").unwrap();
+        let step = &record.steps[record.index_of("build:hello").unwrap()];
         assert_eq!(step.output.len(), KEPT_LINES);
         assert_eq!(step.output.back().unwrap(), "line 29");
     }

@@ -102,12 +102,18 @@ pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
         let what = match (&state.workload, &state.autoscaler) {
             (Some(workload), _) => {
                 let restarts: i64 = workload.pods.iter().map(|pod| pod.restarts).sum();
-                let restarts = if restarts > 0 { format!(", {}", count_of(restarts, "restart")) } else { String::new() };
+                let restarts =
+                    if restarts > 0 { format!(", {}", count_of(restarts, "restart")) } else { String::new() };
                 format!("{}/{} ready{restarts}", workload.ready, workload.desired)
             }
             (None, Some(scaler)) => {
                 let metrics = scaler.metrics.iter().map(|metric| {
-                    format!("{} {} of {}", metric.name, metric.current.as_deref().unwrap_or("not measured"), metric.target)
+                    format!(
+                        "{} {} of {}",
+                        metric.name,
+                        metric.current.as_deref().unwrap_or("not measured"),
+                        metric.target
+                    )
                 });
                 let metrics: Vec<String> = metrics.collect();
                 format!("{} of {}–{}, {}", scaler.replicas, scaler.minimum, scaler.maximum, metrics.join(", "))
@@ -115,7 +121,13 @@ pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
             (None, None) => String::new(),
         };
         let name = format!("{}/{}", state.kind, state.name);
-        [state.namespace.clone().unwrap_or_default(), name, state.state.into(), what, state.note.clone().unwrap_or_default()]
+        [
+            state.namespace.clone().unwrap_or_default(),
+            name,
+            state.state.into(),
+            what,
+            state.note.clone().unwrap_or_default(),
+        ]
     };
     table(["namespace", "object", "state", "what", "note"], &states.iter().map(row).collect::<Vec<_>>(), width)
 }

@@ -52,11 +52,6 @@ impl<'a> Components<'a> {
         self.order.iter().filter_map(|name| Some((name.as_str(), self.loaded.get(name)?.as_ref()?)))
     }
 
-    /// Those of the stack's components that were asked to be left out.
-    pub fn without(&self) -> Vec<String> {
-        self.gone.iter().filter(|(name, because)| name == because).map(|(name, _)| name.clone()).collect()
-    }
-
     /// Depth first over `needs`; `path` holds the components being visited.
     fn visit(&mut self, reference: &Located<String>, path: &mut Vec<String>, problems: &mut Problems) {
         let name = &reference.value;

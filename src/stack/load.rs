@@ -174,17 +174,7 @@ fn assemble(
     checks::unique(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
-    Stack {
-        name: name.to_owned(),
-        description: declaration.description.clone(),
-        namespace,
-        services,
-        sets,
-        proofs,
-        skipped_proofs,
-        load: declaration.load.clone(),
-        without: components.without(),
-    }
+    Stack { name: name.to_owned(), namespace, services, sets, proofs, skipped_proofs, load: declaration.load.clone() }
 }
 
 #[cfg(test)]

@@ -23,9 +23,5 @@ mod setter;
 mod testing;
 mod values;
 
-pub use assemble::SYSTEM_NAMESPACE;
-pub use declaration::PROVIDERS;
-pub use desired::{CONFIG_HASH, DesiredObject, DesiredSet, applyset_id, desired, parent_name, wave};
-pub use embedded::{MANIFESTS, SERVICES};
-pub use load::{LoadRequest, StackSummary, list, load, name_of};
+pub use load::{LoadRequest, list, load, name_of};
 pub use render::to_yaml;

@@ -9,7 +9,6 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub struct Stack {
     pub name: String,
-    pub description: Option<String>,
     pub namespace: String,
     pub services: BTreeMap<String, Service>,
     /// Components in the order in which they need each other, the stack's own set last.
@@ -19,8 +18,6 @@ pub struct Stack {
     pub skipped_proofs: Vec<SkippedProof>,
     /// Load profiles by name.
     pub load: BTreeMap<String, LoadProfile>,
-    /// Components left out by `--without` or configuration, by name.
-    pub without: Vec<String>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -126,14 +123,12 @@ impl Stack {
     pub fn named(name: &str) -> Stack {
         Stack {
             name: name.to_owned(),
-            description: None,
             namespace: name.to_owned(),
             services: BTreeMap::new(),
             sets: Vec::new(),
             proofs: Vec::new(),
             skipped_proofs: Vec::new(),
             load: BTreeMap::new(),
-            without: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::stack::{
-    located::{Content, Entry, Mark, Node},
+    located::{Content, Entry, Node},
     model::Origin,
     problems::{Problems, closest, suggestion},
     scalar,
@@ -192,10 +192,6 @@ impl<'a> Fields<'a> {
             self.missing.push(key);
         }
         found
-    }
-
-    pub fn key_mark(&self, key: &str) -> Mark {
-        self.entries.iter().find(|entry| entry.key == key).map_or(self.item.node.mark, |entry| entry.mark)
     }
 
     /// Reports unknown keys and missing ones; a missing key that was misspelt is one mistake, not two.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::stack::{
-    model::Origin,
     problems::Problems,
     reader::{Item, Located},
     scalar,
@@ -21,14 +20,12 @@ pub enum ValueType {
 #[derive(Debug)]
 pub struct ValueDecl {
     pub name: String,
-    pub origin: Origin,
     kind: ValueType,
     minimum: Option<Located<String>>,
     maximum: Option<Located<String>>,
     choices: Vec<Located<String>>,
     /// None: what the manifests say.
     pub default: Option<Value>,
-    pub description: Option<String>,
     pub setters: Vec<Located<Setter>>,
 }
 
@@ -56,7 +53,8 @@ impl ValueDecl {
         let choices = fields.get("enum").map(|item| item.list(problems)).unwrap_or_default();
         let choices =
             choices.iter().filter_map(|item| typed(item, kind?, problems).map(|raw| item.located(raw))).collect();
-        let description = fields.get("description").and_then(|item| item.text(problems));
+        // For readers of the file; still a text.
+        fields.get("description").and_then(|item| item.text(problems));
         let default = fields.get("default");
         let default_raw = default.as_ref().and_then(|item| typed(item, kind?, problems));
         let mut setters = Vec::new();
@@ -71,17 +69,8 @@ impl ValueDecl {
         if key.value == "provider" || key.value.is_empty() || key.value.contains(['.', '=']) {
             problems.at(key.origin.clone(), format!("a value can't be named `{}` (values)", key.value));
         }
-        let mut decl = ValueDecl {
-            name: key.value.clone(),
-            origin: key.origin.clone(),
-            kind: kind?,
-            minimum,
-            maximum,
-            choices,
-            default: None,
-            description,
-            setters,
-        };
+        let mut decl =
+            ValueDecl { name: key.value.clone(), kind: kind?, minimum, maximum, choices, default: None, setters };
         if let (Some(item), Some(raw)) = (default, default_raw) {
             match decl.parse(&raw) {
                 Ok(value) => decl.default = Some(value),

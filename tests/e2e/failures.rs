@@ -63,7 +63,9 @@ fn unpullable(place: &Place) {
 }
 
 fn crashing(place: &Place) {
-    let container = "image: node:22-slim\ncommand: [node, -e, 'console.error(\"no database URL\"); process.exit(3)']";
+    // Without a probe the container would count as ready for the instant that it runs.
+    let container = "image: node:22-slim\ncommand: [node, -e, 'console.error(\"no database URL\"); process.exit(3)']\n\
+                     readinessProbe: { tcpSocket: { port: 1 } }";
     let stack = one(place, "crashing", &deployment("web", container));
     let run = place.fails(7, &["up", &stack]);
     run.says(&["Deployment/web", "no database URL"]);
@@ -104,7 +106,7 @@ fn conflict(place: &Place) {
     let theirs = theirs.to_str().expect("UTF-8");
     place.kubectl(&["apply", "--server-side", "--field-manager=somebody", "--force-conflicts", "-f", theirs]);
     let run = place.fails(6, &["up", &stack]);
-    run.says(&["ConfigMap/settings", "somebody", ".data.colour", "--force-conflicts"]);
+    run.says(&["ConfigMap/settings", "somebody", "data.colour", "--force-conflicts"]);
     place.ok(&["up", &stack, "--force-conflicts"]);
     assert_eq!(place.get(&["configmap", "settings", "-n", "conflict"])["data"]["colour"], "blue");
     remove(place, &stack);
@@ -158,8 +160,7 @@ fn dying_api_server(place: &Place) {
         .collect();
     let stack = one(place, "dying", &objects);
     let mut up = place.command(&["up", &stack, "--timeout", "3m"]);
-    let mut child =
-        up.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("stackctl");
+    let child = up.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("stackctl");
     // Its first objects are there: it is in the middle of applying.
     crate::place::eventually("the first objects", Duration::from_secs(30), || {
         let mut list = Command::new("kubectl");

@@ -77,7 +77,7 @@ mod tests {
     use crate::cluster::engine::{Container, Mount};
 
     fn node(destination: &str, writable: bool) -> Container {
-        let mount = Mount { source: "/s".to_owned(), destination: destination.to_owned(), writable };
+        let mount = Mount { destination: destination.to_owned(), writable };
         Container { mounts: vec![mount], ..Default::default() }
     }
 
