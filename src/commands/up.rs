@@ -118,6 +118,7 @@ pub async fn bring_up(
     let value = json!({
         "stack": session.stack.name,
         "unchanged": plan.unchanged,
+        "starting": plan.starting,
         "reach": ways,
         "proofs": proofs,
         "run": app.settle().await,
@@ -131,6 +132,10 @@ pub async fn bring_up(
             if plan.steps.is_empty() {
                 let count = report::count(plan.unchanged, "object");
                 app.remark(&format!("{} is up, nothing to do: {count} unchanged", session.stack.name)).await;
+            }
+            if !plan.starting.is_empty() {
+                let names = plan.starting.join(", ");
+                app.remark(&format!("starting in the background: {names} (`stackctl test` waits for it)")).await;
             }
             app.show(text, &value).await;
             Ok(())

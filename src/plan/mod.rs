@@ -26,6 +26,8 @@ pub struct Plan {
     pub sets: Vec<DesiredSet>,
     /// Objects that are as they should be.
     pub unchanged: usize,
+    /// Components that are not ready and that nobody waits for.
+    pub starting: Vec<String>,
 }
 
 #[derive(Debug)]

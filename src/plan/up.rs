@@ -78,7 +78,18 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         needs.extend(platform.cluster);
         graph.add("prove", &needs, Action::Prove);
     }
-    Ok(Plan { sets, unchanged, ..Plan::from(graph) })
+    let starting = match options.await_background {
+        true => Vec::new(),
+        false => {
+            sets.iter().filter(|set| set.background && !is_ready(set, observed)).map(|set| set.name.clone()).collect()
+        }
+    };
+    Ok(Plan { sets, unchanged, starting, ..Plan::from(graph) })
+}
+
+fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
+    let keys = set.objects.iter().map(|object| object.object.key());
+    keys.filter(readiness::is_awaited).all(|key| observed.live.as_ref().is_some_and(|live| live.ready.contains(&key)))
 }
 
 struct Platform {
@@ -207,7 +218,9 @@ impl SetPlanner<'_> {
                 ends.push(apply);
                 planned.applied.push(apply);
                 if self.must_be_ready_at_once(object) {
-                    ends.push(self.await_ready(object, &[apply]));
+                    let ready = self.await_ready(object, &[apply]);
+                    ends.push(ready);
+                    planned.awaited.push(ready);
                 }
             }
             // Secrets come with the configuration that they stand beside.
@@ -226,7 +239,7 @@ impl SetPlanner<'_> {
             planned.applied.push(self.graph.add(id, &needs, Action::Prune { set: self.index }));
         }
         if !self.set.background || self.options.await_background {
-            planned.awaited = self.awaits(&changed, &planned.applied);
+            planned.awaited.extend(self.awaits(&changed, &planned.applied));
         }
         planned
     }
@@ -343,3 +356,6 @@ pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Ca
     let wanted: HashSet<Key> = set.objects.iter().map(|object| object.object.key()).chain(secrets).collect();
     prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub const ALL: &[Test] = &[
     ("a_full_disk_is_called_so", full_disk),
     ("an_api_server_that_dies_is_waited_for", dying_api_server),
     ("a_failure_leaves_artifacts", artifacts),
+    ("an_interruption_stops_cleanly_and_says_how_to_go_on", interrupted),
+    ("what_is_not_ready_in_time_is_explained", too_late),
 ];
 
 fn deployment(name: &str, container: &str) -> String {
@@ -179,6 +181,40 @@ fn dying_api_server(place: &Place) {
     place.ok(&["up", &stack]);
     let maps = place.get(&["configmaps", "-n", "dying"]);
     assert!(maps["items"].as_array().is_some_and(|items| items.len() >= 300));
+    remove(place, &stack);
+}
+
+/// Runs for ever and is never ready.
+const NEVER: &str = "image: node:22-slim\ncommand: [node, -e, 'setInterval(() => {}, 1000)']\n\
+                     readinessProbe: { tcpSocket: { port: 1 } }";
+
+fn interrupted(place: &Place) {
+    let stack = one(place, "never", &deployment("web", NEVER));
+    let mut up = place.command(&["up", &stack]);
+    let mut child =
+        up.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("stackctl");
+    crate::place::eventually("the deployment", Duration::from_secs(30), || {
+        let mut get = Command::new("kubectl");
+        get.args(["get", "deployment", "web", "-n", "never"]).env("KUBECONFIG", place.kubeconfig());
+        (Run::of(get).code == 0).then_some(())
+    });
+    let began = std::time::Instant::now();
+    let mut kill = Command::new("kill");
+    kill.args(["-INT", &child.id().to_string()]);
+    Run::of(kill);
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().expect("its stderr"), &mut said).expect("text");
+    let status = child.wait().expect("its end");
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("run the same command again"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{said}");
+}
+
+fn too_late(place: &Place) {
+    let stack = one(place, "never", &deployment("web", NEVER));
+    let run = place.fails(7, &["up", &stack, "--timeout", "8s"]);
+    run.says(&["Deployment/web", "Readiness probe failed"]);
+    at_once(&run, 30);
     remove(place, &stack);
 }
 

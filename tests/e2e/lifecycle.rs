@@ -1,6 +1,9 @@
 //! One stack's life: made, unchanged, changed, proved, stopped, started, removed.
 
 use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::Stdio,
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
@@ -15,10 +18,13 @@ pub const FIRST: &[Test] = &[
     ("hello_answers_from_inside_and_scales", hello_answers),
     ("status_tells_what_runs", status),
     ("logs_show_each_pod", logs),
+    ("forward_reaches_the_service_and_names_who_has_a_port", forward),
+    ("deploy_build_push_tag_and_gc", images),
     ("diff_sees_a_change_and_changes_nothing", diff),
     ("a_scaled_workload_is_left_to_its_autoscaler", autoscaled),
     ("a_changed_line_is_built_and_rolled_out", changed_service),
     ("a_killed_up_is_continued", killed),
+    ("an_unhealthy_pod_heals", heals),
     ("stop_and_start_keep_everything", stop_and_start),
 ];
 
@@ -98,6 +104,60 @@ fn status(place: &Place) {
 
 fn logs(place: &Place) {
     place.ok(&["logs", "--stack", "hello", "hello", "--tail", "5"]).says(&["hello-service-"]);
+}
+
+fn forward(place: &Place) {
+    let mut command = place.command(&["forward", "hello-service:8400", "--local-port", "0"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("stackctl starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("its stderr")).lines();
+    let line =
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://"))).expect("an address").expect("text");
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+    let port = address.rsplit(':').next().expect("a port").to_owned();
+    // Several connections, one after the other.
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).expect("the forward listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a deadline");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains("{\"message\":\"hello world\"}"), "{answer}");
+    }
+    let taken = place.run(&["forward", "hello-service:8400", "--local-port", &port]);
+    let _ = child.kill();
+    child.wait().expect("its end");
+    assert_eq!(taken.code, 3, "{taken}");
+    taken.says(&[&port, "stackctl", "--local-port"]);
+}
+
+fn images(place: &Place) {
+    place.ok(&["build", "hello"]).says(&["registry.stackctl.internal/hello/hello:"]);
+    place.ok(&["push", "hello"]);
+    let deployed = place.ok(&[&["deploy", "hello", "--tag", "release-1"], CALM].concat());
+    assert!(!deployed.stderr.contains("build:hello"), "{deployed}");
+    let hosting = place.get(&["configmap", "local-registry-hosting", "-n", "kube-public"]);
+    let hosting = hosting["data"]["localRegistryHosting.v1"].as_str().expect("text").to_owned();
+    let registry =
+        hosting.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").trim_matches('"').to_owned();
+    let mut stream = TcpStream::connect(&registry).expect("the registry");
+    let request = format!("GET /v2/hello/hello/tags/list HTTP/1.1\r\nHost: {registry}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("release-1"), "{answer}");
+    place.ok(&["gc", "hello"]);
+    // What runs was kept: its pods can still be pulled.
+    place.ok(&up(&[]));
+}
+
+/// The first start of each container is unhealthy; the liveness probe restarts it, and the rollout ends well.
+fn heals(place: &Place) {
+    place.ok(&up(&["--set", "unhealthyStarts=1"]));
+    let pods = place.get(&["pods", "-n", "hello", "-l", "app.kubernetes.io/name=hello"]);
+    let pods = pods["items"].as_array().expect("pods");
+    let restarted = pods.iter().any(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(1));
+    assert!(restarted, "{pods:?}");
+    place.ok(&up(&[]));
 }
 
 fn diff(place: &Place) {

@@ -4,17 +4,21 @@
 engine_pidfile=$STATE/dockerd.pid
 engine_config=$STATE/daemon.json
 engine_log=$LOGS/dockerd.log
+engine_containerd=/var/run/docker/containerd
 
 engine_answers() { timeout 10 docker info --format '{{.ServerVersion}}' > /dev/null 2>&1; }
 
-# engine_pid: the process id of the engine we started, if it still runs. A pid from an earlier boot may belong to
-# anything by now, so the command line decides.
-engine_pid() {
+# running PIDFILE WORDS: prints the process id in a file if its command line holds these words. An id left from an earlier
+# boot may belong to anything by now.
+running() {
   local pid
-  pid=$(cat "$engine_pidfile" 2> /dev/null) || return 1
-  tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline" | grep -qF -- "--config-file $engine_config" || return 1
+  pid=$(cat "$1" 2> /dev/null) || return 1
+  tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline" | grep -qF -- "$2" || return 1
   printf '%s\n' "$pid"
 }
+
+# engine_pid: the process id of the engine we started, if it runs.
+engine_pid() { running "$engine_pidfile" "--config-file $engine_config"; }
 
 has_cap_sys_resource() {
   local caps
@@ -38,7 +42,9 @@ engine_configure() {
 
 engine_launch() {
   mkdir -p "$LOGS"
-  rm -f "$engine_pidfile"   # dockerd won't start beside a file that names any live process
+  # Where these outlast a boot, dockerd takes any process of that number for itself or for its containerd.
+  rm -f "$engine_pidfile"
+  running "$engine_containerd/containerd.pid" containerd > /dev/null || rm -f "$engine_containerd"/*.{pid,sock}
   (
     cd /
     # Nothing of the caller may be held open by a process that outlives it: no pipe of a test run, no lock.
@@ -79,13 +85,14 @@ engine_start() {
 
 # engine_stop: ends the engine we started, and nobody else's.
 engine_stop() {
-  local pid
+  local pid end=$((SECONDS + 60))
   pid=$(engine_pid) || return 0
   kill "$pid"
-  until_true 60 bash -c "! kill -0 $pid" || {
+  while engine_pid > /dev/null && ((SECONDS < end)); do sleep 0.2; done
+  if engine_pid > /dev/null; then
     say "engine: did not end within 60 s, killing it"
     kill -9 "$pid"
-  }
+  fi
   rm -f "$engine_pidfile"
   say "engine: stopped"
 }
