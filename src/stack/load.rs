@@ -11,7 +11,7 @@ use crate::{
         declaration::{Declaration, Role},
         embedded::{BUILT_IN, Tree},
         files::Folder,
-        model::{Check, Proof, SetKind, SkippedProof, Stack},
+        model::{Check, SetKind, SkippedProof, Stack},
         problems::{Problems, closest},
         reader::Located,
         scalar,
@@ -152,7 +152,7 @@ fn assemble(
                 skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component });
                 continue;
             }
-            let mut proof = Proof { component: component.clone(), ..decl.proof.clone() };
+            let mut proof = decl.proof.clone();
             if let Check::Autoscaler(check) = &mut proof.check
                 && check.namespace.is_empty()
             {

@@ -17,6 +17,7 @@ pub struct Stack {
     /// Proofs of the stack that need a component which is left out.
     pub skipped_proofs: Vec<SkippedProof>,
     /// Load profiles by name.
+    #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
 }
 
@@ -171,8 +172,6 @@ pub struct Proof {
     pub check: Check,
     /// How long a failed attempt may be repeated; None: the first attempt decides.
     pub eventually: Option<Duration>,
-    /// The component that declares it; None: the stack itself.
-    pub component: Option<String>,
     pub origin: Origin,
 }
 

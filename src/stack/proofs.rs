@@ -31,7 +31,7 @@ pub fn proof(item: &Item, problems: &mut Problems) -> Option<ProofDecl> {
     if both || neither {
         item.problem(problems, "a proof has either `http` or `autoscaler`");
     }
-    let proof = Proof { name: name?, check: check?, eventually, component: None, origin: item.origin() };
+    let proof = Proof { name: name?, check: check?, eventually, origin: item.origin() };
     Some(ProofDecl { proof, needs })
 }
 

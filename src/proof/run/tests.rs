@@ -15,7 +15,7 @@ const OLD: &str = "stackctl-proof-old";
 
 fn proof(name: &str, check: Check) -> Proof {
     let origin = Origin { file: "stack.yaml".into(), line: 1, column: 1 };
-    Proof { name: name.into(), check, eventually: None, component: None, origin }
+    Proof { name: name.into(), check, eventually: None, origin }
 }
 
 fn http(name: &str) -> Proof {
