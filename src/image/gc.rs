@@ -90,8 +90,8 @@ pub async fn engine(
             created: label_time(image.labels.get(LABEL_CREATED)).or(Timestamp::from_second(image.created).ok()),
         });
         for id in expired(tags.collect(), &used, keep) {
-            let names = images.iter().find(|image| image.id == id).map(|image| image.repo_tags.clone());
-            let names = names.filter(|names| !names.is_empty()).unwrap_or_else(|| vec![id.clone()]);
+            let tags = images.iter().find(|image| image.id == id).map(|image| image.repo_tags.clone());
+            let names = removable(tags.unwrap_or_default(), &id);
             for name in names {
                 let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
                 match engine.docker.remove_image(&name, Some(options), None).await {
@@ -104,6 +104,12 @@ pub async fn engine(
         }
     }
     Ok(removed)
+}
+
+/// By what an image is removed: its names, or its id where it has none. Older engines list `<none>:<none>` for that.
+fn removable(mut names: Vec<String>, id: &str) -> Vec<String> {
+    names.retain(|name| !name.starts_with("<none>"));
+    if names.is_empty() { vec![id.to_owned()] } else { names }
 }
 
 fn tag_of(name: &str) -> &str {
@@ -122,6 +128,13 @@ mod tests {
 
     fn tagged(tag: &str, second: i64) -> Tagged {
         Tagged { tag: tag.into(), created: (second >= 0).then(|| Timestamp::from_second(second).unwrap()) }
+    }
+
+    #[test]
+    fn an_image_without_a_name_goes_by_its_id() {
+        assert_eq!(removable(vec!["<none>:<none>".into()], "sha256:1"), ["sha256:1"]);
+        assert_eq!(removable(vec![], "sha256:1"), ["sha256:1"]);
+        assert_eq!(removable(vec!["a:1".into(), "b:1".into()], "sha256:1"), ["a:1", "b:1"]);
     }
 
     #[test]
