@@ -14,6 +14,7 @@ mod kubeconfig;
 mod list;
 mod logs;
 mod man;
+mod picture;
 mod plan;
 mod power;
 mod push;
@@ -55,6 +56,8 @@ pub enum Command {
     Agent(agent::AgentArgs),
     #[command(hide = true)]
     Inspect(inspect::InspectArgs),
+    #[command(hide = true)]
+    Picture(picture::PictureArgs),
 }
 
 impl Command {
@@ -83,6 +86,7 @@ impl Command {
             Command::Man(args) => man::run(args, app).await,
             Command::Agent(args) => agent::run(args, app).await,
             Command::Inspect(args) => inspect::run(args, app).await,
+            Command::Picture(args) => picture::run(args, app).await,
         }
     }
 }
