@@ -92,7 +92,7 @@ struct File {
 }
 
 impl File {
-    fn into_layer(self) -> BTreeMap<&'static str, Vec<String>> {
+    fn into_layer(self) -> Layer {
         let one = |value: Option<String>| value.map(|value| vec![value]);
         [
             ("provider", one(self.provider)),
@@ -161,10 +161,13 @@ pub struct Settings {
 /// Reads the environment's part of the settings.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Values by the key of the setting.
+type Layer = BTreeMap<&'static str, Vec<String>>;
+
 struct Layers {
     flags: Flags,
     variables: BTreeMap<&'static str, (String, Vec<String>)>,
-    file: Option<(PathBuf, BTreeMap<&'static str, Vec<String>>)>,
+    file: Option<(PathBuf, Layer)>,
 }
 
 impl Layers {
@@ -281,7 +284,7 @@ impl Reader<'_> {
 }
 
 /// `STACKCTL_CONFIG`, which must exist when it is set, or `$XDG_CONFIG_HOME/stackctl/config.yaml`, which need not.
-fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, BTreeMap<&'static str, Vec<String>>)>> {
+fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, Layer)>> {
     let named = environment("STACKCTL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let usual = || {
         let base = environment("XDG_CONFIG_HOME")

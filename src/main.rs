@@ -44,6 +44,10 @@ fn main() -> ExitCode {
 async fn run(cli: cli::Cli) -> u8 {
     // Both rustls users of this process, kube and our own client, take the provider from here.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if cli.common.verbose > 1 {
+        let filter = tracing_subscriber::EnvFilter::new("debug,hyper=info,h2=info,rustls=info");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     let view = app::view(&cli.common);
     let (events, receiver) = event::Events::channel();
     let reporter = report::Reporter::start(view.clone(), receiver);

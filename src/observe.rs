@@ -197,10 +197,13 @@ async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
     .await
 }
 
-/// References without digests, from the sources alone.
-pub async fn references_without_engine(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
+/// References without digests. An engine that answers is asked for the base images that it has, so that the tags are
+/// those of an `up` on this machine; without one, images.lock speaks for them.
+pub async fn references(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
+    let engine = image::engine::connect().await.ok();
+    let engine = engine.as_ref();
     let references = try_join_all(stack.services.values().map(|service| async {
-        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), None, None).await?;
+        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), engine, None).await?;
         let repository = format!("{}/{}", stack.name, service.name);
         Ok::<_, Error>((service.name.clone(), pod_reference(settings, &repository, &tag)))
     }))

@@ -12,6 +12,8 @@ use tokio::{
 };
 
 use crate::{
+    cli::DEFAULT_STACK,
+    config::Origin,
     kube::json,
     plan::{Action, Plan},
     session::Session,
@@ -53,10 +55,8 @@ pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
             continue;
         }
         let key = object.key();
-        let stack =
-            if session.stack.name == "hello" { String::new() } else { format!(" --stack {}", session.stack.name) };
         ways.push(Way {
-            command: format!("stackctl forward {}:{port}{stack}", key.name),
+            command: format!("stackctl forward {}:{port}{}", key.name, options(session)),
             answered: if touched {
                 Some(answers(session, &key.namespace.unwrap_or_default(), &key.name, port).await)
             } else {
@@ -67,6 +67,20 @@ pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
         });
     }
     ways
+}
+
+/// What a copied command needs to mean the same stack in the same cluster.
+fn options(session: &Session) -> String {
+    let mut options = String::new();
+    if session.stack.namespace != DEFAULT_STACK {
+        options.push_str(&format!(" --namespace {}", session.stack.namespace));
+    }
+    for (key, value, origin) in &session.settings.provenance {
+        if let ("clusterName" | "context" | "provider", Origin::Flag(flag)) = (*key, origin) {
+            options.push_str(&format!(" {flag} {value}"));
+        }
+    }
+    options
 }
 
 /// Whether anything comes back through the very forward that the command makes.

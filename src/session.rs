@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -41,6 +42,8 @@ use crate::{
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
 const LOCAL_REGISTRY: &str = "registry.stackctl.internal";
+/// How long the API server of a cluster whose containers run may take to answer.
+const STARTING: Duration = Duration::from_secs(60);
 const KNOWN_FILE: &str = "known.json";
 
 /// How images are built, from the command line.
@@ -140,11 +143,23 @@ impl Session {
     }
 
     pub async fn kube(&self) -> Result<&Kube> {
-        let connect = async {
-            let access = self.provider.access().await?;
-            kube::connect(&access.kubeconfig, Some(&access.context)).await
-        };
-        self.kube.get_or_try_init(|| connect).await
+        self.kube.get_or_try_init(|| self.connect()).await
+    }
+
+    /// The API server of a cluster of ours may still be starting, after the engine or the machine did: it gets a while.
+    async fn connect(&self) -> Result<Kube> {
+        let access = self.provider.access().await?;
+        let deadline = Instant::now() + if self.is_disposable() { STARTING } else { Duration::ZERO };
+        let progress = self.events.progress("connect");
+        loop {
+            match kube::connect(&access.kubeconfig, Some(&access.context)).await {
+                Err(error) if error.kind == Kind::Platform && Instant::now() < deadline => {
+                    progress.say("waiting for the API server");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                connected => return connected,
+            }
+        }
     }
 
     pub fn learn<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
@@ -206,7 +221,9 @@ impl Session {
         }
         let request = doctor_request(&self.settings, self.engine.clone());
         let checks = doctor::examine(&request).await;
-        for check in checks.iter().filter(|check| check.status == doctor::Status::Warning) {
+        let one_node = self.settings.control_planes + self.settings.workers == 1;
+        let warnings = checks.iter().filter(|check| check.status == doctor::Status::Warning);
+        for check in warnings.filter(|check| !(one_node && check.name == "inotify")) {
             let cure = check.cure.as_deref().unwrap_or_default();
             self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
         }

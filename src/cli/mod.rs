@@ -8,6 +8,9 @@ use crate::{
     error::Result,
 };
 
+/// What is meant where no stack is named.
+pub const DEFAULT_STACK: &str = "hello";
+
 /// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
 ///
 /// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
@@ -42,7 +45,7 @@ pub struct Common {
     /// What stdout carries; progress is always on stderr
     #[arg(long, short, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: Output,
-    /// Show the output of builds and tools as they run; twice: requests too
+    /// Show the output of builds and tools as they run; twice: what libraries note, too
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Show errors only
@@ -108,7 +111,7 @@ pub struct Making {
 #[command(next_help_heading = "Stack options")]
 pub struct StackArgs {
     /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value = "hello", help_heading = "Arguments")]
+    #[arg(default_value = DEFAULT_STACK, help_heading = "Arguments")]
     pub stack: String,
     /// Set a value that the stack declares; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::shared;
 use crate::{
     app::App,
-    cli::{Given, StackArgs},
+    cli::{Given, Output, StackArgs},
     error::Result,
     kube::diff,
     observe,
@@ -48,6 +48,12 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
         None => {
             app.show(|| "no differences".to_owned(), &json!({ "differences": value })).await;
             Ok(())
+        }
+        Some(error) if app.common.output == Output::Text => {
+            app.show(text, &value).await;
+            app.remark(&error.message).await;
+            // A difference is an answer, not a failure: the exit code tells.
+            Err(error.shown())
         }
         Some(error) => app.fail_with(text, &json!({ "differences": value }), error).await,
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::shared;
 use crate::{
     app::App,
-    cli::{Given, Patience},
+    cli::{DEFAULT_STACK, Given, Patience},
     error::{Error, Kind, Result},
     observe,
     plan::{self, Action},
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct DownArgs {
     /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value = "hello")]
+    #[arg(default_value = DEFAULT_STACK)]
     stack: String,
     /// Remove the cluster too, whatever else runs in it
     #[arg(long)]

@@ -19,7 +19,7 @@ pub struct ForwardArgs {
     service: String,
     #[command(flatten)]
     stack: OfStack,
-    /// The port of 127.0.0.1 [default: the service's own]
+    /// The port of 127.0.0.1 [default: the one named, else any free one]
     #[arg(long, value_name = "PORT")]
     local_port: Option<u16>,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     app::App,
-    cli::StackArgs,
+    cli::{DEFAULT_STACK, StackArgs},
     config::Settings,
     error::{Error, Kind, Result},
     execute::actions,
@@ -116,7 +116,7 @@ pub async fn show_images(app: &App, observed: &Observed) {
 #[derive(Debug, Args)]
 pub struct OfStack {
     /// The stack that the service belongs to
-    #[arg(long, default_value = "hello", value_name = "STACK")]
+    #[arg(long, default_value = DEFAULT_STACK, value_name = "STACK")]
     stack: String,
 }
 

@@ -105,7 +105,11 @@ pub async fn bring_up(
     if mode.dry_run {
         let outline = plan.outline();
         let value = json!({ "unchanged": plan.unchanged, "steps": plan.document() });
-        app.show(|| report::plan_text(&outline), &value).await;
+        let text = || match outline.is_empty() {
+            true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
+            false => report::plan_text(&outline),
+        };
+        app.show(text, &value).await;
         return Ok(());
     }
     session.preflight(&plan).await?;

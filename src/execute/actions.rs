@@ -104,8 +104,9 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let _turn = session.applying.acquire().await;
     let desired = &set.objects[index];
     let key = desired.object.key();
+    let mut created = false;
     if key.kind == "Namespace" && key.group.is_empty() {
-        kube.ensure_namespace(&key.name, &set.labels()).await?;
+        created = kube.ensure_namespace(&key.name, &set.labels()).await?;
     }
     let mut object = desired.object.clone();
     session.learn(|learned| desired::pin_images(&mut object.value, &learned.images));
@@ -121,6 +122,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let outcome = applied.outcome;
     session.learn(|learned| learned.applied.insert(key, applied.object));
     Ok(match outcome {
+        _ if created => Done::note("created"),
         Outcome::Unchanged => Done { unchanged: true, note: None },
         Outcome::Created => Done::note("created"),
         Outcome::Configured => Done::note("changed"),

@@ -84,7 +84,15 @@ pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
         None => {
             let labels = session.image_labels(image::agent::SERVICE);
             let spec = agent.spec();
-            image::build::build_context(engine, &spec, agent.context, &[reference.clone()], &labels, progress).await?;
+            image::build::build_context(
+                engine,
+                &spec,
+                agent.context,
+                std::slice::from_ref(&reference),
+                &labels,
+                progress,
+            )
+            .await?;
             (push_as(session, &reference, &remote, progress).await?, false)
         }
     };

@@ -119,7 +119,10 @@ fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result
     let network = (make == Some(Action::CreateCluster) || registry_missing)
         .then(|| graph.add("network", &[], Action::CreateNetwork));
     let network = network.as_slice();
-    let cluster = make.map(|action| graph.add("cluster", network, action));
+    let cluster = make.map(|action| {
+        let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
+        graph.add(id, network, action)
+    });
     let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
     let outdated = observed.nodes_outdated && options.make_cluster;
     let cluster = if outdated { Some(graph.add("nodes", cluster.as_slice(), Action::ConfigureNodes)) } else { cluster };

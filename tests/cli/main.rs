@@ -1,5 +1,12 @@
 //! The unmodified binary without engine and cluster: what it says, on which stream, with which exit code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and tells what it measured"
+)]
+
 mod input;
 mod platform;
 mod surface;
@@ -15,6 +22,7 @@ pub struct Home {
 }
 
 impl Home {
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Home {
         Home { folder: tempfile::tempdir().unwrap() }
     }

@@ -55,7 +55,10 @@ fn up_from_nothing(place: &Place) {
     let steps = timings["steps"].as_array().expect("steps");
     let step = |id: &str| steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step {id}"));
     let time = |id: &str, field: &str| step(id)[field].as_u64().expect("a time");
-    assert!(time("build:hello", "startMs") < time("cluster", "endMs"), "the image is built while the cluster is made");
+    assert!(
+        time("build:hello", "startMs") < time("cluster:create", "endMs"),
+        "the image is built while the cluster is made"
+    );
 
     let deployment = place.get(&["deployment", "hello-service", "-n", "hello"]);
     assert_eq!(deployment["status"]["readyReplicas"], 2);

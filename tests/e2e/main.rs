@@ -1,6 +1,13 @@
 //! hello on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
 //! cluster takes longer to make than all that is asked of it; the last one takes it down.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and tells what it measured"
+)]
+
 mod failures;
 mod lifecycle;
 mod place;

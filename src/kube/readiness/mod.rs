@@ -126,14 +126,14 @@ pub fn readiness(object: &Value, around: &Surroundings) -> Readiness {
 /// Whether objects of this kind can be there and not be ready: all but plain configuration, and what only takes effect
 /// when others act.
 pub fn is_awaited(key: &Key) -> bool {
-    match (key.group.as_str(), key.kind.as_str()) {
+    !matches!(
+        (key.group.as_str(), key.kind.as_str()),
         ("", "ConfigMap" | "Secret" | "ServiceAccount" | "LimitRange" | "ResourceQuota" | "Namespace")
-        | ("autoscaling", "HorizontalPodAutoscaler")
-        | ("batch", "CronJob")
-        | ("networking.k8s.io" | "rbac.authorization.k8s.io" | "scheduling.k8s.io" | "storage.k8s.io", _)
-        | ("policy", "PodDisruptionBudget") => false,
-        _ => true,
-    }
+            | ("autoscaling", "HorizontalPodAutoscaler")
+            | ("batch", "CronJob")
+            | ("networking.k8s.io" | "rbac.authorization.k8s.io" | "scheduling.k8s.io" | "storage.k8s.io", _)
+            | ("policy", "PodDisruptionBudget")
+    )
 }
 
 /// Any other kind says by itself whether it is ready.

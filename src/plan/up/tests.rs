@@ -83,7 +83,7 @@ fn a_stopped_cluster_is_started_and_its_registry_published_again() {
     let seen = observed(ClusterState::Ours { stopped: true }, RegistryState::Stopped, None);
     let plan = plan(&stack(), &up(), &seen).unwrap();
     let ids: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
-    assert_eq!(ids[..3], ["network", "cluster", "registry"]);
+    assert_eq!(ids[..3], ["network", "cluster:start", "registry"]);
     assert_eq!(plan.steps[1].action, Action::StartCluster);
     assert!(ids.contains(&"registry:publish".to_owned()));
 }
