@@ -127,7 +127,8 @@ fn assemble(
 ) -> Stack {
     let components = Components::load(tree, folder, &declaration.needs, &request.without, problems);
     let namespace = request.namespace.clone().unwrap_or_else(|| name.to_owned());
-    if !scalar::is_label(&namespace) {
+    // A name that is missing or wrong is a mistake of its own, told where it stands.
+    if request.namespace.is_some() && !scalar::is_label(&namespace) {
         problems.option(format!("--namespace {namespace}: no valid name"));
     }
     let mut chosen = checks::chosen(request, declaration, &components, problems);

@@ -196,12 +196,16 @@ fn changed_service(place: &Place) {
     let run = place.ok(&[&["up", stack, "--output", "json"], CALM].concat());
     eprintln!("changed line: {:.1?}", run.took);
     run.says(&["build:hello"]);
-    let seen = place.fails(8, &["test", stack]);
+    // Old pods serve on while they drain, until every node's proxy has heard that they left.
+    let seen = eventually("the change is seen", Duration::from_secs(20), || {
+        let run = place.run(&["test", stack]);
+        (run.code == 8).then_some(run)
+    });
     seen.says(&["hello world", "hello changed world"]);
     // And back again: the registry still has that image, so nothing is built.
     let back = place.ok(&up(&[]));
     assert!(!back.stderr.contains("build:hello"), "{back}");
-    place.ok(&["test-hello"]);
+    eventually("hello is back", Duration::from_secs(20), || (place.run(&["test-hello"]).code == 0).then_some(()));
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
