@@ -115,6 +115,10 @@ impl Folder {
             }
             above = folder.parent();
         }
+        // Where `~/.local/state` was made for us alone, nothing of it is to be left either.
+        if let Some(base) = self.root.parent().filter(|base| base.ends_with(".local/state")) {
+            let _ = fs::remove_dir(base).and_then(|()| base.parent().map_or(Ok(()), fs::remove_dir));
+        }
         Ok(existed)
     }
 }
@@ -175,6 +179,17 @@ mod tests {
         assert!(state.cluster("two").remove().unwrap());
         assert!(!state.root.exists());
         assert!(home.path().exists());
+    }
+
+    #[test]
+    fn a_home_that_had_no_state_folder_has_none_afterwards() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join(".local/state/stackctl"));
+        state.cluster("one").write("a", b"").unwrap();
+        fs::create_dir_all(home.path().join(".local/share")).unwrap();
+        assert!(state.cluster("one").remove().unwrap());
+        assert!(!home.path().join(".local/state").exists());
+        assert!(home.path().join(".local/share").exists());
     }
 
     #[test]
