@@ -5,7 +5,8 @@ use crate::{
     app::App,
     cli::{Given, StackArgs},
     error::Result,
-    observe, plan,
+    observe,
+    plan::{self, Plan, observed::Observed},
     session::{ApplyOptions, Session},
 };
 
@@ -13,18 +14,31 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct BuildArgs {
     #[command(flatten)]
+    work: ImageWork,
+}
+
+/// What `build` and `push` take.
+#[derive(Debug, Args)]
+pub struct ImageWork {
+    #[command(flatten)]
     stack: StackArgs,
     #[command(flatten)]
-    images: ImageArgs,
+    pub images: ImageArgs,
 }
 
 pub async fn run(args: BuildArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
-    let session = Session::open(settings, stack, args.images.options()?, ApplyOptions::default(), app).await?;
-    let observed = observe::images(&session).await?;
-    let plan = plan::images::build(&observed);
-    session.execute(&plan, &observed).await?;
-    shared::show_images(app, &observed).await;
-    Ok(())
+    args.work.run(app, |observed| Ok(plan::images::build(observed))).await
+}
+
+impl ImageWork {
+    /// Looks at sources and registry, runs the plan made from that, and shows the images' references.
+    pub async fn run(&self, app: &App, plan: impl FnOnce(&Observed) -> Result<Plan>) -> Result<()> {
+        let settings = Given { stack: Some(&self.stack), ..Given::default() }.settings(&app.common.target)?;
+        let stack = shared::load(&self.stack, &settings)?;
+        let session = Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), app).await?;
+        let observed = observe::images(&session).await?;
+        session.execute(&plan(&observed)?, &observed).await?;
+        shared::show_images(app, &observed).await;
+        Ok(())
+    }
 }

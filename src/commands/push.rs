@@ -1,30 +1,16 @@
 use clap::Args;
 
-use super::shared::{self, ImageArgs};
-use crate::{
-    app::App,
-    cli::{Given, StackArgs},
-    error::Result,
-    observe, plan,
-    session::{ApplyOptions, Session},
-};
+use super::build::ImageWork;
+use crate::{app::App, error::Result, plan};
 
 /// Build what is missing and push the images of a stack to its registry
 #[derive(Debug, Args)]
 pub struct PushArgs {
     #[command(flatten)]
-    stack: StackArgs,
-    #[command(flatten)]
-    images: ImageArgs,
+    work: ImageWork,
 }
 
 pub async fn run(args: PushArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
-    let session = Session::open(settings, stack, args.images.options()?, ApplyOptions::default(), app).await?;
-    let observed = observe::images(&session).await?;
-    let plan = plan::images::push(&observed, args.images.rebuild())?;
-    session.execute(&plan, &observed).await?;
-    shared::show_images(app, &observed).await;
-    Ok(())
+    let rebuild = args.work.images.rebuild();
+    args.work.run(app, |observed| plan::images::push(observed, rebuild)).await
 }
