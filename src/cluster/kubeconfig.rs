@@ -141,7 +141,12 @@ impl UserKubeconfig {
                 None => take_out(&path, &content, context)?,
             };
             drop(lock);
-            if let Some(parent) = path.parent().filter(|_| restorable.is_some_and(|backup| backup.made_folder)) {
+            // Without a record of it, kubectl's usual folder counts as ours once our file was all that it held.
+            let made_folder = match restorable {
+                Some(backup) => backup.made_folder,
+                None => !path.exists() && path.parent().is_some_and(|parent| parent.ends_with(".kube")),
+            };
+            if let Some(parent) = path.parent().filter(|_| made_folder) {
                 // Others may have put something there meanwhile (kubectl's cache): then it stays.
                 let _ = fs::remove_dir(parent);
             }
@@ -212,10 +217,26 @@ fn take_out(path: &Path, content: &[u8], context: &str) -> Result<bool> {
         config.insert("current-context".into(), "".into());
         changed = true;
     }
-    if changed {
+    if changed && is_bare(&config) {
+        fs::remove_file(path).context(Kind::Platform, || format!("cannot remove {}", path.display()))?;
+    } else if changed {
         write(path, &serialise(&config)?)?;
     }
     Ok(changed)
+}
+
+/// Whether nothing of anybody is left in it: a file that only we had a use for goes.
+fn is_bare(config: &Mapping) -> bool {
+    config.iter().all(|(key, value)| match key.as_str() {
+        Some("apiVersion" | "kind") => true,
+        _ => match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Sequence(entries) => entries.is_empty(),
+            Value::Mapping(fields) => fields.is_empty(),
+            _ => false,
+        },
+    })
 }
 
 fn put_entries(config: &mut Mapping, list: &str, ours: &Mapping, path: &Path) -> Result<()> {

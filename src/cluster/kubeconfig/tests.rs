@@ -107,6 +107,16 @@ fn without_the_state_folder_just_our_entries_go() {
 }
 
 #[test]
+fn without_the_state_folder_a_file_that_held_only_ours_goes() {
+    let home = Home::new();
+    home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    home.state("one").remove().unwrap();
+    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().len(), 1);
+    assert!(!home.file().exists());
+    assert_eq!(home.file().parent().unwrap().exists(), !home.file().parent().unwrap().ends_with(".kube"));
+}
+
+#[test]
 fn the_first_file_that_exists_is_written_and_its_mode_and_link_are_kept() {
     let home = Home::with(THEIRS);
     let link = home.folder.path().join("link");
