@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::load::document::{ClusterSample, Second};
+
 /// The id of a step, such as `build:hello` or `apply:Deployment/hello-service`.
 pub type StepId = Arc<str>;
 
@@ -35,11 +37,29 @@ pub enum Event {
         outcome: Outcome,
         note: Option<String>,
     },
+    /// A second of a load run that has passed.
+    #[allow(dead_code, reason = "a load run sends it")]
+    Load(Box<LoadTick>),
     /// Outside any step.
     Notice {
         level: Level,
         message: String,
     },
+}
+
+/// What a load run did in its last second, over all workers that have reported it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoadTick {
+    /// `warming up`, `sending`, `waiting for the scale-down` …
+    pub phase: &'static str,
+    /// None in phases that send nothing.
+    pub second: Option<Second>,
+    /// Since the start of the measurement.
+    pub elapsed: Duration,
+    /// As far as it is known.
+    pub expected: Option<Duration>,
+    /// The newest look at the cluster; empty without one.
+    pub samples: Vec<ClusterSample>,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -15,6 +15,8 @@ mod execute;
 mod image;
 mod interrupt;
 mod kube;
+#[allow(dead_code, reason = "its parts are being put together")]
+mod load;
 mod observe;
 mod plan;
 mod proof;

@@ -100,7 +100,7 @@ impl Record {
                 step.note = note.as_deref().map(super::style::clean);
             }
             Event::Notice { level: Level::Warning, message } => self.warnings.push(message.clone()),
-            Event::Notice { level: Level::Info, .. } => {}
+            Event::Load(_) | Event::Notice { level: Level::Info, .. } => {}
         }
     }
 
