@@ -12,6 +12,7 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod load_view;
 mod logs;
 mod man;
 mod picture;
@@ -57,6 +58,8 @@ pub enum Command {
     #[command(hide = true)]
     Inspect(inspect::InspectArgs),
     #[command(hide = true)]
+    LoadView(load_view::LoadViewArgs),
+    #[command(hide = true)]
     Picture(picture::PictureArgs),
 }
 
@@ -86,6 +89,7 @@ impl Command {
             Command::Man(args) => man::run(args, app).await,
             Command::Agent(args) => agent::run(args, app).await,
             Command::Inspect(args) => inspect::run(args, app).await,
+            Command::LoadView(args) => load_view::run(args, app).await,
             Command::Picture(args) => picture::run(args, app).await,
         }
     }

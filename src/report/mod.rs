@@ -10,6 +10,7 @@ mod failure;
 mod junit;
 mod lines;
 mod live;
+mod load;
 mod out;
 mod plain;
 mod record;
@@ -34,6 +35,7 @@ use tokio::{
 
 pub use self::{
     junit::junit,
+    load::{load_comparison, load_page, load_summary},
     out::data,
     style::{Paint, count},
     svg::terminal_svg,
