@@ -1,13 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{
-    app::App,
-    error::{Context, Error, Kind, Result},
-    load::{compare::compare, document::LoadDocument},
-    report,
-};
+use super::load_output::read;
+use crate::{app::App, error::Result, load::compare::compare, report};
 
 /// Show the document of a load run again: as text, as a page, or beside an earlier one
 #[derive(Debug, Args)]
@@ -34,13 +30,4 @@ pub async fn run(args: LoadViewArgs, app: &App) -> Result<()> {
         app.show(|| report::load_summary(&document, paint), &document).await;
     }
     Ok(())
-}
-
-fn read(file: &Path) -> Result<LoadDocument> {
-    let text =
-        std::fs::read_to_string(file).context(Kind::Usage, || format!("cannot read the load run {}", file.display()))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::new(Kind::Usage, format!("{} is no document of a load run: {error}", file.display()))
-            .hint("`stackctl loadgen --output json` writes one")
-    })
 }

@@ -2,6 +2,13 @@
 
 pub mod compare;
 pub mod document;
+pub mod engine;
+pub mod failure;
+pub mod host;
+pub mod latencies;
 #[cfg(test)]
 pub mod sample;
 pub mod spec;
+pub mod stats;
+pub mod syntax;
+pub mod wire;

@@ -126,10 +126,10 @@ struct Least {
 }
 
 impl Least {
-    const THROUGHPUT: Least = Least { share: 0.03, absolute: 0.0 };
-    const MIDDLE: Least = Least { share: 0.04, absolute: 0.01 };
-    const UPPER: Least = Least { share: 0.05, absolute: 0.02 };
-    const TAIL: Least = Least { share: 0.08, absolute: 0.05 };
+    const THROUGHPUT: Least = Least { share: 0.04, absolute: 0.0 };
+    const MIDDLE: Least = Least { share: 0.05, absolute: 0.01 };
+    const UPPER: Least = Least { share: 0.06, absolute: 0.02 };
+    const TAIL: Least = Least { share: 0.1, absolute: 0.05 };
     /// One request in a thousand.
     const ERRORS: f64 = 0.001;
 }
@@ -205,7 +205,11 @@ fn warnings(previous: &LoadDocument, current: &LoadDocument) -> Vec<String> {
     for document in [previous, current] {
         let share: f64 = document.workers.lost.iter().map(|worker| worker.share).sum();
         if share > 0.0 {
-            warnings.push(format!("the run of {} lost workers with {:.0} % of its load", document.started, share * 100.0));
+            warnings.push(format!(
+                "the run of {} lost workers with {:.0} % of its load",
+                document.started,
+                share * 100.0
+            ));
         }
     }
     if previous.workers.started != current.workers.started {

@@ -23,7 +23,7 @@ const BETWEEN: f64 = 0.005;
 const STEP: f64 = 0.02;
 /// From this percentile on a few stalls decide, and few of them make a bootstrap too narrow.
 const TAIL: f64 = 0.95;
-const TAIL_WIDER: f64 = 1.25;
+const TAIL_WIDER: f64 = 1.6;
 
 /// The seconds of one run; how their latencies are distributed is put together again from their percentiles.
 pub struct Run {
@@ -129,7 +129,7 @@ impl Noise {
         for run in [&mut previous, &mut current] {
             run.counts = run.seconds.iter().map(|second| counts(second, &grid)).collect();
         }
-        let blocks = (points / 3).clamp(6, 20);
+        let blocks = (points / 2).clamp(6, 20);
         let length = (points / blocks).max(1);
         let mut random = StdRng::seed_from_u64(0x6c6f_6164);
         let draws = (0..DRAWS).map(|_| (0..blocks).map(|_| random.random_range(0..points)).collect()).collect();
@@ -148,7 +148,10 @@ impl Noise {
     }
 
     pub fn quantile(&self, part: f64) -> Spread {
-        self.ratio(move |run, starts| run.quantile(&self.grid, part, starts, self.length), if part > TAIL { TAIL_WIDER } else { 1.0 })
+        self.ratio(
+            move |run, starts| run.quantile(&self.grid, part, starts, self.length),
+            if part > TAIL { TAIL_WIDER } else { 1.0 },
+        )
     }
 
     /// The interval around a measured difference of error rates.
@@ -231,7 +234,11 @@ impl Sums {
 
     /// Of the blocks that start there; a block goes on at the beginning when the run ends within it.
     fn sum(&self, sums: &[f64], starts: &[usize], length: usize) -> f64 {
-        starts.iter().map(|&start| pieces(start, length, sums.len() - 1).map(|(a, b)| sums[b] - sums[a])).map(|[a, b]| a + b).sum()
+        starts
+            .iter()
+            .map(|&start| pieces(start, length, sums.len() - 1).map(|(a, b)| sums[b] - sums[a]))
+            .map(|[a, b]| a + b)
+            .sum()
     }
 
     fn quantile(&self, grid: &[f64], part: f64, starts: &[usize], length: usize) -> f64 {

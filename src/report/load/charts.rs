@@ -109,7 +109,9 @@ fn panels(watch: &Watch) -> Vec<Panel> {
         vec![
             Series {
                 color: Color::DarkGray,
-                points: steps(samples().map(|sample| (sample.at, f64::from(sample.desired.unwrap_or(sample.replicas))))),
+                points: steps(
+                    samples().map(|sample| (sample.at, f64::from(sample.desired.unwrap_or(sample.replicas)))),
+                ),
             },
             Series { color: Color::Green, points: steps(samples().map(|sample| (sample.at, f64::from(sample.ready)))) },
         ],
@@ -232,10 +234,7 @@ fn draw(panel: &Panel, end: f64, area: Rect, canvas: &mut Buffer) {
         .legend_position(None)
         .x_axis(Axis::default().bounds([0.0, end]).style(dim).labels([label("0".into()), label(format!("{end:.0} s"))]))
         .y_axis(
-            Axis::default()
-                .bounds([0.0, panel.top])
-                .style(dim)
-                .labels([label("0".into()), label(panel.label.clone())]),
+            Axis::default().bounds([0.0, panel.top]).style(dim).labels([label("0".into()), label(panel.label.clone())]),
         )
         .render(Rect { y: area.y + 1, height: area.height - 1, ..area }, canvas);
 }

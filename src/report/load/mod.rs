@@ -8,10 +8,12 @@ mod summary;
 mod watch;
 mod words;
 
-pub use self::{compare::comparison_text as load_comparison, page::page as load_page, summary::summary as load_summary};
+#[cfg(test)]
+pub(super) use self::watch::fixture::ticks;
 pub(super) use self::{
     charts::charts,
     watch::{Watch, line},
 };
-#[cfg(test)]
-pub(super) use self::watch::fixture::ticks;
+pub use self::{
+    compare::comparison_text as load_comparison, page::page as load_page, summary::summary as load_summary,
+};

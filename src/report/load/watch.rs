@@ -130,7 +130,13 @@ pub mod fixture {
             second: document.seconds.get((at - 1) as usize).cloned(),
             elapsed: Duration::from_secs(at),
             expected: Some(Duration::from_secs(end)),
-            samples: document.cluster_samples.iter().rfind(|sample| sample.at <= at as f64).cloned().into_iter().collect(),
+            samples: document
+                .cluster_samples
+                .iter()
+                .rfind(|sample| sample.at <= at as f64)
+                .cloned()
+                .into_iter()
+                .collect(),
         };
         (1..=480).map(tick).collect()
     }

@@ -2,12 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    escape, ms, percent,
-    scale::Scale,
-    timeline::WIDTH,
-    whole,
-};
+use super::{escape, ms, percent, scale::Scale, timeline::WIDTH, whole};
 use crate::load::document::{Bucket, LoadDocument};
 
 const HEIGHT: f64 = 170.0;

@@ -17,6 +17,11 @@
     return value.toLocaleString("en", { maximumFractionDigits: digits });
   };
   const ms = (value) => (value === null ? "–" : value >= 1000 ? number(value / 1000) + " s" : number(value) + " ms");
+  const clock = (time) => {
+    const whole = Math.round(Math.abs(time));
+    const sign = time < 0 ? "-" : "";
+    return whole < 120 ? sign + whole + " s" : sign + Math.floor(whole / 60) + ":" + String(whole % 60).padStart(2, "0");
+  };
   const element = (name, text) => {
     const made = document.createElement(name);
     made.textContent = text;
@@ -58,7 +63,7 @@
     if (n >= 0) time = data.at[n];
     const list = document.createElement("dl");
     for (const [name, value] of values(time)) list.append(element("dt", name), element("dd", value));
-    tip.replaceChildren(element("b", number(time) + " s"), list);
+    tip.replaceChildren(element("b", clock(time)), list);
     tip.hidden = false;
     const place = x(time);
     cursor.setAttribute("x1", place);

@@ -79,7 +79,10 @@ mod tests {
         let log = Scale { from: 1.0, to: 100.0, start: 0.0, end: 200.0, log: true };
         assert_eq!(log.ticks(6), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
         assert!((log.at(10.0) - 100.0).abs() < 1e-9);
-        assert_eq!([top(0.0, 4), top(97.0, 4), top(100.0, 4), top(104.0, 4), top(7.0, 4)], [1.0, 100.0, 100.0, 150.0, 8.0]);
+        assert_eq!(
+            [top(0.0, 4), top(97.0, 4), top(100.0, 4), top(104.0, 4), top(7.0, 4)],
+            [1.0, 100.0, 100.0, 150.0, 8.0]
+        );
     }
 
     proptest! {

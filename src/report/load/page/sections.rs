@@ -32,9 +32,9 @@ pub fn tiles(document: &LoadDocument) -> String {
             escape(note)
         );
     };
-    let intended =
-        document.parameters.rate.map_or_else(String::new, |rate| format!(", {} intended", number(rate)));
-    tile("Throughput", &format!("{}/s", number(totals.rate)), &format!("{} answers{intended}", whole(totals.succeeded)), false);
+    let answers = format!("{} answers", whole(totals.succeeded));
+    let note = document.parameters.rate.map_or(answers, |rate| format!("of {}/s intended", number(rate)));
+    tile("Throughput", &format!("{}/s", number(totals.rate)), &note, false);
     tile("Median latency", &ms(totals.latency.p50), &format!("p90 {}", ms(totals.latency.p90)), false);
     tile("p99 latency", &ms(totals.latency.p99), &format!("max {}", ms(totals.latency.max)), false);
     tile(
@@ -193,8 +193,10 @@ pub fn parameters(document: &LoadDocument) -> String {
         ("Measured".into(), seconds(totals.seconds)),
         ("Received, sent".into(), format!("{}, {}", bytes(totals.bytes_received), bytes(totals.bytes_sent))),
     ]);
-    for (name, samples) in workloads(&document.cluster_samples) {
-        rows.push((format!("Ready of {name}"), scale_history(&samples)));
+    let workloads = workloads(&document.cluster_samples);
+    for (name, samples) in &workloads {
+        let name = if workloads.len() > 1 { format!("Ready of {name}") } else { "Ready".to_owned() };
+        rows.push((name, scale_history(samples)));
     }
     definitions(rows.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }

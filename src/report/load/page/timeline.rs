@@ -67,14 +67,15 @@ pub fn chart(document: &LoadDocument, rows: &[Row]) -> String {
         y += TITLE + panel.height + GAP;
     }
     let bottom = y - GAP;
-    for at in time.ticks(8) {
-        let anchor = if at == time.to { "end" } else { "middle" };
+    let step = time_step(time.to - time.from);
+    let first = (time.from / step).ceil() as i64;
+    for at in (first..).map(|n| n as f64 * step).take_while(|at| *at <= time.to) {
         let _ = writeln!(
             svg,
-            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            time.at(at),
+            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            time.at(at).min(WIDTH - 18.0),
             bottom + 18.0,
-            clock(at)
+            clock(at, step)
         );
     }
     let _ = writeln!(
@@ -108,15 +109,12 @@ fn panels(document: &LoadDocument, rows: &[Row]) -> Vec<Panel> {
 
 fn throughput(document: &LoadDocument, rows: &[Row]) -> Panel {
     let points = |value: fn(&Row) -> f64| rows.iter().map(|row| Some((f64::from(row.at), value(row)))).collect();
-    let mut series = vec![
-        Series {
-            class: "answers",
-            name: "answers".into(),
-            points: points(|row| row.answers),
-            kind: Kind::Area,
-        },
-        Series { class: "errors", name: "failures".into(), points: points(|row| row.errors), kind: Kind::Area },
-    ];
+    let mut series =
+        vec![Series { class: "answers", name: "answers".into(), points: points(|row| row.answers), kind: Kind::Area }];
+    if document.totals.failed > 0 {
+        let points = points(|row| row.errors);
+        series.push(Series { class: "errors", name: "failures".into(), points, kind: Kind::Area });
+    }
     let highest = highest(&series);
     // Only a constant rate is intended at every second.
     let constant = matches!(document.parameters.arrivals.as_str(), "constant" | "poisson");
@@ -134,7 +132,8 @@ fn throughput(document: &LoadDocument, rows: &[Row]) -> Panel {
         title: "Throughput in requests per second".into(),
         height: 150.0,
         log_from: None,
-        to: top(highest.max(rate.unwrap_or_default()), 4),
+        // Room above, so that a constant rate is not a line on the edge.
+        to: top(highest.max(rate.unwrap_or_default()) * 1.1, 4),
         label: number,
         ticks: 4,
         series,
@@ -177,13 +176,13 @@ fn replicas(of: &str, samples: &[&ClusterSample]) -> Panel {
         points: points(|sample| Some(sample.ready)),
         kind: Kind::StepArea,
     }];
-    let mut step = |class, name: &str, points: Vec<Option<(f64, f64)>>| {
-        if points.iter().any(Option::is_some) {
-            series.push(Series { class, name: name.into(), points, kind: Kind::Steps });
-        }
-    };
-    step("replicas", "existing", points(|sample| Some(sample.replicas)));
-    step("desired", "wanted", points(|sample| sample.desired));
+    // Without an autoscaler: those that the workload has.
+    let (name, value): (&str, fn(&ClusterSample) -> Option<u32>) =
+        match samples.iter().any(|sample| sample.desired.is_some()) {
+            true => ("wanted", |sample| sample.desired),
+            false => ("existing", |sample| Some(sample.replicas)),
+        };
+    series.push(Series { class: "desired", name: name.into(), points: points(value), kind: Kind::Steps });
     Panel {
         name: "replicas",
         title: format!("Replicas{of}"),
@@ -300,7 +299,7 @@ fn path(svg: &mut String, series: &Series, scale: &Scale, time: &Scale) {
     for piece in series.points.split(Option::is_none) {
         let points: Vec<(f64, f64)> =
             piece.iter().flatten().map(|point| (time.at(point.0), scale.at(point.1))).collect();
-        let (Some(first), Some(last)) = (points.first(), points.last()) else { continue };
+        let Some(first) = points.first() else { continue };
         let mut piece = format!("M{:.2} {:.2}", first.0, first.1);
         for (x, y) in &points[1..] {
             let _ = if stepped { write!(piece, "H{x:.2}V{y:.2}") } else { write!(piece, "L{x:.2} {y:.2}") };
@@ -310,7 +309,6 @@ fn path(svg: &mut String, series: &Series, scale: &Scale, time: &Scale) {
             piece.push_str("h0");
         }
         let _ = write!(area, "{piece}V{0:.2}H{1:.2}Z", scale.start, first.0);
-        let _ = last;
         line += &piece;
     }
     if matches!(series.kind, Kind::Area | Kind::StepArea) {
@@ -319,13 +317,24 @@ fn path(svg: &mut String, series: &Series, scale: &Scale, time: &Scale) {
     let _ = writeln!(svg, "<path class=\"line {0}\" data-series=\"{0}\" d=\"{line}\"/>", series.class);
 }
 
-/// `90 s` below two minutes of axis, else `1:30`.
-fn clock(at: f64) -> String {
-    let whole = at.round() as i64;
-    if whole.abs() < 3600 && whole % 60 != 0 || whole.abs() < 60 {
-        return format!("{whole} s");
+/// Seconds between two labels: about ten of them.
+fn time_step(span: f64) -> f64 {
+    const STEPS: [f64; 14] =
+        [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0];
+    STEPS.into_iter().find(|step| span / step <= 12.0).unwrap_or_else(|| (span / 12.0 / 86_400.0).ceil() * 86_400.0)
+}
+
+/// `15 s`, `1:30` where minutes are of use, `2:30 h` beyond hours.
+fn clock(at: f64, step: f64) -> String {
+    let seconds = at.abs().round() as i64;
+    let sign = if at < 0.0 { "-" } else { "" };
+    if step < 30.0 {
+        format!("{sign}{seconds} s")
+    } else if step < 3600.0 {
+        format!("{sign}{}:{:02}", seconds / 60, seconds % 60)
+    } else {
+        format!("{sign}{}:{:02} h", seconds / 3600, seconds / 60 % 60)
     }
-    if whole.abs() < 3600 { format!("{} min", whole / 60) } else { format!("{:.1} h", at / 3600.0) }
 }
 
 /// What the shading means, where there is any.
