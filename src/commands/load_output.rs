@@ -1,13 +1,15 @@
 //! What becomes of a load run's document: text, a page, a comparison. `loadgen`'s own, beside how it sends.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::Permissions,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::{
     app::App,
@@ -33,7 +35,7 @@ pub struct LoadOutputArgs {
 /// Checked before the load begins: it would be sent for nothing if its results had no place.
 #[derive(Debug)]
 pub struct LoadOutput {
-    page: Option<(PathBuf, File)>,
+    page: Option<(PathBuf, NamedTempFile)>,
     previous: Option<LoadDocument>,
 }
 
@@ -48,13 +50,17 @@ struct Shown<'a> {
 impl LoadOutputArgs {
     pub fn open(&self) -> Result<LoadOutput> {
         let previous = self.compare.as_deref().map(read).transpose()?;
-        let open = |file: &PathBuf| {
-            // Emptied only when there is something to put in.
-            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(file);
-            Ok((file.clone(), opened.context(Kind::Usage, || format!("cannot write the report {}", file.display()))?))
-        };
-        Ok(LoadOutput { page: self.report.as_ref().map(open).transpose()?, previous })
+        Ok(LoadOutput { page: self.report.as_deref().map(reserve).transpose()?, previous })
     }
+}
+
+/// A file beside the one that it becomes, so that a run that fails leaves an older page alone.
+fn reserve(path: &Path) -> Result<(PathBuf, NamedTempFile)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // As any file that a command writes; the umask counts.
+    let made = builder.prefix(".report-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
+    Ok((path.to_owned(), made.context(Kind::Usage, || format!("cannot write the report {}", path.display()))?))
 }
 
 impl LoadOutput {
@@ -63,7 +69,7 @@ impl LoadOutput {
         let mut failed = failed;
         if let Some((path, mut file)) = self.page {
             let page = report::load_page(document);
-            let written = file.set_len(0).and_then(|()| file.write_all(page.as_bytes()));
+            let written = file.write_all(page.as_bytes()).and_then(|()| Ok(file.persist(&path)?));
             if let Err(error) = written.context(Kind::Usage, || format!("cannot write the report {}", path.display())) {
                 failed.get_or_insert(error);
             }

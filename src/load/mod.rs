@@ -2,6 +2,8 @@
 
 pub mod compare;
 pub mod document;
+#[cfg(test)]
+mod documented;
 pub mod engine;
 pub mod failure;
 pub mod host;
