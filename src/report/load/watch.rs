@@ -56,7 +56,7 @@ impl Watch {
     }
 
     pub fn failed(&self) -> u64 {
-        self.seconds.iter().map(|second| failures(second)).sum()
+        self.seconds.iter().map(failures).sum()
     }
 
     /// `sending, 25 of 300 s`.

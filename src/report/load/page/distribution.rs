@@ -85,7 +85,8 @@ fn marks(svg: &mut String, document: &LoadDocument, scale: &Scale, bottom: f64) 
         let x = scale.at(value.min(scale.to));
         let text = format!("{name} {}", ms(value));
         let width = 7.0 * text.chars().count() as f64;
-        let from = (x + 5.0).min(WIDTH - width - 2.0);
+        // Left of its line where there is no room on the right.
+        let from = if x + 5.0 + width > WIDTH - 2.0 { x - 5.0 - width } else { x + 5.0 };
         let row = ends.iter().position(|end| *end < from).unwrap_or(ends.len() - 1);
         ends[row] = from + width + 8.0;
         let y = 12.0 + 15.0 * row as f64;
