@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use crate::stack::{
-    problems::Problems,
-    reader::{Item, Located},
-    scalar,
-    setter::Setter,
+use crate::{
+    quantity,
+    stack::{
+        problems::Problems,
+        reader::{Item, Located},
+        setter::Setter,
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +132,7 @@ impl ValueDecl {
         match self.kind {
             ValueType::Integer => raw.parse::<i64>().ok().map(|number| number as f64),
             ValueType::Number => finite(raw),
-            ValueType::Quantity => scalar::quantity(raw),
+            ValueType::Quantity => quantity::parse(raw),
             ValueType::Text | ValueType::Boolean => None,
         }
     }
@@ -155,7 +157,7 @@ fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
             raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
         }
         ValueType::Text => Ok(raw.into()),
-        ValueType::Quantity => match scalar::quantity(raw) {
+        ValueType::Quantity => match quantity::parse(raw) {
             Some(_) => Ok(raw.into()),
             None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
         },
