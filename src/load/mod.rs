@@ -9,3 +9,4 @@ pub mod spec;
 pub mod stats;
 pub mod syntax;
 pub mod wire;
+pub mod worker;
