@@ -28,13 +28,13 @@ pub struct LoadgenArgs {
     /// Scheme, host, port and, where --path is not given, the path to load
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The address is not this machine, and you may put a load on it
-    #[arg(long)]
-    i_own_this_host: bool,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
     requests: RequestArgs,
+    /// The address is not this machine, and you may put a load on it
+    #[arg(long)]
+    i_own_this_host: bool,
 }
 
 /// How much is sent, and when.

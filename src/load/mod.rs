@@ -9,4 +9,3 @@ pub mod spec;
 pub mod stats;
 pub mod syntax;
 pub mod wire;
-pub mod worker;

@@ -52,8 +52,6 @@ pub enum Line {
         #[serde(flatten)]
         result: Box<WorkerResult>,
     },
-    /// The last line in place of a result: nothing, or not all, was sent.
-    Failed { worker: u32, why: String },
 }
 
 impl Line {
