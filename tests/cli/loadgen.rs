@@ -62,11 +62,6 @@ fn measure(arguments: &[&str]) -> (i32, Value, Duration) {
 }
 
 #[test]
-fn help_of_loadgen() {
-    insta::assert_snapshot!(Home::new().run(&["loadgen", "--help"]));
-}
-
-#[test]
 fn a_load_is_measured() {
     let port = answering(OK);
     let arguments = ["--url", &url(port), "--rate", "200", "--duration", "1500ms", "--warmup", "200ms", "-c", "4"];
