@@ -8,6 +8,7 @@
 )]
 
 mod input;
+mod load_output;
 mod loadgen;
 mod platform;
 mod surface;
