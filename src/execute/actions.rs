@@ -43,6 +43,7 @@ pub async fn act(
         }
         Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
         Action::StartCluster => session.provider.start(&progress).await.map(|()| Done::note("started")),
+        Action::AwaitNetwork => await_network(session, &progress, &cancel).await,
         Action::ConfigureNodes => {
             let changed = session.provider.configure(&progress).await?;
             Ok(Done { unchanged: !changed, note: None })
@@ -55,6 +56,7 @@ pub async fn act(
         Action::PublishRegistry => publish_registry(session).await,
         Action::Build { service } => provide::build(session, observed, service, &progress).await,
         Action::Push { service } => provide::push(session, observed, service, &progress).await,
+        Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
@@ -81,6 +83,16 @@ pub async fn act(
         Action::DeleteInventory => delete::inventory(session, &progress).await,
         Action::DeleteCluster => delete::cluster(session, &progress).await,
         Action::DeleteImages => delete::images(session).await,
+    }
+}
+
+/// kube-proxy is what makes Services reachable; a cluster without one has its own way.
+async fn await_network(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
+    let (group, kind, name) = ("apps".to_owned(), "DaemonSet".to_owned(), "kube-proxy".to_owned());
+    let key = Key { group, kind, namespace: Some("kube-system".to_owned()), name };
+    match session.kube().await?.get(&key).await? {
+        Some(proxy) => wait(session, &key, Some(&proxy), progress, cancel).await,
+        None => Ok(Done { unchanged: true, note: None }),
     }
 }
 
@@ -140,11 +152,14 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
         session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
     }
     // What is kept stays on record, or nobody would find it again.
-    if candidates.keep.is_empty() {
+    if candidates.keep.is_empty() && set.is_empty() {
+        kube.delete_parent(&set.parent()).await?;
+    } else if candidates.keep.is_empty() {
         kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
     }
     let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    Ok(Done::note(format!("removed {}", names.join(", "))))
+    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
+    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
 }
 
 async fn wait(

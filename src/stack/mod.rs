@@ -12,7 +12,7 @@ mod located;
 mod manifests;
 pub mod model;
 mod patch;
-mod podspec;
+pub mod podspec;
 mod problems;
 mod proofs;
 mod reader;
@@ -24,4 +24,5 @@ mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};
+pub use problems::suggestion;
 pub use render::to_yaml;
