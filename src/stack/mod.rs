@@ -12,12 +12,12 @@ mod located;
 mod manifests;
 pub mod model;
 mod patch;
-mod podspec;
+pub mod podspec;
 mod problems;
 mod proofs;
 mod reader;
 mod render;
-mod scalar;
+pub mod scalar;
 mod setter;
 #[cfg(test)]
 mod testing;
