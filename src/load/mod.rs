@@ -1,7 +1,12 @@
 //! Load and the verdict on it: what to send, the engine that sends it, what was measured and how it is judged.
 
 pub mod document;
+pub mod failure;
+pub mod fleet;
+pub mod latencies;
 pub mod scaling;
 pub mod spec;
+pub mod stats;
 pub mod verdict;
 pub mod watch;
+pub mod wire;

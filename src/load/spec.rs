@@ -67,3 +67,25 @@ pub enum Limit {
     Duration { duration: Duration },
     Requests { requests: u64 },
 }
+
+/// A closed loop of a second over these paths of one connection, for tests.
+#[cfg(test)]
+pub fn fixture(paths: &[&str]) -> LoadSpec {
+    LoadSpec {
+        base: "http://127.0.0.1:1".to_owned(),
+        paths: paths.iter().map(|path| WeightedPath { path: (*path).to_owned(), weight: 1.0 }).collect(),
+        method: "GET".to_owned(),
+        headers: Vec::new(),
+        body: None,
+        connections: 1,
+        arrivals: Arrivals::Closed,
+        limit: Limit::Duration { duration: Duration::from_secs(1) },
+        warmup: Duration::ZERO,
+        timeout: Duration::from_secs(5),
+        expect_status: None,
+        expect_body: None,
+        abort_on_fail: false,
+        ca_bundle: None,
+        seed: 1,
+    }
+}
