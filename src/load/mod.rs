@@ -3,7 +3,10 @@
 pub mod document;
 pub mod failure;
 pub mod fleet;
+pub mod history;
 pub mod latencies;
+pub mod outcome;
+pub mod permitted;
 pub mod scaling;
 pub mod spec;
 pub mod stats;

@@ -1,6 +1,6 @@
 //! What a workload and its autoscaler say of themselves, as a sample and as facts that explain a verdict. Pure.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
 
@@ -86,7 +86,12 @@ pub struct Autoscaler {
     pub resource_metric: bool,
     /// Why it has no value of its metric.
     pub no_metric: Option<String>,
+    /// How long it waits before it scales down.
+    pub stabilization: Duration,
 }
+
+/// The API's default.
+const STABILIZATION: u64 = 300;
 
 /// `at`: seconds since the start of the measurement. `restarts`: since the start of the run.
 pub fn sample(at: f64, look: Look<'_>, restarts: u32) -> ClusterSample {
@@ -126,7 +131,10 @@ fn number(value: &Value, pointer: &str) -> u32 {
 fn autoscaler(scaler: &Value) -> Autoscaler {
     let is_resource = |metric: &Value| matches!(metric["type"].as_str(), Some("Resource" | "ContainerResource"));
     let no_metric = json::condition(scaler, "ScalingActive").filter(|condition| condition["status"] == "False");
+    let window = json::int(scaler, "/spec/behavior/scaleDown/stabilizationWindowSeconds");
+    let window = window.and_then(|seconds| u64::try_from(seconds).ok());
     Autoscaler {
+        stabilization: Duration::from_secs(window.unwrap_or(STABILIZATION)),
         name: json::name(scaler).to_owned(),
         // The API's default.
         minimum: json::int(scaler, "/spec/minReplicas").and_then(|number| u32::try_from(number).ok()).unwrap_or(1),

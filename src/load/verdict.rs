@@ -153,6 +153,31 @@ pub fn scaled_up(up: ScaleUp, samples: &[ClusterSample]) -> Option<f64> {
     times.reduce(f64::min)
 }
 
+/// Why no scale-up can come, as far as that is known before the load; None: one may.
+pub fn hopeless(
+    up: ScaleUp,
+    newest: &[ClusterSample],
+    scaling: &[Scaling],
+    metrics_problem: Option<&str>,
+) -> Option<String> {
+    let scaled = scaling.iter().filter_map(|scaling| Some((scaling, scaling.autoscaler.as_ref()?)));
+    let mut reasons = scaled.map(|(scaling, autoscaler)| {
+        let maximum = autoscaler.maximum;
+        let now = of(newest, &scaling.workload).last().map_or(0, serving);
+        let problem = metrics_problem.filter(|_| autoscaler.resource_metric).map(str::to_owned);
+        problem.or_else(|| match up {
+            ScaleUp::To(goal) if goal > maximum => Some(format!("maxReplicas is {maximum}")),
+            ScaleUp::Any if now >= maximum => Some(format!("it has maxReplicas ({maximum}) already")),
+            _ => None,
+        })
+    });
+    match reasons.next() {
+        None => Some("the stack has no HorizontalPodAutoscaler".to_owned()),
+        // One that may scale up is enough.
+        Some(first) => reasons.fold(first, |so_far, reason| so_far.and(reason)),
+    }
+}
+
 /// Workloads with an autoscaler, each once.
 fn workloads(samples: &[ClusterSample]) -> impl Iterator<Item = &str> {
     let names = samples.iter().filter(|sample| sample.desired.is_some()).map(|sample| sample.workload.as_str());

@@ -2,6 +2,7 @@
 
 pub mod down;
 pub mod images;
+pub mod load;
 pub mod observed;
 pub mod test;
 pub mod up;
@@ -86,6 +87,13 @@ pub enum Action {
     },
     CollectGarbage,
     Prove,
+    /// Puts the load on from pods in the cluster.
+    Load {
+        url: String,
+        workers: u32,
+    },
+    /// Waits until what the load scaled up is back at its minimum.
+    AwaitScaleDown,
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -104,7 +112,7 @@ pub enum Action {
 impl Action {
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::Prove)
+        matches!(self, Action::Await { .. } | Action::Prove | Action::Load { .. } | Action::AwaitScaleDown)
     }
 }
 

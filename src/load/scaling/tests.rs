@@ -101,6 +101,9 @@ fn facts_name_what_keeps_an_autoscaler_from_scaling() {
     let autoscaler = facts.autoscaler.unwrap();
     assert_eq!((autoscaler.minimum, autoscaler.maximum, autoscaler.resource_metric), (2, 10, true));
     assert_eq!(autoscaler.no_metric.as_deref(), Some("FailedGet: missing request"));
+    assert_eq!(autoscaler.stabilization, Duration::from_secs(300));
+    scaler["spec"]["behavior"] = json!({ "scaleDown": { "stabilizationWindowSeconds": 30 } });
+    assert_eq!(super::autoscaler(&scaler).stabilization, Duration::from_secs(30));
 }
 
 fn pod(uid: &str, restarts: u32) -> Value {

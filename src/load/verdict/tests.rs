@@ -21,7 +21,7 @@ fn samples(course: &[(u32, u32, Option<f64>)]) -> Vec<ClusterSample> {
 
 fn scaling() -> Scaling {
     let autoscaler =
-        Autoscaler { name: "hello".into(), minimum: 2, maximum: 5, resource_metric: true, no_metric: None };
+        Autoscaler { name: "hello".into(), minimum: 2, maximum: 5, resource_metric: true, ..Autoscaler::default() };
     Scaling { workload: NAME.into(), autoscaler: Some(autoscaler), ..Scaling::default() }
 }
 
@@ -174,6 +174,19 @@ fn no_metrics_api() {
         "HorizontalPodAutoscaler/hello never had a value of its metric",
         "metrics of other kinds come from elsewhere"
     );
+}
+
+#[test]
+fn what_cannot_come_is_not_waited_for() {
+    let course = samples(&[(2, 2, None)]);
+    let hopeless = |up, course: &[ClusterSample], problem| hopeless(up, course, &[scaling()], problem);
+    assert_eq!(hopeless(ScaleUp::Any, &course, None), None);
+    assert_eq!(hopeless(ScaleUp::Any, &course, Some("no metrics API")), Some("no metrics API".into()));
+    assert_eq!(hopeless(ScaleUp::To(6), &course, None), Some("maxReplicas is 5".into()));
+    assert_eq!(hopeless(ScaleUp::To(5), &course, None), None);
+    let full = samples(&[(5, 5, None)]);
+    assert_eq!(hopeless(ScaleUp::Any, &full, None), Some("it has maxReplicas (5) already".into()));
+    assert_eq!(super::hopeless(ScaleUp::Any, &[], &[], None), Some("the stack has no HorizontalPodAutoscaler".into()));
 }
 
 #[test]
