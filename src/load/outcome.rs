@@ -1,10 +1,11 @@
 //! From what a run measured to its document. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::{
-    document::{LoadDocument, Parameters, Totals, VERSION, Workers},
-    spec::{Arrivals, Limit, LoadSpec},
+    document::{LoadDocument, Totals, VERSION, Workers},
+    host::parameters,
+    spec::LoadSpec,
     stats::{Measured, Timeline, WorkerResult},
 };
 
@@ -34,7 +35,7 @@ pub fn document(
         stack: about.stack.clone(),
         profile: about.profile.clone(),
         cluster: about.cluster.clone(),
-        started: started.to_string(),
+        started: format!("{started:.3}"),
         parameters: parameters(spec, about.from),
         images: about.images.clone(),
         totals: Totals::default(),
@@ -50,37 +51,13 @@ pub fn document(
     document
 }
 
-fn parameters(spec: &LoadSpec, from: &str) -> Parameters {
-    let (arrivals, rate) = match &spec.arrivals {
-        Arrivals::Closed => ("closed", None),
-        Arrivals::Constant { rate } => ("constant", Some(*rate)),
-        Arrivals::Poisson { rate } => ("poisson", Some(*rate)),
-        Arrivals::Stages { stages } => ("stages", stages.iter().map(|stage| stage.rate).reduce(f64::max)),
-    };
-    let (duration, requests) = match spec.limit {
-        Limit::Duration { duration } => (Some(duration), None),
-        Limit::Requests { requests } => (None, Some(requests)),
-    };
-    Parameters {
-        url: spec.base.clone(),
-        paths: spec.paths.iter().map(|path| path.path.clone()).collect(),
-        method: spec.method.clone(),
-        connections: spec.connections,
-        arrivals: arrivals.to_owned(),
-        rate,
-        duration_s: duration.as_ref().map(Duration::as_secs_f64),
-        requests,
-        warmup_s: spec.warmup.as_secs_f64(),
-        timeout_s: spec.timeout.as_secs_f64(),
-        from: from.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::load::{
-        spec::{self, Stage},
+        spec::{self, Arrivals, Stage},
         stats::{PackedTally, SecondTally, Tally, Tick},
     };
 
@@ -100,9 +77,9 @@ mod tests {
         let document = document(&about, &spec, jiff::Timestamp::UNIX_EPOCH, &result, &timeline, workers);
         assert_eq!(
             (document.started.as_str(), document.totals.requests, document.seconds.len()),
-            ("1970-01-01T00:00:00Z", 3, 2)
+            ("1970-01-01T00:00:00.000Z", 3, 2)
         );
-        assert_eq!((document.parameters.arrivals.as_str(), document.parameters.rate), ("stages", Some(70.0)));
+        assert_eq!(document.parameters.arrivals, "stages");
         assert_eq!((document.parameters.duration_s, document.parameters.requests), (Some(1.0), None));
         assert!(!serde_json::to_string(&document).unwrap().contains("hunter2"));
     }

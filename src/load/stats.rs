@@ -213,11 +213,9 @@ impl WorkerResult {
         total
     }
 
-    /// No request got as far as a connection.
+    /// Not one connection could be made.
     pub fn never_connected(&self) -> bool {
-        let total = self.total();
-        let without = |failure: &Failure| matches!(failure, Failure::Connect | Failure::Tls);
-        total.requests() > 0 && total.succeeded == 0 && total.errors.keys().all(without)
+        self.connects == 0 && self.connects_failed > 0
     }
 }
 

@@ -25,8 +25,8 @@ pub const SILENCE: Duration = Duration::from_secs(20);
 
 /// Between two attempts to reach a worker.
 const RETRY: Duration = Duration::from_millis(300);
-/// For one attempt, up to the worker's answer.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// For one attempt, up to the worker's answer: it looks names up and connects once before it gives one.
+const ATTEMPT: Duration = Duration::from_secs(25);
 
 /// From here to a worker. Saying the same again changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,10 +46,15 @@ pub enum Command {
     Stop,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// To `Command::Prepare`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Answer {
+    /// What is to be loaded can be reached.
     Ready,
+    Unable {
+        why: String,
+    },
 }
 
 /// What is wanted of a worker.
@@ -79,6 +84,8 @@ pub enum State {
     /// Not there yet, and why.
     Reaching(String),
     Ready,
+    /// It is there, but can't do what it is asked for.
+    Unable(String),
 }
 
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -142,16 +149,18 @@ async fn talk(
         let (answers, mut commands) = tokio::io::split(connect().await?);
         let mut answers = BufReader::new(answers).lines();
         say(&mut commands, &prepare).await?;
-        match answers.next_line().await {
-            Ok(Some(line)) if serde_json::from_str::<Answer>(&line).is_ok() => Ok((answers, commands)),
-            Ok(Some(_)) => Err("what answers there is no worker of this version".to_owned()),
-            Ok(None) => Err("the worker does not listen yet".to_owned()),
-            Err(error) => Err(format!("the connection to the worker broke: {error}")),
-        }
+        let line = answers.next_line().await.map_err(|error| format!("the connection to the worker broke: {error}"))?;
+        let line = line.ok_or_else(|| "the worker does not listen yet".to_owned())?;
+        let answer = serde_json::from_str::<Answer>(&line);
+        let answer = answer.map_err(|_| "what answers there is no worker of this version".to_owned())?;
+        Ok::<_, String>((answers, commands, answer))
     };
     let late = |_| format!("the worker did not answer within {} s", ATTEMPT.as_secs());
-    let (mut answers, mut commands) = timeout(ATTEMPT, attempt).await.map_err(late)??;
-    state.send_replace(State::Ready);
+    let (mut answers, mut commands, answer) = timeout(ATTEMPT, attempt).await.map_err(late)??;
+    state.send_replace(match answer {
+        Answer::Ready => State::Ready,
+        Answer::Unable { why } => State::Unable(why),
+    });
     let mut beats = tokio::time::interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -94,11 +94,16 @@ pub async fn gather(
                         let connect = connect(api.clone(), name.clone());
                         (Held::start(fleet.order.clone(), wish.clone(), connect), Instant::now())
                     });
-                    if let Line::Reaching(why) = line.state() {
-                        if since.elapsed() > ANSWER {
+                    match line.state() {
+                        Line::Ready => {}
+                        Line::Reaching(why) if since.elapsed() > ANSWER => {
                             return Err(unfit(fleet, &api, &name, why, true).await);
                         }
-                        waits.push(why);
+                        Line::Reaching(why) => waits.push(why),
+                        Line::Unable(why) => {
+                            let what = format!("worker {index} can't send the load: nothing was sent");
+                            return Err(Error::new(Kind::Preflight, what).cause(why));
+                        }
                     }
                 }
                 State::Ended(why) => {

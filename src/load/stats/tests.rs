@@ -25,7 +25,7 @@ fn record(tally: &mut Tally, outcome: &Result<u64, Failure>) {
 
 fn measure(requests: &[Ended]) -> (WorkerResult, Tick) {
     let mut seconds: BTreeMap<u32, Tally> = BTreeMap::new();
-    let mut paths = vec![Tally::default(), Tally::default()];
+    let mut paths = [Tally::default(), Tally::default()];
     for (second, path, outcome) in requests {
         record(seconds.entry(*second).or_default(), outcome);
         record(&mut paths[*path], outcome);
@@ -81,13 +81,4 @@ fn a_second_without_requests_is_there() {
     assert_eq!(measured.totals.rate, 0.2);
     assert_eq!(measured.totals.latency.p50, 1.0);
     assert_eq!(measured.paths[1].requests, 0);
-}
-
-#[test]
-fn only_what_never_connected_never_connected() {
-    let of = |outcome| measure(&[(0, 0, Err(Failure::Connect)), (1, 0, outcome)]).0;
-    assert!(of(Err(Failure::Tls)).never_connected());
-    assert!(!of(Err(Failure::Timeout)).never_connected());
-    assert!(!of(Ok(1)).never_connected());
-    assert!(!measure(&[]).0.never_connected());
 }

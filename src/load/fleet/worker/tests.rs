@@ -34,15 +34,20 @@ fn worker(listener: TcpListener, silence: Duration) -> (JoinHandle<Result<()>>, 
     let seen = Seen::default();
     let record = seen.clone();
     let task = tokio::spawn(async move {
-        let load = |order: Order, start: Instant, stop: CancellationToken| async move {
-            assert_eq!(order.spec.paths[0].path, "/secret");
+        let prepare = |order: Order| async move { Ok(order.spec.paths[0].path.clone()) };
+        let load = |path: String, start: Instant, stop: CancellationToken| async move {
+            assert_eq!(path, "/secret");
             *record.lock().unwrap() = Some(start);
             stop.cancelled().await;
             Ok(())
         };
-        obey(listener, &CancellationToken::new(), load, LONG, silence).await
+        obedient(listener, LONG, silence).obey(&CancellationToken::new(), prepare, load).await
     });
     (task, seen)
+}
+
+fn obedient(listener: TcpListener, patience: Duration, silence: Duration) -> Obedient {
+    Obedient { words: listen(listener), patience, silence }
 }
 
 async fn within<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
@@ -158,9 +163,29 @@ async fn what_is_no_worker_is_named() {
 }
 
 #[tokio::test]
+async fn a_worker_that_cannot_says_why() {
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        let prepare = |_| async { Err::<(), _>(Error::new(Kind::Preflight, "no such host").cause("dns")) };
+        let load = |(), _, _| async { panic!("it was not prepared") };
+        obedient(listener, LONG, LONG).obey(&CancellationToken::new(), prepare, load).await
+    });
+    let (wish, wishes) = watch::channel(Wish::Wait);
+    let held = held(address, wishes);
+    let why = within("a reason", || match held.state() {
+        State::Unable(why) => Some(why),
+        _ => None,
+    });
+    assert_eq!(why.await, "no such host: dns");
+    wish.send_replace(Wish::Stop);
+}
+
+#[tokio::test]
 async fn a_worker_that_nobody_wants_fails() {
     let (listener, _) = listener().await;
-    let load = |_, _, _| async { panic!("nobody told it to start") };
-    let error = obey(listener, &CancellationToken::new(), load, Duration::from_millis(50), LONG).await.unwrap_err();
+    let prepare = |_| async { Ok(()) };
+    let load = |(), _, _| async { panic!("nobody told it to start") };
+    let obedient = obedient(listener, Duration::from_millis(50), LONG);
+    let error = obedient.obey(&CancellationToken::new(), prepare, load).await.unwrap_err();
     assert_eq!(error.kind, Kind::NotReady);
 }
