@@ -1,6 +1,10 @@
+mod fleet;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+
+use self::fleet::FleetArgs;
 
 use crate::{
     app::App,
@@ -11,8 +15,9 @@ use crate::{
         engine::Target,
         host,
         spec::{Arrivals, Limit, LoadSpec, Stage, WeightedPath},
-        syntax,
+        syntax, verdict,
     },
+    stack::model::LoadProfile,
 };
 
 const DEFAULT_CONNECTIONS: u32 = 50;
@@ -25,6 +30,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// within the timeout, a status of 400 or more, or one other than --expect-status, or a body without --expect-body.
 #[derive(Debug, Args)]
 pub struct LoadgenArgs {
+    #[command(flatten)]
+    fleet: FleetArgs,
     /// Scheme, host, port and, where --path is not given, the path to load
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -41,10 +48,10 @@ pub struct LoadgenArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load options")]
 struct LoadArgs {
-    /// Connections, over all threads [default: 50]
+    /// Connections, over all workers and threads [default: the profile's, else 50]
     #[arg(long, short, value_name = "N")]
     connections: Option<u32>,
-    /// Of the measurement [default: 10s]
+    /// Of the measurement [default: the profile's, else 10s]
     #[arg(long, short, value_name = "DURATION", value_parser = config::duration, conflicts_with = "requests")]
     duration: Option<Duration>,
     /// Send so many requests instead
@@ -69,7 +76,7 @@ struct LoadArgs {
     /// End at the first failure
     #[arg(long)]
     abort_on_fail: bool,
-    /// Threads that send [default: one for each core]
+    /// Threads that send [default: one for each core; of each worker in the cluster 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     /// Of random arrivals and of the choice among paths
@@ -111,11 +118,19 @@ enum ArrivalsArg {
 }
 
 pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
-    let spec = args.spec()?;
+    if args.fleet.from_cluster(args.url.is_some()) {
+        return fleet::run(&args, app).await;
+    }
+    let conditions = args.fleet.verdict.without_cluster()?;
+    let spec = args.spec(None)?;
     spec.check()?;
     let target = Target::resolve(&spec).await?;
     host::permit(&target, &spec.base, args.i_own_this_host)?;
-    let ran = host::run(&spec, &target, args.load.threads, &app.events, &app.cancel).await?;
+    let mut ran = host::run(&spec, &target, args.load.threads, &app.events, &app.cancel).await?;
+    let load_end = ran.result.measured.as_secs_f64();
+    let totals = &ran.document.totals;
+    let run = verdict::Run { totals, samples: &[], scaling: &[], metrics_problem: None, load_end };
+    ran.document.verdict = verdict::judge(&conditions, &run);
     let failed = if app.cancel.is_cancelled() {
         Some(Error::new(Kind::Interrupted, "the load was interrupted").cause("what is shown is what it measured"))
     } else {
@@ -124,6 +139,7 @@ pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
             Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}")).cause(seen(failure))
         })
     };
+    let failed = failed.or_else(|| ran.document.verdict.as_ref().and_then(verdict::failure));
     match failed {
         None => app.show(|| text(&ran.document), &ran.document).await,
         Some(error) => app.fail_with(|| text(&ran.document), &ran.document, error).await?,
@@ -132,13 +148,15 @@ pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
 }
 
 impl LoadgenArgs {
-    fn spec(&self) -> Result<LoadSpec> {
-        let Some(url) = &self.url else {
+    /// What is not said comes from the profile.
+    fn spec(&self, profile: Option<&LoadProfile>) -> Result<LoadSpec> {
+        let Some(url) = self.url.as_ref().or(profile.map(|profile| &profile.url)) else {
             return Err(Error::new(Kind::Usage, "there is nothing to load").hint("--url http://127.0.0.1:PORT"));
         };
         let (base, path) = split(url)?;
         let (load, requests) = (&self.load, &self.requests);
-        let rate = load.rate.map(|rate| match load.arrivals {
+        let rate = load.rate.or(profile.map(|profile| profile.rate));
+        let rate = rate.map(|rate| match load.arrivals {
             ArrivalsArg::Constant => Arrivals::Constant { rate },
             ArrivalsArg::Poisson => Arrivals::Poisson { rate },
         });
@@ -146,7 +164,10 @@ impl LoadgenArgs {
             return Err(Error::new(Kind::Usage, "--arrivals poisson needs a rate").hint("--rate R"));
         }
         let (arrivals, duration) = match load.stages.as_slice() {
-            [] => (rate.unwrap_or(Arrivals::Closed), load.duration.unwrap_or(DEFAULT_DURATION)),
+            [] => {
+                let duration = load.duration.or(profile.map(|profile| profile.duration));
+                (rate.unwrap_or(Arrivals::Closed), duration.unwrap_or(DEFAULT_DURATION))
+            }
             stages => {
                 let duration = stages.iter().map(|stage| stage.duration).sum();
                 (Arrivals::Stages { stages: stages.to_vec() }, duration)
@@ -166,7 +187,7 @@ impl LoadgenArgs {
             method: requests.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned()),
             headers: headers.concat(),
             body,
-            connections: load.connections.unwrap_or(DEFAULT_CONNECTIONS),
+            connections: load.connections.or(profile.map(|profile| profile.connections)).unwrap_or(DEFAULT_CONNECTIONS),
             arrivals,
             limit: match load.requests {
                 Some(requests) => Limit::Requests { requests },
@@ -229,5 +250,10 @@ fn text(document: &LoadDocument) -> String {
             format!("{}: {} requests, {} failed, {}", path.path, path.requests, path.failed, latency(&path.latency))
         }));
     }
+    lines.extend(document.verdict.iter().flat_map(|verdict| &verdict.conditions).map(|condition| {
+        let held = if condition.held { "held" } else { "broken" };
+        let why = condition.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} ({}): {held}, {}{why}", condition.name, condition.expected, condition.measured)
+    }));
     lines.join("\n")
 }

@@ -16,6 +16,7 @@ use crate::{
         fleet::{self, Fleet, Ran},
         outcome::{self, About},
         scaling,
+        stats::WorkerResult,
         verdict::{self, Run},
         watch::{self, Watch},
         wire::Order,
@@ -130,8 +131,9 @@ async fn down(session: &Session, sent: &Sent, progress: &Progress) -> bool {
     }
 }
 
-/// The document of the load that this session has sent; None where none was sent to its end.
-pub async fn document(session: &Session, observed: &Observed) -> Result<Option<LoadDocument>> {
+/// The document of the load that this session has sent, and the sum of what its workers say of themselves; None where none
+/// was sent to its end.
+pub async fn document(session: &Session, observed: &Observed) -> Result<Option<(LoadDocument, WorkerResult)>> {
     let request = request(session)?;
     let Some(Sent { ran, watch, metrics_problem }) = session.learn(|learned| learned.load.take()) else {
         return Ok(None);
@@ -155,11 +157,16 @@ pub async fn document(session: &Session, observed: &Observed) -> Result<Option<L
         load_end: watch::since(ran.zero, ran.load_end),
     };
     document.verdict = verdict::judge(&request.verdict, &run);
-    Ok(Some(document))
+    Ok(Some((document, sum)))
 }
 
-/// What makes a run with a document a failure: a broken verdict, or a share of the load that was never sent.
-pub fn failure(document: &LoadDocument) -> Option<Error> {
+/// What makes a run with a document a failure: its end at the first one, a broken verdict, or a share of the load that
+/// was never sent.
+pub fn failure(document: &LoadDocument, result: &WorkerResult) -> Option<Error> {
+    if let Some(failure) = &result.aborted {
+        let error = Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}"));
+        return Some(result.examples.get(failure).into_iter().fold(error, Error::cause));
+    }
     let broken = document.verdict.as_ref().and_then(verdict::failure);
     broken.or_else(|| {
         let lost = &document.workers.lost;
