@@ -32,7 +32,7 @@ pub struct FleetArgs {
     /// Pods that share the load
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     workers: u32,
-    /// Of the load profiles that the stack declares [default: default]
+    /// Of the load profiles that the stack declares [default: default, with --url none]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// An image of stackctl for the nodes' architecture [default: made from this executable]
@@ -110,14 +110,14 @@ impl FleetArgs {
         self.from.map_or(!url, |from| from == Place::Cluster)
     }
 
-    /// The profile that is meant. None where the address is given and none is asked for nor declared as the default.
+    /// The profile that is meant: none where another address is given and none is asked for.
     fn profile<'a>(&self, stack: &'a Stack, url: bool) -> Result<Option<(&'a str, &'a LoadProfile)>> {
+        if url && self.profile.is_none() {
+            return Ok(None);
+        }
         let name = self.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         if let Some((name, profile)) = stack.load.get_key_value(name) {
             return Ok(Some((name, profile)));
-        }
-        if url && self.profile.is_none() {
-            return Ok(None);
         }
         let known: Vec<&str> = stack.load.keys().map(String::as_str).collect();
         let error = Error::new(Kind::Usage, format!("stack {} has no load profile {name}", stack.name));
@@ -246,7 +246,12 @@ mod tests {
             assert_eq!(error.kind, Kind::Usage, "{words:?}: {error}");
             assert!(!error.hints.is_empty());
         }
-        assert!(asked(&["--from", "cluster", "--url", "http://hello-service:8400/healthz"]).is_ok());
+        let other = ["--from", "cluster", "--url", "http://hello-service:8400/healthz"];
+        let plain = asked(&other).unwrap();
+        assert_eq!((plain.profile, plain.verdict), (None, Verdict::default()));
+        let named = asked(&[&other[..], &["--profile", "default"]].concat()).unwrap();
+        assert_eq!(named.order.spec.paths[0].path, "/healthz");
+        assert_eq!(named.verdict.scale_up, Some(ScaleUp::Any));
         assert!(Line::try_parse_from(["loadgen", "--max-error-rate", "2"]).is_err());
         assert!(Line::try_parse_from(["loadgen", "--expect-scale-up=0"]).is_err());
     }

@@ -48,11 +48,14 @@ impl Collected {
         }
     }
 
-    /// Seconds that have become complete since this was last asked: all of `workers` have told of them, or they passed
-    /// before `overdue`, so that one slow log holds nothing up.
-    pub fn complete(&mut self, workers: &BTreeSet<u32>, overdue: u32) -> Vec<Second> {
-        let told = workers.iter().map(|worker| self.newest.get(worker).map_or(0, |newest| newest + 1)).min();
-        let until = told.unwrap_or(0).max(overdue);
+    /// Seconds that have become complete since this was last asked: all of `workers` have told of the one after, by which
+    /// most answers have come, or they passed before `overdue`, so that one slow log holds nothing up. None from `end` on.
+    pub fn complete(&mut self, workers: &BTreeSet<u32>, overdue: u32, end: u32) -> Vec<Second> {
+        let told = |worker: &u32| {
+            let newest = self.newest.get(worker).copied().unwrap_or(0);
+            if self.results.contains_key(worker) { newest + 1 } else { newest }
+        };
+        let until = workers.iter().map(told).min().unwrap_or(0).max(overdue).min(end);
         let seconds = (self.shown..until).map(|at| self.timeline.second(at)).collect();
         self.shown = self.shown.max(until);
         seconds
@@ -91,20 +94,29 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_complete_once_all_have_told_of_it() {
+    fn a_second_is_complete_once_all_have_told_of_the_next() {
         let both = BTreeSet::from([0, 1]);
         let mut collected = Collected::default();
         collected.take(0, &tick(0, 0, 0, 1000));
-        assert!(collected.complete(&both, 0).is_empty());
+        collected.take(0, &tick(0, 1, 1, 1000));
         collected.take(1, &tick(1, 0, 0, 3000));
-        collected.take(1, &tick(1, 1, 1, 3000));
-        let seconds = collected.complete(&both, 0);
-        assert_eq!((seconds.len(), seconds[0].at, seconds[0].succeeded), (1, 0, 2));
+        assert!(collected.complete(&both, 0, 9).is_empty());
+        // One answer came a second late.
+        collected.take(1, &tick(1, 1, 0, 3000));
+        let seconds = collected.complete(&both, 0, 9);
+        assert_eq!((seconds.len(), seconds[0].at, seconds[0].succeeded), (1, 0, 3));
         assert!((seconds[0].latency.max - 3.0).abs() < 0.1);
-        assert!(collected.complete(&both, 0).is_empty(), "each is shown once");
-        let alone = collected.complete(&BTreeSet::from([1]), 0);
+        assert!(collected.complete(&both, 0, 9).is_empty(), "each is shown once");
+        collected.take(0, &tick(0, 2, 2, 1000));
+        let alone = collected.complete(&BTreeSet::from([0]), 0, 9);
         assert_eq!((alone.len(), alone[0].succeeded), (1, 1), "a lost worker holds nothing up");
-        assert_eq!(collected.complete(&both, 4).len(), 2, "nor does a slow one");
+        assert_eq!(collected.complete(&both, 4, 9).len(), 2, "nor does a slow one");
+        collected.take(1, &tick(1, 6, 5, 1000));
+        for worker in [0, 1] {
+            collected.take(worker, &tick(worker, 7, 5, 1000));
+            collected.take(worker, &result(worker, 6));
+        }
+        assert_eq!(collected.complete(&both, 0, 6).len(), 2, "what ends has nothing after its end");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Held {
         wish: watch::Receiver<Wish>,
         connect: impl Fn() -> Connecting + Send + Sync + 'static,
     ) -> Held {
-        let (sender, state) = watch::channel(State::Reaching("nothing was tried yet".to_owned()));
+        let (sender, state) = watch::channel(State::Reaching("connecting".to_owned()));
         let task = tokio::spawn(async move {
             loop {
                 if let Err(why) = talk(&order, wish.clone(), &connect, &sender).await {

@@ -86,14 +86,15 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
             },
             _ = ticks.tick() => {
                 drive.pods(pods.by_worker());
-                drive.show();
                 if drive.load_end.is_none() && (drive.is_enough() || drive.is_aborted()) {
                     drive.load_end = Some(Instant::now());
                     wish.send_replace(Wish::Stop);
                 }
+                drive.show();
             }
         }
     }
+    drive.show();
     drop(lines);
     drive.finish(started)
 }
@@ -218,16 +219,13 @@ impl Drive<'_> {
         }
         let overdue = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).saturating_sub(OVERDUE);
         // What is past the end of the load holds nothing.
-        let end = self.load_end.map_or(u32::MAX, |end| since(self.zero, end).max(0.0) as u32);
+        let longest = longest(self.fleet.order, self.fleet.scale_up).map(|longest| self.zero + longest);
+        let end = self.load_end.or(longest).map_or(u32::MAX, |end| since(self.zero, end).max(0.0).ceil() as u32);
         let workers = self.workers();
-        let phase = match (self.load_end, asked) {
-            (Some(_), _) => "waiting for the last answers",
-            (None, Some(asked)) if elapsed >= asked && self.fleet.scale_up.is_some() => "waiting for the scale-up",
-            _ => "sending",
-        };
-        for second in self.collected.complete(&workers, overdue.min(end)) {
-            let rate = second.succeeded;
-            let failed = second.requests - second.succeeded;
+        for second in self.collected.complete(&workers, overdue, end) {
+            let goes_on = asked.is_some_and(|asked| Duration::from_secs(second.at.into()) >= asked);
+            let phase = if goes_on { "waiting for the scale-up" } else { "sending" };
+            let (rate, failed) = (second.succeeded, second.requests - second.succeeded);
             let message = format!("{phase}: {rate} requests/s, p99 {:.0} ms, {failed} failed", second.latency.p99);
             tick(phase, Some(second));
             self.fleet.progress.say(message);
