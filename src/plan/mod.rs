@@ -7,7 +7,7 @@ pub mod observed;
 pub mod test;
 pub mod up;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -48,6 +48,8 @@ pub enum Action {
     CreateNetwork,
     CreateCluster,
     StartCluster,
+    /// Until then connections to Services are refused, which some programs take for the end.
+    AwaitNetwork,
     /// Mirrors, registry and CA bundle of nodes that are there.
     ConfigureNodes,
     StartRegistry,
@@ -58,6 +60,10 @@ pub enum Action {
     },
     Push {
         service: String,
+    },
+    /// Brings images to the nodes of a cluster that is being made.
+    Preload {
+        images: Images,
     },
     /// Gives an image in the registry a further tag.
     Tag {
@@ -109,17 +115,46 @@ pub enum Action {
     DeleteImages,
 }
 
+/// Which images: one of the stack's own, or what a component's manifests name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Images {
+    Service(String),
+    Named(BTreeSet<String>),
+}
+
 impl Action {
+    /// The set of which it writes a part.
+    fn applies_to(&self) -> Option<usize> {
+        match self {
+            Action::WriteInventory { set } | Action::CreateSecret { set, .. } | Action::Apply { set, .. } => Some(*set),
+            _ => None,
+        }
+    }
+
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::Prove | Action::Load { .. } | Action::AwaitScaleDown)
+        matches!(
+            self,
+            Action::Await { .. }
+                | Action::AwaitNetwork
+                | Action::Preload { .. }
+                | Action::Prove
+                | Action::Load { .. }
+                | Action::AwaitScaleDown
+        )
     }
 }
 
 impl From<&Step> for PlannedStep {
     fn from(step: &Step) -> Self {
-        // The needs are `Plan::outline`'s, which knows the ids behind the indices.
-        PlannedStep { id: Arc::clone(&step.id), needs: Vec::new(), hidden: matches!(step.action, Action::Joint) }
+        // Needs and group are `Plan::outline`'s, which knows what is behind the indices.
+        PlannedStep {
+            id: Arc::clone(&step.id),
+            needs: Vec::new(),
+            hidden: matches!(step.action, Action::Joint),
+            group: None,
+        }
     }
 }
 
@@ -128,6 +163,7 @@ impl Plan {
     pub fn outline(&self) -> Vec<PlannedStep> {
         let named = |step: &Step| PlannedStep {
             needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
+            group: step.action.applies_to().map(|set| self.sets[set].name.as_str().into()),
             ..PlannedStep::from(step)
         };
         self.steps.iter().map(named).collect()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    Action, Graph, Node, Plan, object_step,
+    Action, Graph, Images, Node, Plan, object_step,
     observed::{LiveState, Observed, RegistryState},
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     stack::{
         desired::{self, DesiredObject, DesiredSet},
         model::{GeneratedSecret, Key, SetKind, Stack},
+        podspec,
     },
 };
 
@@ -51,6 +52,13 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
 
     let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
     let sets = desired::desired(stack, &references);
+    // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
+    let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
+    let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
+    // Nodes of a half-made cluster are about to go.
+    if observed.cluster == ClusterState::Absent {
+        preload(&mut graph, &sets, observed, &pushed, platform.registry);
+    }
     let mut unchanged = 0;
     let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     let mut everything: Vec<Node> = pushed.values().copied().collect();
@@ -59,6 +67,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         let blocking = blocking_components(set, &sets);
         let mut gate: Vec<Node> = platform.cluster.into_iter().collect();
         gate.extend(blocking.iter().filter_map(|name| ready.get(*name)).flatten());
+        gate.extend(network.filter(|_| set.background));
         let planned =
             SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
         unchanged += planned.unchanged;
@@ -93,6 +102,9 @@ fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
 }
 
 struct Platform {
+    /// Made or started by this run.
+    made: Option<Node>,
+    /// And its nodes are as they should be.
     cluster: Option<Node>,
     registry: Option<Node>,
 }
@@ -119,14 +131,14 @@ fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result
     let network = (make == Some(Action::CreateCluster) || registry_missing)
         .then(|| graph.add("network", &[], Action::CreateNetwork));
     let network = network.as_slice();
-    let cluster = make.map(|action| {
+    let made = make.map(|action| {
         let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
         graph.add(id, network, action)
     });
     let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
     let outdated = observed.nodes_outdated && options.make_cluster;
-    let cluster = if outdated { Some(graph.add("nodes", cluster.as_slice(), Action::ConfigureNodes)) } else { cluster };
-    Ok(Platform { cluster, registry })
+    let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
+    Ok(Platform { made, cluster, registry })
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.
@@ -149,6 +161,32 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
         }
     }
     pushed
+}
+
+/// While a new cluster's control plane starts, its nodes can pull already.
+fn preload(
+    graph: &mut Graph,
+    sets: &[DesiredSet],
+    observed: &Observed,
+    pushed: &BTreeMap<String, Node>,
+    registry: Option<Node>,
+) {
+    let services: BTreeSet<&String> =
+        sets.iter().flat_map(|set| &set.objects).flat_map(|object| &object.services).collect();
+    for service in services {
+        let needs: Vec<Node> = pushed.get(service).copied().or(registry).into_iter().collect();
+        let images = Images::Service(service.clone());
+        graph.add(format!("preload:{service}"), &needs, Action::Preload { images });
+    }
+    let own: BTreeSet<String> = observed.images.values().map(|image| image.pinned()).collect();
+    for set in sets {
+        let named = set.objects.iter().flat_map(|object| podspec::images(&object.object.value));
+        let images: BTreeSet<String> = named.map(str::to_owned).filter(|image| !own.contains(image)).collect();
+        if !images.is_empty() {
+            let images = Images::Named(images);
+            graph.add(format!("preload:{}", set.name), &[], Action::Preload { images });
+        }
+    }
 }
 
 fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform) {
