@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::document::ClusterSample;
 use crate::{
     kube::json,
+    quantity,
     stack::{
         model::{Key, SetKind, Stack},
-        podspec, scalar,
+        podspec,
     },
 };
 
@@ -183,9 +184,9 @@ fn metric(spec: &Value, current: &[Value]) -> Option<Metric> {
         .iter()
         .filter_map(source)
         .find(|(kind, seen)| *kind == type_ && name(seen) == name(wanted) && seen["container"] == wanted["container"]);
-    let quantity = |value: &Value| scalar::quantity(value.as_str()?);
+    let read = |value: &Value| quantity::parse(value.as_str()?);
     let fields: [(&str, &dyn Fn(&Value) -> Option<f64>); 3] =
-        [("averageUtilization", &Value::as_f64), ("averageValue", &quantity), ("value", &quantity)];
+        [("averageUtilization", &Value::as_f64), ("averageValue", &read), ("value", &read)];
     let (field, read, target) =
         fields.into_iter().find_map(|(field, read)| Some((field, read, read(&wanted["target"][field])?)))?;
     let value = seen.and_then(|(_, seen)| read(&seen["current"][field]));
