@@ -44,7 +44,7 @@ pub async fn run(args: AgentArgs, app: &App) -> Result<()> {
         }
         Work::Load { control } => {
             let index = std::env::var(wire::INDEX).ok().and_then(|index| index.parse().ok()).unwrap_or(0);
-            let load = |ready, start, stop| send(ready, index, start, stop);
+            let load = |ready, start, stop| send(ready, index, start, stop, &app.cancel);
             worker::serve(control, &app.cancel, prepare, load).await
         }
     }
@@ -58,7 +58,15 @@ async fn prepare(order: Order) -> Result<(Order, Target)> {
 }
 
 /// Sends a worker's share, and prints a line for each second and one at the end.
-async fn send(ready: (Order, Target), worker: u32, start: Instant, stop: CancellationToken) -> Result<()> {
+///
+/// `killed`: by a signal, as when its node is drained. What it has sent until then counts, but it is no whole share.
+async fn send(
+    ready: (Order, Target),
+    worker: u32,
+    start: Instant,
+    stop: CancellationToken,
+    killed: &CancellationToken,
+) -> Result<()> {
     let (order, target) = ready;
     let share = Share { index: worker, of: order.workers };
     let part = Part { share, threads: order.threads, start: start.into_std() };
@@ -68,6 +76,9 @@ async fn send(ready: (Order, Target), worker: u32, start: Instant, stop: Cancell
         Err(error) => unwritten = Some(error),
     });
     let result = Box::new(result.await?);
+    if killed.is_cancelled() {
+        return Err(Error::new(Kind::Interrupted, "the worker was stopped before its load ended"));
+    }
     if let Some(error) = unwritten {
         return Err(error);
     }

@@ -148,8 +148,9 @@ fn unfit(place: &Place) {
     let run = place.fails(7, &plain(&["--duration", "2s", "--agent-image", "node:22-slim"]));
     run.says(&["did not get ready", "exit code 1", "node:22-slim", "stackctl"]);
     nothing_left(place);
-    let run = place.fails(3, &plain(&["--duration", "2s", "--url", "http://hello-service:8499/", "--i-own-this-host"]));
-    run.says(&["hello-service:8499", "nothing was sent"]);
+    let url = ["--url", "http://nobody:8499/", "--i-own-this-host", "--duration", "2s"];
+    let run = place.fails(3, &[&["loadgen", "hello", "--from", "cluster"], &url[..]].concat());
+    run.says(&["the host nobody is not known", "nothing was sent"]);
     nothing_left(place);
 }
 

@@ -56,8 +56,8 @@ impl Pods {
         Pods { newest, task }
     }
 
-    /// By worker.
-    pub fn by_worker(&self) -> BTreeMap<u32, Pod> {
+    /// With the worker that each is: more than one where the Job's controller has replaced one.
+    pub fn newest(&self) -> Vec<(u32, Pod)> {
         let newest = self.newest.borrow();
         newest.iter().filter_map(|pod| Some((job::index(pod)?, pod.clone()))).collect()
     }
@@ -69,30 +69,38 @@ impl Drop for Pods {
     }
 }
 
-/// Brings all workers to the point from which they can start together. The lines to them, by worker.
+/// A worker that is ready.
+#[derive(Debug)]
+pub struct Member {
+    pub pod: String,
+    /// It stops when this is dropped.
+    _line: Held,
+}
+
+/// Brings all workers to the point from which they can start together.
 pub async fn gather(
     fleet: &Fleet<'_>,
     job: &str,
     pods: &Pods,
     wish: &watch::Receiver<Wish>,
-) -> Result<BTreeMap<u32, Held>> {
+) -> Result<BTreeMap<u32, Member>> {
     let api: Api<Pod> = Api::namespaced(fleet.kube.client().clone(), fleet.namespace);
     let began = Instant::now();
-    let mut lines: BTreeMap<u32, (Held, Instant)> = BTreeMap::new();
+    let mut lines: BTreeMap<u32, (String, Held, Instant)> = BTreeMap::new();
     let mut unschedulable: Option<Instant> = None;
     let mut asked = began + HESITATION;
     loop {
         let workers = fleet.order.workers;
-        let seen = pods.by_worker();
+        let seen: BTreeMap<u32, Pod> = pods.newest().into_iter().collect();
         let mut waits = Vec::new();
         let mut homeless = None;
         for (index, pod) in &seen {
             let name = pod.metadata.name.clone().unwrap_or_default();
             match pod::state(pod) {
                 State::Running => {
-                    let (line, since) = lines.entry(*index).or_insert_with(|| {
+                    let (_, line, since) = lines.entry(*index).or_insert_with(|| {
                         let connect = connect(api.clone(), name.clone());
-                        (Held::start(fleet.order.clone(), wish.clone(), connect), Instant::now())
+                        (name.clone(), Held::start(fleet.order.clone(), wish.clone(), connect), Instant::now())
                     });
                     match line.state() {
                         Line::Ready => {}
@@ -118,9 +126,10 @@ pub async fn gather(
                 }
             }
         }
-        let ready = lines.values().filter(|(line, _)| line.state() == Line::Ready).count();
+        let ready = lines.values().filter(|(_, line, _)| line.state() == Line::Ready).count();
         if u32::try_from(ready).is_ok_and(|ready| ready == workers) {
-            return Ok(lines.into_iter().map(|(index, (line, _))| (index, line)).collect());
+            let member = |(index, (pod, line, _))| (index, Member { pod, _line: line });
+            return Ok(lines.into_iter().map(member).collect());
         }
         let waits: BTreeSet<&str> = waits.iter().map(String::as_str).collect();
         let waits: Vec<&str> = waits.into_iter().collect();

@@ -40,6 +40,8 @@ const AFTER_SCALE_UP: Duration = Duration::from_secs(20);
 const LAST_LINES: Duration = Duration::from_secs(5);
 /// What a worker gets beside the timeout of its last requests to say what it measured.
 const FAREWELL: Duration = Duration::from_secs(15);
+/// A load that ends this much before its time was ended by something else.
+const EARLY: Duration = Duration::from_secs(2);
 /// A second is shown without those who have not told of it after so long.
 const OVERDUE: u32 = 3;
 const TICK: Duration = Duration::from_millis(200);
@@ -56,7 +58,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
         *duration = longest;
     }
     let gathering = Fleet { order: &order, ..*fleet };
-    let lines = crew::gather(&gathering, job, &pods, &wishes).await?;
+    let members = crew::gather(&gathering, job, &pods, &wishes).await?;
     let options = LogOptions { follow: true, ..LogOptions::default() };
     let mut logs = fleet.kube.logs(fleet.namespace, &job::pods_of(job), options).await?;
 
@@ -70,7 +72,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
         fleet,
         zero,
         collected: Collected::default(),
-        seen: BTreeMap::new(),
+        own: members.iter().map(|(worker, member)| (member.pod.clone(), *worker)).collect(),
         lost: BTreeMap::new(),
         ended: BTreeMap::new(),
         load_end: None,
@@ -85,7 +87,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
                 None => return Err(Error::new(Kind::Platform, "the logs of the workers ended before the load did")),
             },
             _ = ticks.tick() => {
-                drive.pods(pods.by_worker());
+                drive.pods(&pods.newest());
                 if drive.load_end.is_none() && (drive.is_enough() || drive.is_aborted()) {
                     drive.load_end = Some(Instant::now());
                     wish.send_replace(Wish::Stop);
@@ -95,7 +97,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
         }
     }
     drive.show();
-    drop(lines);
+    drop(members);
     drive.finish(started)
 }
 
@@ -103,8 +105,8 @@ struct Drive<'a> {
     fleet: &'a Fleet<'a>,
     zero: Instant,
     collected: Collected,
-    /// The worker of each pod.
-    seen: BTreeMap<String, u32>,
+    /// The worker that each pod is that was ready at the start: one that comes later was told nothing.
+    own: BTreeMap<String, u32>,
     /// Why a worker's result will not come.
     lost: BTreeMap<u32, String>,
     /// When a pod was first seen to have ended, and why if it did not end well.
@@ -125,8 +127,24 @@ impl Drive<'_> {
     }
 
     fn line(&mut self, pod: &str, text: &str) {
-        if let Some(worker) = self.seen.get(pod) {
-            self.collected.take(*worker, text);
+        let Some(&worker) = self.own.get(pod) else { return };
+        self.collected.take(worker, text);
+        // Told to by nobody here: its node was drained, or it heard nothing for too long.
+        if let (Some(result), None, Some(longest)) =
+            (self.collected.results.get(&worker), self.load_end, longest(self.fleet.order, self.fleet.scale_up))
+            && result.aborted.is_none()
+            && result.measured + EARLY < longest
+        {
+            let after = result.measured.as_secs();
+            self.lose(worker, format!("it ended after {after} s"));
+        }
+    }
+
+    fn lose(&mut self, worker: u32, why: String) {
+        if !self.lost.contains_key(&worker) {
+            let percent = share(self.fleet.order, worker) * 100.0;
+            self.fleet.events.warn(format!("worker {worker} was lost with {percent:.0} % of the load: {why}"));
+            self.lost.insert(worker, why);
         }
     }
 
@@ -140,10 +158,15 @@ impl Drive<'_> {
         Some(end + self.fleet.order.spec.timeout + FAREWELL)
     }
 
-    fn pods(&mut self, pods: BTreeMap<u32, Pod>) {
+    fn pods(&mut self, pods: &[(u32, Pod)]) {
         let now = Instant::now();
+        let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+        let pods: BTreeMap<u32, &Pod> = pods
+            .iter()
+            .filter(|(_, pod)| self.own.contains_key(&name(pod)))
+            .map(|(worker, pod)| (*worker, pod))
+            .collect();
         for (worker, pod) in &pods {
-            self.seen.entry(pod.metadata.name.clone().unwrap_or_default()).or_insert(*worker);
             if let State::Ended(why) = pod::state(pod) {
                 self.ended.entry(*worker).or_insert((now, why));
             }
@@ -166,10 +189,7 @@ impl Drive<'_> {
             if since.is_some_and(|since| since.elapsed() < LAST_LINES) {
                 continue;
             }
-            let share = share(self.fleet.order, worker);
-            let percent = share * 100.0;
-            self.fleet.events.warn(format!("worker {worker} was lost with {percent:.0} % of the load: {why}"));
-            self.lost.insert(worker, why);
+            self.lose(worker, why);
         }
     }
 
