@@ -8,6 +8,7 @@
 )]
 
 mod input;
+mod loadgen;
 mod platform;
 mod surface;
 
