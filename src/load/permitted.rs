@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     error::{Error, Kind, Result},
     kube::json,
-    stack::model::{SetKind, Stack},
+    stack::model::{Scope, SetKind, Stack},
 };
 
 /// Ok for a URL that means a port of one of the stack's own Services as its pods name it, or where `mine` says that the
@@ -65,7 +65,7 @@ impl Service {
 
 /// The stack's own, and those of components that are there for it alone.
 fn services(stack: &Stack) -> Vec<Service> {
-    let own = stack.sets.iter().filter(|set| set.kind == SetKind::Stack || set.namespace == stack.namespace);
+    let own = stack.sets.iter().filter(|set| set.kind == SetKind::Stack || set.scope == Scope::Stack);
     let objects = own.flat_map(|set| &set.objects).map(|object| &object.value);
     let services = objects.filter(|value| json::kind(value) == "Service" && json::group(value).is_empty());
     let service = |value| Service {
@@ -81,11 +81,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::stack::model::{Object, Origin, Set};
+    use crate::stack::model::{Object, Origin, Scope, Set};
 
     fn stack() -> Stack {
         let set = |kind, namespace: &str, name: &str| Set {
             kind,
+            scope: if namespace == "hello" { Scope::Stack } else { Scope::Cluster },
             name: name.into(),
             namespace: namespace.into(),
             objects: vec![Object {
@@ -96,6 +97,7 @@ mod tests {
             secrets: Vec::new(),
             background: false,
             needs: Vec::new(),
+            namespace_labels: Default::default(),
         };
         let mut stack = Stack::named("hello");
         stack.sets = vec![

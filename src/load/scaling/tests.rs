@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::stack::model::{Object, Origin, Set};
+use crate::stack::model::{Object, Origin, Scope, Set};
 
 fn hello() -> Value {
     json!({
@@ -131,12 +131,14 @@ fn restarts_count_from_the_first_look() {
 fn the_stacks_own_workloads_are_watched() {
     let set = |kind, objects: Vec<Value>| Set {
         kind,
+        scope: Scope::Cluster,
         name: "hello".into(),
         namespace: "hello".into(),
         objects: objects.into_iter().map(|value| Object { value, origin: Origin::default() }).collect(),
         secrets: Vec::new(),
         background: false,
         needs: Vec::new(),
+        namespace_labels: Default::default(),
     };
     let mut foreign = scaler(fifty(), json!([]));
     foreign["spec"]["scaleTargetRef"] = json!({ "apiVersion": "x.io/v1", "kind": "Fox", "name": "red" });
