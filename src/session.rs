@@ -28,7 +28,10 @@ use crate::{
     doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
-    execute::{self, actions},
+    execute::{
+        self, actions,
+        load::{LoadRequest, Sent},
+    },
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{self, Kube, discovery::KindRef, json, known::Known},
     plan::{Action, Plan, observed::Observed},
@@ -37,7 +40,7 @@ use crate::{
         desired,
         model::{Key, Service, SetKind, Stack},
     },
-    state::State,
+    state::{Folder, State},
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
@@ -68,6 +71,8 @@ pub struct Session {
     pub stack: Stack,
     pub images: ImageOptions,
     pub apply: ApplyOptions,
+    /// What `loadgen` puts on the stack.
+    pub load: Option<LoadRequest>,
     pub events: Events,
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
@@ -93,6 +98,7 @@ pub struct Learned {
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
     pub proofs: Vec<ProofResult>,
+    pub load: Option<Sent>,
     pub removed: Vec<Removed>,
 }
 
@@ -120,6 +126,7 @@ impl Session {
             stack,
             images,
             apply,
+            load: None,
             events: app.events.clone(),
             cancel: app.cancel.clone(),
             provider,
@@ -164,6 +171,11 @@ impl Session {
 
     pub fn learn<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
         change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is kept about the cluster on this machine.
+    pub fn folder(&self) -> Folder {
+        self.state.cluster(&self.settings.cluster_name)
     }
 
     pub fn deadline(&self) -> Instant {

@@ -17,6 +17,7 @@ use crate::{
     load::{
         compare::{Comparison, compare},
         document::LoadDocument,
+        history,
     },
     report,
 };
@@ -49,7 +50,7 @@ struct Shown<'a> {
 
 impl LoadOutputArgs {
     pub fn open(&self) -> Result<LoadOutput> {
-        let previous = self.compare.as_deref().map(read).transpose()?;
+        let previous = self.compare.as_deref().map(history::read).transpose()?;
         Ok(LoadOutput { page: self.report.as_deref().map(reserve).transpose()?, previous })
     }
 }
@@ -97,14 +98,4 @@ impl LoadOutput {
         }
         Ok(())
     }
-}
-
-/// The document of an earlier run.
-pub fn read(file: &Path) -> Result<LoadDocument> {
-    let text = std::fs::read_to_string(file)
-        .context(Kind::Usage, || format!("cannot read the load run {}", file.display()))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::new(Kind::Usage, format!("{} is no document of a load run: {error}", file.display()))
-            .hint("`stackctl loadgen --output json` prints one")
-    })
 }

@@ -2,8 +2,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::load_output::read;
-use crate::{app::App, error::Result, load::compare::compare, report};
+use crate::{
+    app::App,
+    error::Result,
+    load::{compare::compare, history::read},
+    report,
+};
 
 /// Show the document of a load run again: as text, as a page, or beside an earlier one
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, delete, interrupted, provide};
+use super::{Done, delete, interrupted, load, provide};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
@@ -78,6 +78,8 @@ pub async fn act(
             wait(session, &key, known, &progress, &cancel).await
         }
         Action::Prove => provide::prove(session, &progress, &cancel).await,
+        Action::Load { .. } => load::run(session, &progress, &cancel).await,
+        Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::leave(session, name).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,

@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod delete;
+pub mod load;
 pub mod provide;
 
 use std::{

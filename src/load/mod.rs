@@ -6,11 +6,18 @@ pub mod document;
 mod documented;
 pub mod engine;
 pub mod failure;
+pub mod fleet;
+pub mod history;
 pub mod host;
 pub mod latencies;
+pub mod outcome;
+pub mod permitted;
 #[cfg(test)]
 pub mod sample;
+pub mod scaling;
 pub mod spec;
 pub mod stats;
 pub mod syntax;
+pub mod verdict;
+pub mod watch;
 pub mod wire;

@@ -2,6 +2,7 @@
 
 pub mod down;
 pub mod images;
+pub mod load;
 pub mod observed;
 pub mod test;
 pub mod up;
@@ -92,6 +93,13 @@ pub enum Action {
     },
     CollectGarbage,
     Prove,
+    /// Puts the load on from pods in the cluster.
+    Load {
+        url: String,
+        workers: u32,
+    },
+    /// Waits until what the load scaled up is back at its minimum.
+    AwaitScaleDown,
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -126,7 +134,15 @@ impl Action {
 
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Preload { .. } | Action::Prove)
+        matches!(
+            self,
+            Action::Await { .. }
+                | Action::AwaitNetwork
+                | Action::Preload { .. }
+                | Action::Prove
+                | Action::Load { .. }
+                | Action::AwaitScaleDown
+        )
     }
 }
 

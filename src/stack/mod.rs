@@ -17,7 +17,7 @@ mod problems;
 mod proofs;
 mod reader;
 mod render;
-mod scalar;
+pub mod scalar;
 mod setter;
 #[cfg(test)]
 mod testing;

@@ -17,7 +17,6 @@ pub struct Stack {
     /// Proofs of the stack that need a component which is left out.
     pub skipped_proofs: Vec<SkippedProof>,
     /// Load profiles by name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
 }
 

@@ -128,7 +128,7 @@ fn what_is_sent_is_what_was_asked_for() {
 fn wrong_arguments() {
     let home = Home::new();
     let cases: &[(&[&str], &str)] = &[
-        (&[], "--url"),
+        (&["--from", "host"], "--url"),
         (&["--url", "nonsense"], "nonsense"),
         (&["--url", "ftp://127.0.0.1/"], "http://HOST:PORT"),
         (&["--url", "http://me:hunter2@127.0.0.1/"], "--header @FILE"),

@@ -10,6 +10,7 @@
 
 mod failures;
 mod lifecycle;
+mod load;
 mod place;
 mod soak;
 mod stacks;
@@ -24,7 +25,7 @@ type Test = (&'static str, fn(&Place));
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [lifecycle::FIRST, failures::ALL, stacks::ALL, lifecycle::LAST].concat();
+    let tests: Vec<Test> = [lifecycle::FIRST, failures::ALL, stacks::ALL, load::ALL, lifecycle::LAST].concat();
     let place = Arc::new(Place::new("e2e"));
     let trials = tests
         .into_iter()
