@@ -38,6 +38,7 @@ use crate::{
         model::{Key, Service, SetKind, Stack},
     },
     state::State,
+    tls::{Authority, authority},
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
@@ -92,6 +93,8 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Serial numbers by the Secret that holds the certificate.
+    pub certificates: BTreeMap<String, String>,
     pub proofs: Vec<ProofResult>,
     pub removed: Vec<Removed>,
 }
@@ -298,6 +301,18 @@ impl Session {
         spec.no_cache = self.images.no_cache;
         spec.pull = self.images.pull;
         Ok(spec)
+    }
+
+    /// The certificate authority of this machine, made if there is none.
+    pub async fn authority(&self) -> Result<Authority> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::ensure(&state, authority::now())).await
+    }
+
+    /// None: it was not made yet.
+    pub async fn known_authority(&self) -> Result<Option<Authority>> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::load(&state, authority::now())).await
     }
 
     /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.

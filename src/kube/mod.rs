@@ -20,6 +20,7 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
+mod put;
 mod quantity;
 pub mod readiness;
 mod request;
