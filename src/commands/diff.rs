@@ -8,7 +8,10 @@ use crate::{
     error::Result,
     kube::diff,
     observe,
-    plan::{desired_sets, up::stale_objects},
+    plan::{
+        desired_sets,
+        up::{gone_instances, stale_objects},
+    },
     report,
     session::{ApplyOptions, ImageOptions, Session},
 };
@@ -34,7 +37,9 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let observed = observe::all(&session).await?;
     let sets = desired_sets(&session.stack, &observed);
     let live = observed.live.unwrap_or_default();
-    let prune: Vec<_> = sets.iter().flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
+    let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
+    let prune: Vec<_> =
+        sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
     let objects: Vec<_> = sets.into_iter().flat_map(|set| set.objects).map(|object| object.object).collect();
     let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();

@@ -144,11 +144,14 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
         session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
     }
     // What is kept stays on record, or nobody would find it again.
-    if candidates.keep.is_empty() {
+    if candidates.keep.is_empty() && set.is_empty() {
+        kube.delete_parent(&set.parent()).await?;
+    } else if candidates.keep.is_empty() {
         kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
     }
     let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    Ok(Done::note(format!("removed {}", names.join(", "))))
+    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
+    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
 }
 
 async fn wait(

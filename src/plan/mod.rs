@@ -186,12 +186,14 @@ impl From<Graph> for Plan {
 pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
     let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
     let mut sets = desired::desired(stack, &images);
-    for set in &mut sets {
-        let Some(wanted) = &set.certificate else { continue };
-        if let Some(serial) = tls::decide(wanted, observed.certificate(wanted)).serial() {
-            let serials = [(wanted.secret.clone(), serial.to_owned())].into();
-            set.objects.iter_mut().for_each(|object| desired::mark_certificates(&mut object.object.value, &serials));
-        }
+    let serials = sets.iter().filter_map(|set| {
+        let wanted = set.certificate.as_ref()?;
+        let decision = tls::decide(wanted, observed.certificate(wanted));
+        Some((wanted.secret.clone(), decision.serial()?.to_owned()))
+    });
+    let serials = serials.collect();
+    for object in sets.iter_mut().flat_map(|set| &mut set.objects) {
+        desired::mark_certificates(&mut object.object.value, &serials);
     }
     sets
 }

@@ -1,8 +1,9 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-
-use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::RangeTo,
+};
 
 use super::{
     Action, Graph, Node, Plan, desired_sets, object_step,
@@ -21,7 +22,7 @@ use crate::{
     },
     stack::{
         desired::{self, DesiredObject, DesiredSet},
-        model::{GeneratedSecret, Key, SetKind, Stack},
+        model::{Certificate, GeneratedSecret, Key, Scope, SetKind, Stack},
     },
     tls,
 };
@@ -52,21 +53,48 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         publish_registry(&mut graph, observed, &platform);
     }
 
-    let sets = desired_sets(stack, observed);
-    let mut unchanged = 0;
-    let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
-    let mut everything: Vec<Node> = pushed.values().copied().collect();
-    let mut awaited: Vec<Node> = Vec::new();
+    let mut sets = desired_sets(stack, observed);
+    let mut planner = SetPlanner {
+        graph: &mut graph,
+        stack,
+        observed,
+        options,
+        pushed: &pushed,
+        sets: &sets,
+        cluster: platform.cluster,
+        ready: BTreeMap::new(),
+        configs: BTreeMap::new(),
+    };
+    let (mut shared, mut scoped, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for (index, set) in sets.iter().enumerate() {
-        let blocking = blocking_components(set, &sets);
-        let mut gate: Vec<Node> = platform.cluster.into_iter().collect();
-        gate.extend(blocking.iter().filter_map(|name| ready.get(*name)).flatten());
-        let planned =
-            SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
-        unchanged += planned.unchanged;
-        everything.extend(&planned.applied);
-        awaited.extend(&planned.awaited);
-        ready.insert(set.name.clone(), planned.awaited.into_iter().chain(planned.applied).collect());
+        match (set.kind, set.scope) {
+            (SetKind::Stack, _) => own.push(index),
+            (SetKind::Component, Scope::Cluster) => shared.push(index),
+            (SetKind::Component, Scope::Stack) => scoped.push(index),
+        }
+    }
+    let mut planned: Vec<PlannedSet> = shared.into_iter().map(|index| planner.whole(index)).collect();
+    // The stack's own components need its namespace, and their pods its configuration.
+    let begun: Vec<Begun> = own.into_iter().map(|index| planner.begin(index, ..WORKLOADS)).collect();
+    let namespace: Vec<Node> = begun.iter().flat_map(|begun| begun.namespace).collect();
+    planned.extend(scoped.into_iter().map(|index| {
+        let mut begun = planner.begin(index, ..0);
+        begun.gate.extend(&namespace);
+        planner.finish(begun)
+    }));
+    planned.extend(begun.into_iter().map(|begun| planner.finish(begun)));
+
+    let unchanged = planned.iter().map(|planned| planned.unchanged).sum();
+    let mut everything: Vec<Node> = pushed.values().copied().collect();
+    everything.extend(planned.iter().flat_map(|planned| &planned.applied));
+    let awaited: Vec<Node> = planned.iter().flat_map(|planned| &planned.awaited).copied().collect();
+    let before = everything.clone();
+    let gone = observed.live.iter().flat_map(|live| gone_instances(stack, &sets, live, options.prune_data));
+    for set in gone.collect::<Vec<_>>() {
+        // After all else: what is left may still be using it.
+        let prune = Action::Prune { set: sets.len() };
+        everything.push(graph.add(format!("prune:{}", set.name), &before, prune));
+        sets.push(set);
     }
     everything.extend(awaited);
     if !pushed.is_empty() && observed.registry != RegistryState::External {
@@ -187,80 +215,140 @@ fn blocking_components<'a>(set: &'a DesiredSet, sets: &'a [DesiredSet]) -> BTree
     names
 }
 
+/// The first wave with pods.
+const WORKLOADS: u8 = 4;
+
 struct SetPlanner<'a> {
     graph: &'a mut Graph,
     stack: &'a Stack,
     observed: &'a Observed,
     options: &'a Options,
     pushed: &'a BTreeMap<String, Node>,
-    set: &'a DesiredSet,
-    index: usize,
+    sets: &'a [DesiredSet],
+    /// After it there is an API server.
+    cluster: Option<Node>,
+    /// By set: all after which it is ready.
+    ready: BTreeMap<String, Vec<Node>>,
+    /// ConfigMaps and Secrets that are written.
+    configs: BTreeMap<Key, Node>,
 }
 
+/// A set of which the first waves are planned.
+struct Begun {
+    index: usize,
+    changed: Vec<usize>,
+    stale: bool,
+    /// What the next wave needs.
+    gate: Vec<Node>,
+    /// The first wave that is not planned yet.
+    next: u8,
+    /// After it the set's namespace is there.
+    namespace: Option<Node>,
+    planned: PlannedSet,
+}
+
+#[derive(Default)]
 struct PlannedSet {
     applied: Vec<Node>,
     awaited: Vec<Node>,
     unchanged: usize,
 }
 
-impl SetPlanner<'_> {
-    fn plan(mut self, mut gate: Vec<Node>) -> PlannedSet {
-        let mut planned = PlannedSet { applied: Vec::new(), awaited: Vec::new(), unchanged: 0 };
-        let parent = self.set.parent();
-        let changed: Vec<usize> = (0..self.set.objects.len()).filter(|&object| !self.is_unchanged(object)).collect();
-        planned.unchanged = self.set.objects.len() - changed.len();
-        let stale = self.has_stale_objects();
-        if self.inventory_differs() || stale {
-            let id = format!("inventory:{}", self.set.name);
-            gate = vec![self.graph.add(id, &gate, Action::WriteInventory { set: self.index })];
-        }
+impl<'a> SetPlanner<'a> {
+    fn whole(&mut self, index: usize) -> PlannedSet {
+        let begun = self.begin(index, ..0);
+        self.finish(begun)
+    }
 
-        let mut waves: BTreeSet<u8> = self.set.objects.iter().map(|object| object.wave).collect();
-        if !self.set.secrets.is_empty() || self.set.certificate.is_some() {
-            waves.insert(self.secret_wave());
+    /// The waves before `waves.end`.
+    fn begin(&mut self, index: usize, waves: RangeTo<u8>) -> Begun {
+        let set = &self.sets[index];
+        let mut gate: Vec<Node> = self.cluster.into_iter().collect();
+        let blocking = blocking_components(set, self.sets);
+        gate.extend(blocking.iter().filter_map(|name| self.ready.get(*name)).flatten());
+        let changed: Vec<usize> =
+            (0..set.objects.len()).filter(|&object| !self.is_unchanged(&set.objects[object])).collect();
+        let planned = PlannedSet { unchanged: set.objects.len() - changed.len(), ..PlannedSet::default() };
+        let stale = self.has_stale_objects(set);
+        let mut begun = Begun { index, changed, stale, gate, next: 0, namespace: None, planned };
+        if waves.end > 0 {
+            self.inventory(&mut begun);
+            self.waves(&mut begun, waves.end);
         }
-        for wave in waves {
-            let mut ends = Vec::new();
-            for &object in changed.iter().filter(|&&object| self.set.objects[object].wave == wave) {
-                let apply = self.apply(object, &gate);
-                ends.push(apply);
-                planned.applied.push(apply);
-                if self.must_be_ready_at_once(object) {
-                    let ready = self.await_ready(object, &[apply]);
-                    ends.push(ready);
-                    planned.awaited.push(ready);
-                }
-            }
-            // Secrets come with the configuration that they stand beside.
-            if wave == self.secret_wave() {
-                let secrets = self.secrets(&gate);
-                ends.extend(&secrets);
-                planned.applied.extend(secrets);
-                let certificate = self.certificate(&gate);
-                ends.extend(certificate);
-                planned.applied.extend(certificate);
-            }
-            if let Some(joint) = self.graph.join(format!("wave:{parent}:{wave}"), &ends) {
-                gate = vec![joint];
-            }
+        begun
+    }
+
+    /// All that is left of it.
+    fn finish(&mut self, mut begun: Begun) -> PlannedSet {
+        let set = &self.sets[begun.index];
+        if begun.next == 0 {
+            self.inventory(&mut begun);
         }
+        self.waves(&mut begun, u8::MAX);
+        let Begun { index, changed, stale, gate, mut planned, .. } = begun;
         if stale {
             let needs = if planned.applied.is_empty() { gate } else { planned.applied.clone() };
-            let id = format!("prune:{}", self.set.name);
-            planned.applied.push(self.graph.add(id, &needs, Action::Prune { set: self.index }));
+            planned.applied.push(self.graph.add(format!("prune:{}", set.name), &needs, Action::Prune { set: index }));
         }
-        if !self.set.background || self.options.await_background {
-            planned.awaited.extend(self.awaits(&changed, &planned.applied));
+        if !set.background || self.options.await_background {
+            let awaits = self.awaits(index, &changed, &planned.applied);
+            planned.awaited.extend(awaits);
         }
+        self.ready.insert(set.name.clone(), planned.awaited.iter().chain(&planned.applied).copied().collect());
         planned
     }
 
-    fn live(&self) -> Option<&LiveState> {
+    fn inventory(&mut self, begun: &mut Begun) {
+        let set = &self.sets[begun.index];
+        if self.inventory_differs(set) || begun.stale {
+            let id = format!("inventory:{}", set.name);
+            begun.gate = vec![self.graph.add(id, &begun.gate, Action::WriteInventory { set: begun.index })];
+        }
+    }
+
+    /// The waves from the next one to the one before `end`.
+    fn waves(&mut self, begun: &mut Begun, end: u8) {
+        let (index, set) = (begun.index, &self.sets[begun.index]);
+        let mut waves: BTreeSet<u8> = set.objects.iter().map(|object| object.wave).collect();
+        waves.extend((!set.secrets.is_empty() || set.certificate.is_some()).then(secret_wave));
+        for wave in waves.into_iter().filter(|wave| (begun.next..end).contains(wave)) {
+            let mut ends = Vec::new();
+            for &object in begun.changed.iter().filter(|&&object| set.objects[object].wave == wave) {
+                let key = set.objects[object].object.key();
+                let apply = self.apply(index, object, &begun.gate);
+                ends.push(apply);
+                begun.planned.applied.push(apply);
+                if key.kind == "Namespace" && key.name == set.namespace {
+                    begun.namespace = Some(apply);
+                }
+                if must_be_ready_at_once(&key) {
+                    let ready = self.await_ready(index, object, &[apply]);
+                    ends.push(ready);
+                    begun.planned.awaited.push(ready);
+                }
+                self.configs.insert(key, apply);
+            }
+            // Secrets come with the configuration that they stand beside.
+            if wave == secret_wave() {
+                let secrets = self.secrets(index, &begun.gate);
+                ends.extend(&secrets);
+                begun.planned.applied.extend(secrets);
+                let certificate = self.certificate(index, &begun.gate);
+                ends.extend(certificate);
+                begun.planned.applied.extend(certificate);
+            }
+            if let Some(joint) = self.graph.join(format!("wave:{}:{wave}", set.parent()), &ends) {
+                begun.gate = vec![joint];
+            }
+        }
+        begun.next = end;
+    }
+
+    fn live(&self) -> Option<&'a LiveState> {
         self.observed.live.as_ref()
     }
 
-    fn is_unchanged(&self, object: usize) -> bool {
-        let desired = &self.set.objects[object];
+    fn is_unchanged(&self, desired: &DesiredObject) -> bool {
         let key = desired.object.key();
         let Some(live) = self.live() else { return false };
         if self.is_foreign_namespace(&key) {
@@ -269,7 +357,7 @@ impl SetPlanner<'_> {
         if desired.services.iter().any(|service| self.pushed.contains_key(service)) {
             return false;
         }
-        if self.will_issue() && self.uses_certificate(&desired.object.value) {
+        if self.awaits_certificate(desired) {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
@@ -282,29 +370,29 @@ impl SetPlanner<'_> {
         key.kind == "Namespace" && self.live().is_some_and(|live| live.foreign_namespaces.contains(&key.name))
     }
 
-    fn apply(&mut self, object: usize, gate: &[Node]) -> Node {
-        let desired: &DesiredObject = &self.set.objects[object];
+    fn apply(&mut self, set: usize, object: usize, gate: &[Node]) -> Node {
+        let desired: &DesiredObject = &self.sets[set].objects[object];
         let mut needs = gate.to_vec();
         needs.extend(desired.services.iter().filter_map(|service| self.pushed.get(service)));
-        let id = object_step("apply", &desired.object.key(), &self.set.namespace);
-        self.graph.add(id, &needs, Action::Apply { set: self.index, object })
+        // Of another set: what of its own set is in an earlier wave is in the gate.
+        if self.sets[set].scope == Scope::Stack {
+            needs.extend(desired.configs.iter().filter_map(|key| self.configs.get(key)));
+        }
+        let id = object_step("apply", &desired.object.key(), &self.sets[set].namespace);
+        self.graph.add(id, &needs, Action::Apply { set, object })
     }
 
-    fn await_ready(&mut self, object: usize, needs: &[Node]) -> Node {
-        let id = object_step("await", &self.set.objects[object].object.key(), &self.set.namespace);
-        self.graph.add(id, needs, Action::Await { set: self.index, object })
+    fn await_ready(&mut self, set: usize, object: usize, needs: &[Node]) -> Node {
+        let id = object_step("await", &self.sets[set].objects[object].object.key(), &self.sets[set].namespace);
+        self.graph.add(id, needs, Action::Await { set, object })
     }
 
-    /// What later waves build on.
-    fn must_be_ready_at_once(&self, object: usize) -> bool {
-        self.set.objects[object].object.key().kind == "CustomResourceDefinition"
-    }
-
-    fn awaits(&mut self, changed: &[usize], applied: &[Node]) -> Vec<Node> {
+    fn awaits(&mut self, index: usize, changed: &[usize], applied: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
         let mut nodes = Vec::new();
-        for object in 0..self.set.objects.len() {
-            let key = self.set.objects[object].object.key();
-            if !readiness::is_awaited(&key) || self.must_be_ready_at_once(object) || self.is_foreign_namespace(&key) {
+        for object in 0..set.objects.len() {
+            let key = set.objects[object].object.key();
+            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) || self.is_foreign_namespace(&key) {
                 continue;
             }
             let was_ready = self.live().is_some_and(|live| live.ready.contains(&key));
@@ -314,57 +402,68 @@ impl SetPlanner<'_> {
             // Whatever is not ready may be waiting for any object of the set, so the whole set comes first.
             nodes.push((object, key));
         }
-        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", self.set.name), applied))
-        else {
+        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", set.name), applied)) else {
             return Vec::new();
         };
         let gate: Vec<Node> = gate.into_iter().collect();
-        nodes.into_iter().map(|(object, _)| self.await_ready(object, &gate)).collect()
+        nodes.into_iter().map(|(object, _)| self.await_ready(index, object, &gate)).collect()
     }
 
-    fn secret_wave(&self) -> u8 {
-        desired::wave("Secret", "")
-    }
-
-    fn secrets(&mut self, gate: &[Node]) -> Vec<Node> {
+    fn secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
         let mut nodes = Vec::new();
-        for (secret, generated) in self.set.secrets.iter().enumerate() {
+        for (secret, generated) in set.secrets.iter().enumerate() {
             let key = generated.key();
             if self.live().is_some_and(|live| live.live.objects.contains_key(&key)) {
                 continue;
             }
-            let id = object_step("generate", &key, &self.set.namespace);
-            nodes.push(self.graph.add(id, gate, Action::CreateSecret { set: self.index, secret }));
+            let id = object_step("generate", &key, &set.namespace);
+            let made = self.graph.add(id, gate, Action::CreateSecret { set: index, secret });
+            self.configs.insert(key, made);
+            nodes.push(made);
         }
         nodes
     }
 
-    /// Whether the certificate will be another one.
-    fn will_issue(&self) -> bool {
-        let issue = |wanted| matches!(tls::decide(wanted, self.observed.certificate(wanted)), tls::Decision::Issue(_));
-        self.set.certificate.as_ref().is_some_and(issue)
+    fn certificate(&mut self, index: usize, gate: &[Node]) -> Option<Node> {
+        let set = &self.sets[index];
+        let wanted = set.certificate.as_ref()?;
+        if !tls::decision::is_due(wanted, self.observed.certificate(wanted)) {
+            return None;
+        }
+        let id = object_step("certificate", &wanted.secret_key(), &set.namespace);
+        let node = self.graph.add(id, gate, Action::IssueCertificate { set: index });
+        self.configs.extend([wanted.secret_key(), wanted.bundle_key()].map(|key| (key, node)));
+        Some(node)
     }
 
-    fn uses_certificate(&self, object: &Value) -> bool {
-        self.set.certificate.as_ref().is_some_and(|wanted| desired::uses_secret(object, &wanted.secret))
+    /// Whether its pods see a certificate that will be another one.
+    fn awaits_certificate(&self, desired: &DesiredObject) -> bool {
+        let issued = |wanted: &&Certificate| {
+            matches!(tls::decide(wanted, self.observed.certificate(wanted)), tls::Decision::Issue(_))
+        };
+        let mut wanted = self.sets.iter().filter_map(|set| set.certificate.as_ref()).filter(issued);
+        wanted.any(|wanted| desired.configs.contains(&wanted.secret_key()))
     }
 
-    fn certificate(&mut self, gate: &[Node]) -> Option<Node> {
-        let wanted = self.set.certificate.as_ref()?;
-        let due = tls::decision::is_due(wanted, self.observed.certificate(wanted));
-        let id = object_step("certificate", &wanted.secret_key(), &self.set.namespace);
-        due.then(|| self.graph.add(id, gate, Action::IssueCertificate { set: self.index }))
+    fn has_stale_objects(&self, set: &DesiredSet) -> bool {
+        self.live().is_some_and(|live| !stale_objects(set, live, self.options.prune_data).remove.is_empty())
     }
 
-    fn has_stale_objects(&self) -> bool {
-        self.live().is_some_and(|live| !stale_objects(self.set, live, self.options.prune_data).remove.is_empty())
-    }
-
-    fn inventory_differs(&self) -> bool {
-        let Some(parent) = self.live().and_then(|live| live.parents.get(&self.set.parent())) else { return true };
-        let wanted = inventory(self.set, &self.stack.name);
+    fn inventory_differs(&self, set: &DesiredSet) -> bool {
+        let Some(parent) = self.live().and_then(|live| live.parents.get(&set.parent())) else { return true };
+        let wanted = inventory(set, &self.stack.name);
         wanted.kinds != parent.kinds || wanted.namespaces != parent.namespaces || !wanted.users.is_subset(&parent.users)
     }
+}
+
+/// What later waves build on.
+fn must_be_ready_at_once(key: &Key) -> bool {
+    key.kind == "CustomResourceDefinition"
+}
+
+fn secret_wave() -> u8 {
+    desired::wave("Secret", "")
 }
 
 /// What the set's parent must say.
@@ -385,6 +484,18 @@ pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
 fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> + Clone {
     let certificate = set.certificate.iter();
     certificate.flat_map(|certificate| [certificate.secret_key(), certificate.bundle_key()])
+}
+
+/// Instances of components that the stack had and has no more, as sets without objects.
+pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prune_data: bool) -> Vec<DesiredSet> {
+    let gone = live.instances(&stack.name).filter(|name| !sets.iter().any(|set| set.name == *name));
+    let gone = gone.map(|name| DesiredSet::empty_instance(name, &stack.namespace));
+    // One of which only data is left stays on record.
+    gone.filter(|set| {
+        let candidates = stale_objects(set, live, prune_data);
+        !candidates.remove.is_empty() || candidates.keep.is_empty()
+    })
+    .collect()
 }
 
 /// Objects that carry the set's label but are no longer declared.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::stack::{
+    model::Origin,
     problems::Problems,
     reader::{Item, Located},
     scalar,
@@ -20,6 +21,7 @@ pub enum ValueType {
 #[derive(Debug)]
 pub struct ValueDecl {
     pub name: String,
+    pub origin: Origin,
     kind: ValueType,
     minimum: Option<Located<String>>,
     maximum: Option<Located<String>>,
@@ -66,11 +68,12 @@ impl ValueDecl {
             }
         }
         fields.finish(problems);
-        if key.value == "provider" || key.value.is_empty() || key.value.contains(['.', '=']) {
+        let reserved = ["", "provider", "without"].contains(&key.value.as_str());
+        if reserved || key.value.contains('=') || key.value.split('.').any(str::is_empty) {
             problems.at(key.origin.clone(), format!("a value can't be named `{}` (values)", key.value));
         }
-        let mut decl =
-            ValueDecl { name: key.value.clone(), kind: kind?, minimum, maximum, choices, default: None, setters };
+        let (name, origin) = (key.value.clone(), key.origin.clone());
+        let mut decl = ValueDecl { name, origin, kind: kind?, minimum, maximum, choices, default: None, setters };
         if let (Some(item), Some(raw)) = (default, default_raw) {
             match decl.parse(&raw) {
                 Ok(value) => decl.default = Some(value),
