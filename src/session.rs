@@ -92,6 +92,8 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Certificate of the CA that signed the stack's own, PEM; None: it has none.
+    pub ca: Option<String>,
     pub proofs: Vec<ProofResult>,
     pub removed: Vec<Removed>,
 }

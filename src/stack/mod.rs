@@ -2,10 +2,13 @@
 
 mod assemble;
 mod checks;
+pub mod claims;
 mod components;
+mod dashboards;
 mod declaration;
 pub mod desired;
 mod embedded;
+mod field;
 mod files;
 mod load;
 mod located;
@@ -24,4 +27,5 @@ mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};
+pub use problems::suggestion;
 pub use render::to_yaml;
