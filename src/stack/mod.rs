@@ -6,6 +6,8 @@ mod components;
 mod declaration;
 pub mod desired;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
 mod files;
 mod load;
 mod located;
