@@ -14,6 +14,7 @@ mod kubeconfig;
 mod list;
 mod logs;
 mod man;
+mod password;
 mod picture;
 mod plan;
 mod power;
@@ -48,6 +49,7 @@ pub enum Command {
     List(list::ListArgs),
     Render(render::RenderArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    Password(password::PasswordArgs),
     Gc(gc::GcArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -80,6 +82,7 @@ impl Command {
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
+            Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,

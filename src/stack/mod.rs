@@ -8,14 +8,20 @@ mod dashboards;
 mod declaration;
 pub mod desired;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
 mod field;
 mod files;
+#[cfg(test)]
+mod hardening;
 mod load;
 mod located;
 mod manifests;
 pub mod model;
 mod patch;
 mod podspec;
+#[cfg(test)]
+mod policy;
 mod problems;
 mod proofs;
 mod reader;
