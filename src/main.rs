@@ -20,6 +20,7 @@ mod load;
 mod observe;
 mod plan;
 mod proof;
+mod quantity;
 mod reach;
 mod report;
 mod session;

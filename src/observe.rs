@@ -170,6 +170,14 @@ pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&A
     Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled }))
 }
 
+/// The certificate, PEM, of the authority whose signature clients in the cluster have to accept from the stack's edge.
+/// None: it has no certificate, or its authority is not known.
+pub async fn ca_bundle(kube: &Kube, stack: &Stack) -> Result<Option<String>> {
+    let Some(wanted) = stack.sets.iter().find_map(|set| set.certificate.as_ref()) else { return Ok(None) };
+    let bundle = kube.get(&wanted.bundle_key()).await?;
+    Ok(bundle.as_ref().and_then(|bundle| json::text(bundle, "/data/ca.crt")).map(str::to_owned))
+}
+
 /// A text of a Secret.
 pub fn pem(secret: &Value, key: &str) -> Option<String> {
     let encoded = secret.get("data")?.get(key)?.as_str()?;

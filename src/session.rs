@@ -356,7 +356,13 @@ impl Session {
         let mut bases = vec![DEFAULT_IMAGE.to_owned()];
         bases.extend(self.settings.node_image.clone());
         let things = audit::leftovers(&scope).await?;
-        Ok(Left { things, kept: audit::kept(docker, endpoint, &bases).await? })
+        let mut kept = audit::kept(docker, endpoint, &bases).await?;
+        // One that can't be used any more is told by whatever uses it.
+        if let Ok(Some(authority)) = self.known_authority().await {
+            let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
+            kept.push(Kept { name: "certificate authority".to_owned(), size });
+        }
+        Ok(Left { things, kept })
     }
 
     /// Objects that still carry a label of the stack or its own components, whatever is on record about it.

@@ -15,6 +15,7 @@ mod kubeconfig;
 mod list;
 mod logs;
 mod man;
+mod password;
 mod picture;
 mod plan;
 mod power;
@@ -50,6 +51,7 @@ pub enum Command {
     Render(render::RenderArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     Ca(ca::CaArgs),
+    Password(password::PasswordArgs),
     Gc(gc::GcArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -83,6 +85,7 @@ impl Command {
             Command::Render(args) => render::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
             Command::Ca(args) => ca::run(args, app).await,
+            Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,

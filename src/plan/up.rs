@@ -54,6 +54,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     }
 
     let mut sets = desired_sets(stack, observed);
+    // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
+    let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
+    let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
     let mut planner = SetPlanner {
         graph: &mut graph,
         stack,
@@ -62,6 +65,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         pushed: &pushed,
         sets: &sets,
         cluster: platform.cluster,
+        network,
         ready: BTreeMap::new(),
         configs: BTreeMap::new(),
     };
@@ -123,6 +127,9 @@ fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
 }
 
 struct Platform {
+    /// Made or started by this run.
+    made: Option<Node>,
+    /// And its nodes are as they should be.
     cluster: Option<Node>,
     registry: Option<Node>,
 }
@@ -149,14 +156,14 @@ fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result
     let network = (make == Some(Action::CreateCluster) || registry_missing)
         .then(|| graph.add("network", &[], Action::CreateNetwork));
     let network = network.as_slice();
-    let cluster = make.map(|action| {
+    let made = make.map(|action| {
         let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
         graph.add(id, network, action)
     });
     let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
     let outdated = observed.nodes_outdated && options.make_cluster;
-    let cluster = if outdated { Some(graph.add("nodes", cluster.as_slice(), Action::ConfigureNodes)) } else { cluster };
-    Ok(Platform { cluster, registry })
+    let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
+    Ok(Platform { made, cluster, registry })
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.
@@ -227,6 +234,8 @@ struct SetPlanner<'a> {
     sets: &'a [DesiredSet],
     /// After it there is an API server.
     cluster: Option<Node>,
+    /// After it pods reach each other; for what nobody waits for.
+    network: Option<Node>,
     /// By set: all after which it is ready.
     ready: BTreeMap<String, Vec<Node>>,
     /// ConfigMaps and Secrets that are written.
@@ -266,6 +275,7 @@ impl<'a> SetPlanner<'a> {
         let mut gate: Vec<Node> = self.cluster.into_iter().collect();
         let blocking = blocking_components(set, self.sets);
         gate.extend(blocking.iter().filter_map(|name| self.ready.get(*name)).flatten());
+        gate.extend(self.network.filter(|_| set.background));
         let changed: Vec<usize> =
             (0..set.objects.len()).filter(|&object| !self.is_unchanged(&set.objects[object])).collect();
         let planned = PlannedSet { unchanged: set.objects.len() - changed.len(), ..PlannedSet::default() };

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::stack::{
+    claims::{AutoscalerCheck, Check},
     components::Components,
+    dashboards,
     declaration::{Declaration, ServiceDecl},
     files::Folder,
     load::LoadRequest,
-    model::{Key, Object, Origin, Service, Set, SetKind},
+    model::{Key, Origin, Proof, Service, Set, SetKind},
     podspec,
     problems::{Problems, suggestion},
 };
@@ -125,8 +127,35 @@ pub fn images(sets: &[Set], services: &BTreeMap<String, Service>, problems: &mut
     }
 }
 
-pub fn has_autoscaler(sets: &[Set], namespace: &str, name: &str) -> bool {
-    sets.iter().flat_map(|set| &set.objects).map(Object::key).any(|key| {
-        key.kind == "HorizontalPodAutoscaler" && key.namespace.as_deref() == Some(namespace) && key.name == name
-    })
+/// What a proof names must be there; a check of dashboards gets their expressions.
+pub fn complete(proof: &mut Proof, sets: &[Set], namespace: &str, problems: &mut Problems) {
+    let find = |kind: &str, namespace: &str, name: &str| {
+        sets.iter().flat_map(|set| &set.objects).find(|object| {
+            let key = object.key();
+            key.kind == kind && key.namespace.as_deref() == Some(namespace) && key.name == name
+        })
+    };
+    let absent = |kind: &str, namespace: &str, name: &str| Err(format!("there is no {kind}/{name} in {namespace}"));
+    let outcome = match &mut proof.check {
+        Check::Autoscaler(AutoscalerCheck { name, namespace, .. }) => {
+            match find("HorizontalPodAutoscaler", namespace, name) {
+                Some(_) => Ok(()),
+                None => absent("HorizontalPodAutoscaler", namespace, name),
+            }
+        }
+        Check::Rbac(check) => match find("ServiceAccount", namespace, &check.service_account) {
+            Some(_) => Ok(()),
+            None => absent("ServiceAccount", namespace, &check.service_account),
+        },
+        Check::Dashboards(check) => match find("ConfigMap", namespace, &check.config_map) {
+            Some(object) => dashboards::expressions(&object.value)
+                .map(|expressions| check.expressions = expressions)
+                .map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin)),
+            None => absent("ConfigMap", namespace, &check.config_map),
+        },
+        Check::Http(_) | Check::Trace(_) | Check::Promql(_) | Check::Targets(_) => Ok(()),
+    };
+    if let Err(message) = outcome {
+        problems.at(proof.origin.clone(), message);
+    }
 }

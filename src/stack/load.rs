@@ -161,7 +161,11 @@ fn assemble(
         for decl in &declaration.proofs {
             components.check_proof_needs(&decl.needs, kind, problems);
             if let Some(component) = components.missing(&decl.needs, kind) {
-                skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component });
+                skipped_proofs.push(SkippedProof {
+                    name: decl.proof.name.clone(),
+                    kind: decl.proof.check.kind(),
+                    component,
+                });
                 continue;
             }
             let mut proof = decl.proof.clone();
@@ -174,13 +178,9 @@ fn assemble(
         }
         sets.push(assembled.set);
     }
-    for proof in &proofs {
-        if let Check::Autoscaler(check) = &proof.check
-            && !incomplete
-            && !checks::has_autoscaler(&sets, &check.namespace, &check.name)
-        {
-            let message = format!("there is no HorizontalPodAutoscaler/{} in {}", check.name, check.namespace);
-            problems.at(proof.origin.clone(), message);
+    if !incomplete {
+        for proof in &mut proofs {
+            checks::complete(proof, &sets, &namespace, problems);
         }
     }
     let edge_request = edge::Request {

@@ -2,18 +2,27 @@
 
 mod assemble;
 mod checks;
+pub mod claims;
 mod components;
+mod dashboards;
 mod declaration;
 pub mod desired;
 pub mod edge;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
+mod field;
 mod files;
+#[cfg(test)]
+mod hardening;
 mod load;
 mod located;
 mod manifests;
 pub mod model;
 mod patch;
 mod podspec;
+#[cfg(test)]
+mod policy;
 mod problems;
 mod proofs;
 mod reader;
@@ -26,4 +35,5 @@ mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};
+pub use problems::suggestion;
 pub use render::to_yaml;

@@ -10,6 +10,9 @@ use std::{
 use include_dir::Dir;
 use serde_json::Value;
 
+use crate::error::{Error, Kind, Result};
+pub use crate::stack::claims::{AutoscalerCheck, Check};
+
 /// A stack: variants chosen, values set, every cross-reference checked.
 #[derive(Debug, Clone)]
 pub struct Stack {
@@ -43,6 +46,8 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedProof {
     pub name: String,
+    /// Of its check, as `Check::kind`.
+    pub kind: &'static str,
     pub component: String,
 }
 
@@ -240,6 +245,31 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// Leaves only the proofs of these names or kinds; none named: all. Err: a name that fits no proof.
+    pub fn choose_proofs(&mut self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            let known = self.proofs.iter().any(|proof| fits(name, &proof.name, proof.check.kind()));
+            if !known && !self.skipped_proofs.iter().any(|proof| fits(name, &proof.name, proof.kind)) {
+                let all = self.proofs.iter().map(|proof| format!("{} ({})", proof.name, proof.check.kind()));
+                return Err(Error::new(Kind::Usage, format!("--proof {name}: stack {} has no such proof", self.name))
+                    .hint(format!("its proofs: {}", all.collect::<Vec<_>>().join(", "))));
+            }
+        }
+        let chosen = |name: &str, kind: &str| names.iter().any(|wanted| fits(wanted, name, kind));
+        self.proofs.retain(|proof| chosen(&proof.name, proof.check.kind()));
+        self.skipped_proofs.retain(|proof| chosen(&proof.name, proof.kind));
+        Ok(())
+    }
+}
+
+fn fits(wanted: &str, name: &str, kind: &str) -> bool {
+    wanted.eq_ignore_ascii_case(name) || wanted == kind
+}
+
 impl GeneratedSecret {
     pub fn key(&self) -> Key {
         Key {
@@ -294,37 +324,6 @@ pub struct Proof {
     /// How long a failed attempt may be repeated; None: the first attempt decides.
     pub eventually: Option<Duration>,
     pub origin: Origin,
-}
-
-#[derive(Debug, Clone)]
-pub enum Check {
-    Http(HttpCheck),
-    Autoscaler(AutoscalerCheck),
-}
-
-/// One HTTP request and what must come back.
-#[derive(Debug, Clone)]
-pub struct HttpCheck {
-    pub method: String,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-    /// Default 200.
-    pub status: u16,
-    /// The body, parsed, must equal this.
-    pub json: Option<Value>,
-    /// The body must contain this text.
-    pub contains: Option<String>,
-    /// Per attempt; default 10 s.
-    pub timeout: Duration,
-}
-
-/// The named HorizontalPodAutoscaler reports a current value for a resource metric.
-#[derive(Debug, Clone)]
-pub struct AutoscalerCheck {
-    pub name: String,
-    pub namespace: String,
-    pub metric: String,
 }
 
 /// Requests to send and what must hold while they are sent.

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{HTTPS, NAME};
 use crate::stack::{
-    model::{Check, EdgeKind, HttpCheck, Proof, SkippedProof},
+    claims::{Check, HttpCheck},
+    model::{EdgeKind, Proof, SkippedProof},
     routes::RouteDecl,
 };
 
@@ -13,7 +14,7 @@ fn name(decl: &RouteDecl) -> String {
 }
 
 pub fn skipped(decl: &RouteDecl, because: &str) -> Option<SkippedProof> {
-    decl.check.as_ref().map(|_| SkippedProof { name: name(decl), component: because.to_owned() })
+    decl.check.as_ref().map(|_| SkippedProof { name: name(decl), kind: "http", component: because.to_owned() })
 }
 
 /// A request over TLS, verified against the authority, as clients in the cluster send it. An Ingress and a Gateway are
@@ -29,6 +30,8 @@ pub fn proof(decl: &RouteDecl, kind: EdgeKind) -> Option<Proof> {
         status: check.status,
         json: check.json.clone(),
         contains: check.contains.clone(),
+        wheres: Vec::new(),
+        ca: true,
         timeout: Duration::from_secs(10),
     };
     let origin = decl.origin.clone();

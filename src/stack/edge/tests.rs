@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::stack::{
-    model::Check,
+    claims::Check,
     testing::{DEPLOYMENT, Repository, object, shop},
 };
 
@@ -67,6 +67,7 @@ fn an_nginx_by_default() {
         .iter()
         .map(|proof| {
             let Check::Http(http) = &proof.check else { panic!() };
+            assert!(http.ca);
             (proof.name.as_str(), http.url.as_str(), proof.eventually.map(|time| time.as_secs()))
         })
         .collect();

@@ -155,6 +155,10 @@ values:
     type: quantity
     maximum: 1
     sets: ['Deployment/web spec.template.spec.containers[name=app].resources.requests.cpu']
+  ratio:
+    type: number
+    maximum: 1
+    sets: ['Deployment/web spec.template.spec.containers[name=app].env[name=EMPTY].value']
 ";
     let new = || shop(stack, &[("web.yaml", DEPLOYMENT)]);
     let at = |stack: &Stack, path: &str| object(stack, "Deployment/web").value.pointer(path).cloned().unwrap();
@@ -179,9 +183,17 @@ values:
             "--set mode=medium: `medium` is none of slow, fast, declared at manifests/shop/stack.yaml:7:12",
             "--set replica=1: no such value; did you mean `replicas`?",
             "--set replicas=6: 6 is above the maximum 5 (1 to 5), declared at manifests/shop/stack.yaml:4:50",
-            "--set zzz=1: no such value; there are cpu, mode, replicas",
+            "--set zzz=1: no such value; there are cpu, mode, ratio, replicas",
         ]
     );
+    for (given, is) in [("0", "0"), ("0.25", "0.25")] {
+        let set = new().set("ratio", given).stack();
+        assert_eq!(at(&set, &format!("{container}/env/1/value")), json!(is));
+    }
+    for (given, found) in [("300m", "300m"), ("NaN", "NaN")] {
+        let problem = format!("--set ratio={given}: expected a number such as `0.5`, found `{found}`");
+        assert_eq!(new().set("ratio", given).problems(), [problem]);
+    }
     assert_eq!(new().set("replicas", "many").problems(), ["--set replicas=many: expected an integer, found `many`"]);
 }
 
@@ -336,7 +348,7 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
     let stack = components(["", "", "a"]).without("c").without("elsewhere").stack();
     assert_eq!(stack.sets.len(), 1);
     // It needs `a`, which only `c` brings.
-    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), component: "c".into() }]);
+    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), kind: "http", component: "c".into() }]);
     let stack = components(["", "a", "b"]).without("a");
     assert_eq!(
         stack.problems(),
@@ -349,7 +361,7 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
         "name: shop\ncomponents: [a]\nmanifests: []\nproofs:\n  - {name: sees, needs: [a], http: {url: 'http://x/'}}\n";
     std::fs::write(format!("{}/stack.yaml", repository.request.stack), text).unwrap();
     let stack = repository.without("a").stack();
-    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), component: "a".into() }]);
+    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), kind: "http", component: "a".into() }]);
     assert!(stack.proofs.is_empty());
 }
 
@@ -644,7 +656,10 @@ fn a_component_with_the_scope_of_the_stack_is_its_own() {
         (collector.key().namespace.as_deref(), &collector.value["data"]["size"]),
         (Some("elsewhere"), &json!("7"))
     );
-    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "draws".into(), component: "grafana".into() }]);
+    assert_eq!(
+        stack.skipped_proofs,
+        [SkippedProof { name: "draws".into(), kind: "http", component: "grafana".into() }]
+    );
 
     let desired = crate::stack::desired::desired(&stack, &BTreeMap::new());
     let namespaces: Vec<_> = desired.iter().flat_map(|set| &set.objects).filter(|object| object.wave == 0).collect();
@@ -720,4 +735,78 @@ fn names_of_values_may_have_dots_but_only_one_meaning() {
     for name in ["a..b", ".a", "a.", "without"] {
         assert!(problems(name).iter().any(|line| line.contains("a value can't be named")), "{name}");
     }
+}
+
+const CLAIMS: &str = "name: shop
+manifests: [all.yaml]
+proofs:
+  - name: fields
+    http: {url: 'https://edge:8443/', ca: true, where: [{path: 'items[0].x', above: 2}, {path: n, equals: null}]}
+  - name: traced
+    trace:
+      request: {method: POST, url: 'http://web/write', status: 500}
+      jaeger: http://jaeger:16686/jaeger
+      spans: [{service: web, operation: DynamoDB.PutItem, attributes: {http.status: 500}, error: true}]
+  - name: measured
+    promql: {url: 'http://prometheus:9090/prometheus', query: sum(up), above: 0}
+  - name: scraped
+    targets: {url: 'http://prometheus:9090/prometheus', jobs: [pods]}
+  - name: drawn
+    dashboards: {url: 'http://prometheus:9090/prometheus', configMap: boards, data: true}
+  - name: refused
+    rbac: {serviceAccount: reader, allowed: [{verb: list, resource: services}], denied: [{verb: get, resource: secrets}]}
+";
+const CLAIMED: &str = "apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: boards}
+data: {a.json: '{\"title\": \"A\", \"panels\": [{\"title\": \"P\", \"targets\": [{\"expr\": \"up\"}]}]}'}
+";
+
+#[test]
+fn every_kind_of_claim_is_read() {
+    let stack = shop(CLAIMS, &[("all.yaml", CLAIMED)]).stack();
+    let kinds: Vec<&str> = stack.proofs.iter().map(|proof| proof.check.kind()).collect();
+    assert_eq!(kinds, ["http", "trace", "promql", "targets", "dashboards", "rbac"]);
+    let Check::Http(http) = &stack.proofs[0].check else { panic!() };
+    let wheres: Vec<String> = http.wheres.iter().map(ToString::to_string).collect();
+    assert_eq!((http.ca, wheres), (true, vec!["items[0].x > 2".to_owned(), "n = null".to_owned()]));
+    let Check::Trace(trace) = &stack.proofs[1].check else { panic!() };
+    assert_eq!((trace.request.status, trace.spans[0].attributes["http.status"].as_str()), (500, "500"));
+    let Check::Dashboards(boards) = &stack.proofs[4].check else { panic!() };
+    assert_eq!((boards.expressions[0].place.as_str(), boards.expressions[0].query.as_str()), ("a.json: P", "up"));
+}
+
+#[test]
+fn wrong_claims_are_told_where_they_stand() {
+    let wrong = CLAIMS
+        .replace("above: 2}", "above: 2, below: 3}")
+        .replace("'https://edge:8443/'", "'http://edge:8080/'")
+        .replace("serviceAccount: reader", "serviceAccount: raeder")
+        .replace("verb: get", "verb: read")
+        .replace("path: n,", "path: 'n..',");
+    assert_eq!(
+        shop(&wrong, &[("all.yaml", &CLAIMED.replace("{\\\"title", "\\\"title"))]).problems(),
+        [
+            "manifests/shop/stack.yaml:18:5: there is no ServiceAccount/raeder in shop",
+            "manifests/shop/stack.yaml:5:11: `ca` is about https:// URLs (proofs[0].http)",
+        ]
+    );
+}
+
+#[test]
+fn proofs_are_chosen_by_name_or_kind() {
+    let choose = |names: &[&str]| -> crate::error::Result<Vec<String>> {
+        let mut stack = shop(CLAIMS, &[("all.yaml", CLAIMED)]).stack();
+        stack.choose_proofs(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        Ok(stack.proofs.into_iter().map(|proof| proof.name).collect())
+    };
+    assert_eq!(choose(&["rbac"]).unwrap(), ["refused"]);
+    assert_eq!(choose(&["Traced", "promql"]).unwrap(), ["traced", "measured"]);
+    assert_eq!(choose(&[]).unwrap().len(), 6);
+    let error = choose(&["rbca"]).unwrap_err();
+    assert_eq!((error.kind, error.message.as_str()), (Kind::Usage, "--proof rbca: stack shop has no such proof"));
 }
