@@ -56,7 +56,7 @@ fn either<'a>(container: &'a Value, pod: &'a Value, field: &str) -> Option<&'a V
 
 /// In thousandths; 0 where there is none.
 fn amount(container: &Value, pointer: &str) -> i128 {
-    container.pointer(pointer).and_then(Value::as_str).and_then(quantity::parse).unwrap_or(0)
+    container.pointer(pointer).and_then(Value::as_str).and_then(quantity::thousandths).unwrap_or(0)
 }
 
 #[test]
