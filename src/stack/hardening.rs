@@ -26,9 +26,9 @@ fn faults(spec: &Value, is_service: impl Fn(&str) -> bool) -> Vec<String> {
         }
     }
     for volume in list(spec, "/volumes") {
-        let fine = volume.as_object().is_some_and(|volume| {
-            volume.keys().all(|key| key == "name" || VOLUMES.contains(&key.as_str()))
-        });
+        let fine = volume
+            .as_object()
+            .is_some_and(|volume| volume.keys().all(|key| key == "name" || VOLUMES.contains(&key.as_str())));
         if !fine {
             faults.push(format!("volume {volume}"));
         }
@@ -41,7 +41,9 @@ fn faults(spec: &Value, is_service: impl Fn(&str) -> bool) -> Vec<String> {
                 faults.push(format!("{name}: {what}"));
             }
         };
-        let either = |key: &str| container.pointer(&format!("/securityContext/{key}")).or(spec.pointer(&format!("/securityContext/{key}")));
+        let either = |key: &str| {
+            container.pointer(&format!("/securityContext/{key}")).or(spec.pointer(&format!("/securityContext/{key}")))
+        };
         let own = |key: &str| container.pointer(&format!("/securityContext/{key}"));
         check(either("runAsNonRoot") == Some(&json!(true)), "runAsNonRoot");
         check(either("runAsUser").is_none_or(|user| user.as_u64() != Some(0)), "runs as root");
@@ -59,7 +61,10 @@ fn faults(spec: &Value, is_service: impl Fn(&str) -> bool) -> Vec<String> {
         }
         let image = text(container, "/image").unwrap_or_default();
         let tag = image.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
-        check(is_service(image) || tag.is_some_and(|tag| !tag.is_empty() && tag != "latest"), "image without a fixed tag");
+        check(
+            is_service(image) || tag.is_some_and(|tag| !tag.is_empty() && tag != "latest"),
+            "image without a fixed tag",
+        );
     }
     faults
 }
@@ -80,7 +85,8 @@ fn check(stack: &Stack) {
 fn every_pod_of_the_embedded_stacks_is_restricted_bounded_and_pinned() {
     for summary in stacks() {
         for provider in ["kind", "eks"] {
-            let request = LoadRequest { stack: summary.name.clone(), provider: provider.into(), ..LoadRequest::default() };
+            let request =
+                LoadRequest { stack: summary.name.clone(), provider: provider.into(), ..LoadRequest::default() };
             check(&load(&request).unwrap());
         }
     }
@@ -104,7 +110,11 @@ fn faults_are_found() {
         ("/containers/0/image", json!("b/c:latest"), "a: image without a fixed tag"),
         ("/containers/0/resources/limits", json!({"cpu": 1}), "a: limits/memory"),
         ("/containers/0/securityContext/capabilities/drop", json!(["NET_RAW"]), "a: capabilities"),
-        ("/volumes/0", json!({"name": "v", "hostPath": {"path": "/"}}), "volume {\"hostPath\":{\"path\":\"/\"},\"name\":\"v\"}"),
+        (
+            "/volumes/0",
+            json!({"name": "v", "hostPath": {"path": "/"}}),
+            "volume {\"hostPath\":{\"path\":\"/\"},\"name\":\"v\"}",
+        ),
     ] {
         let mut bad = good.clone();
         *bad.pointer_mut(pointer).unwrap() = value;

@@ -19,7 +19,7 @@ mod located;
 mod manifests;
 pub mod model;
 mod patch;
-mod podspec;
+pub mod podspec;
 #[cfg(test)]
 mod policy;
 mod problems;

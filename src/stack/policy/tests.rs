@@ -4,7 +4,7 @@ use super::*;
 use crate::stack::{
     claims::Check,
     embedded::BUILT_IN,
-    load::{list as stacks, load, LoadRequest},
+    load::{LoadRequest, list as stacks, load},
     testing::shop,
 };
 
@@ -26,7 +26,9 @@ fn dns() -> End {
 fn every_stack() -> Vec<Stack> {
     let mut all: Vec<Stack> = stacks()
         .into_iter()
-        .map(|summary| load(&LoadRequest { stack: summary.name, provider: "kind".into(), ..LoadRequest::default() }).unwrap())
+        .map(|summary| {
+            load(&LoadRequest { stack: summary.name, provider: "kind".into(), ..LoadRequest::default() }).unwrap()
+        })
         .collect();
     let components = BUILT_IN.components().join(", ");
     all.push(shop(&format!("name: all\ncomponents: [{components}]\nmanifests: []\n"), &[]).stack());
