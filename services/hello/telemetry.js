@@ -37,6 +37,13 @@ function start() {
   const meters = new MeterProvider({ resource, readers: [reader] });
   metrics.setGlobalMeterProvider(meters);
 
+  const cpu = meters.getMeter('hello').createObservableCounter('process.cpu.time', { unit: 's' });
+  cpu.addCallback((result) => {
+    const { user, system } = process.cpuUsage();
+    result.observe(user / 1e6, { 'cpu.mode': 'user' });
+    result.observe(system / 1e6, { 'cpu.mode': 'system' });
+  });
+
   registerInstrumentations({
     tracerProvider: tracers,
     meterProvider: meters,

@@ -13,6 +13,7 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod loadgen;
 mod logs;
 mod man;
 mod password;
@@ -44,6 +45,7 @@ pub enum Command {
     Build(build::BuildArgs),
     Push(push::PushArgs),
     Deploy(deploy::DeployArgs),
+    Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
     Doctor(doctor::DoctorArgs),
@@ -78,6 +80,7 @@ impl Command {
             Command::Build(args) => build::run(args, app).await,
             Command::Push(args) => push::run(args, app).await,
             Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
             Command::Doctor(args) => doctor::run(args, app).await,

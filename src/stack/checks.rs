@@ -8,12 +8,13 @@ use crate::stack::{
     claims::{AutoscalerCheck, Check},
     components::Components,
     dashboards,
-    declaration::{Declaration, ServiceDecl},
+    declaration::{Declaration, ProofDecl, ServiceDecl},
     files::Folder,
     load::LoadRequest,
     model::{Key, Origin, Proof, Service, Set, SetKind},
     podspec,
     problems::{Problems, suggestion},
+    reader::Located,
 };
 
 /// `--set` by component, the stack's own under the empty name.
@@ -125,6 +126,25 @@ pub fn images(sets: &[Set], services: &BTreeMap<String, Service>, problems: &mut
             }
         }
     }
+}
+
+/// Why a proof is skipped, by what `--set` says.
+pub fn unfit(
+    decl: &ProofDecl,
+    declaration: &Declaration,
+    chosen: &BTreeMap<String, Value>,
+    problems: &mut Problems,
+) -> Option<String> {
+    for (names, field) in [(&decl.set, "set"), (&decl.unset, "unset")] {
+        for name in names.iter().filter(|name| !declaration.values.iter().any(|value| value.name == name.value)) {
+            let hint = suggestion(&name.value, declaration.values.iter().map(|value| value.name.as_str()));
+            problems.at(name.origin.clone(), format!("there is no value `{}`{hint} (proofs.{field})", name.value));
+        }
+    }
+    // An empty text is as good as none.
+    let is_set = |name: &&Located<String>| chosen.get(&name.value).is_some_and(|value| value.as_str() != Some(""));
+    let missing = decl.set.iter().find(|name| !is_set(name)).map(|name| format!("{} is not set", name.value));
+    missing.or_else(|| decl.unset.iter().find(is_set).map(|name| format!("{} is set", name.value)))
 }
 
 /// What a proof names must be there; a check of dashboards gets their expressions.

@@ -83,6 +83,9 @@ pub struct ProofDecl {
     pub proof: Proof,
     /// Components without which the proof can't hold.
     pub needs: Vec<Located<String>>,
+    /// Values that must be set, and that must not.
+    pub set: Vec<Located<String>>,
+    pub unset: Vec<Located<String>>,
 }
 
 impl Declaration {

@@ -160,11 +160,12 @@ fn assemble(
         incomplete |= assembled.incomplete;
         for decl in &declaration.proofs {
             components.check_proof_needs(&decl.needs, kind, problems);
-            if let Some(component) = components.missing(&decl.needs, kind) {
+            let missing = components.missing(&decl.needs, kind).map(|component| format!("{component} is left out"));
+            if let Some(reason) = missing.or_else(|| checks::unfit(decl, declaration, &chosen, problems)) {
                 skipped_proofs.push(SkippedProof {
                     name: decl.proof.name.clone(),
                     kind: decl.proof.check.kind(),
-                    component,
+                    reason,
                 });
                 continue;
             }

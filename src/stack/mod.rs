@@ -20,7 +20,7 @@ mod located;
 mod manifests;
 pub mod model;
 mod patch;
-mod podspec;
+pub mod podspec;
 #[cfg(test)]
 mod policy;
 mod problems;

@@ -22,7 +22,7 @@ pub struct Stack {
     /// Components in the order in which they need each other, the stack's own set last.
     pub sets: Vec<Set>,
     pub proofs: Vec<Proof>,
-    /// Proofs of the stack that need a component which is left out.
+    /// Proofs that can't hold as the stack is.
     pub skipped_proofs: Vec<SkippedProof>,
     /// None: no routes, or left out.
     pub edge: Option<Edge>,
@@ -42,13 +42,14 @@ pub struct Service {
     pub args: BTreeMap<String, String>,
 }
 
-/// A proof that can't hold without a component that was left out.
+/// A proof that can't hold as the stack is, without a component for instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedProof {
     pub name: String,
     /// Of its check, as `Check::kind`.
     pub kind: &'static str,
-    pub component: String,
+    /// Such as `grafana is left out`.
+    pub reason: String,
 }
 
 /// Where files come from: the binary itself or a folder.

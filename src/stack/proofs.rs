@@ -40,6 +40,8 @@ pub fn proof(item: &Item, problems: &mut Problems) -> Option<ProofDecl> {
         KINDS.iter().filter_map(|(key, read)| fields.get(key).map(|item| (item, *read))).collect();
     let eventually = fields.get("eventually").and_then(|item| item.duration(problems));
     let needs = fields.get("needs").map(|item| item.texts(problems)).unwrap_or_default();
+    let set = fields.get("set").map(|item| item.texts(problems)).unwrap_or_default();
+    let unset = fields.get("unset").map(|item| item.texts(problems)).unwrap_or_default();
     let check = given.first().and_then(|(item, read)| read(item, problems));
     fields.finish(problems);
     if given.len() != 1 {
@@ -47,7 +49,7 @@ pub fn proof(item: &Item, problems: &mut Problems) -> Option<ProofDecl> {
         item.problem(problems, format!("a proof has one of {}", kinds.join(", ")));
     }
     let proof = Proof { name: name?, check: check?, eventually, origin: item.origin() };
-    Some(ProofDecl { proof, needs })
+    Some(ProofDecl { proof, needs, set, unset })
 }
 
 fn url(item: Option<Item>, problems: &mut Problems) -> Option<String> {

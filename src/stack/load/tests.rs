@@ -348,7 +348,10 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
     let stack = components(["", "", "a"]).without("c").without("elsewhere").stack();
     assert_eq!(stack.sets.len(), 1);
     // It needs `a`, which only `c` brings.
-    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), kind: "http", component: "c".into() }]);
+    assert_eq!(
+        stack.skipped_proofs,
+        [SkippedProof { name: "sees".into(), kind: "http", reason: "c is left out".into() }]
+    );
     let stack = components(["", "a", "b"]).without("a");
     assert_eq!(
         stack.problems(),
@@ -361,7 +364,10 @@ fn a_component_is_left_out_with_its_proofs_unless_another_needs_it() {
         "name: shop\ncomponents: [a]\nmanifests: []\nproofs:\n  - {name: sees, needs: [a], http: {url: 'http://x/'}}\n";
     std::fs::write(format!("{}/stack.yaml", repository.request.stack), text).unwrap();
     let stack = repository.without("a").stack();
-    assert_eq!(stack.skipped_proofs, [SkippedProof { name: "sees".into(), kind: "http", component: "a".into() }]);
+    assert_eq!(
+        stack.skipped_proofs,
+        [SkippedProof { name: "sees".into(), kind: "http", reason: "a is left out".into() }]
+    );
     assert!(stack.proofs.is_empty());
 }
 
@@ -479,7 +485,7 @@ proofs:
         shop(proofs, &[]).problems(),
         [
             "manifests/shop/stack.yaml:4:27: `ftp://x/` is no http:// or https:// URL (proofs[0].http.url)",
-            "manifests/shop/stack.yaml:5:5: a proof has either `http` or `autoscaler` (proofs[1])",
+            "manifests/shop/stack.yaml:5:5: a proof has one of `http`, `trace`, `promql`, `targets`, `dashboards`, `rbac`, `autoscaler` (proofs[1])",
             "manifests/shop/stack.yaml:6:48: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, found `GTE`; \
              did you mean `GET`? (proofs[2].http.method)",
             "manifests/shop/stack.yaml:6:61: 99 is not within 100 to 599 (proofs[2].http.status)",
@@ -658,7 +664,7 @@ fn a_component_with_the_scope_of_the_stack_is_its_own() {
     );
     assert_eq!(
         stack.skipped_proofs,
-        [SkippedProof { name: "draws".into(), kind: "http", component: "grafana".into() }]
+        [SkippedProof { name: "draws".into(), kind: "http", reason: "grafana is left out".into() }]
     );
 
     let desired = crate::stack::desired::desired(&stack, &BTreeMap::new());
@@ -741,7 +747,7 @@ const CLAIMS: &str = "name: shop
 manifests: [all.yaml]
 proofs:
   - name: fields
-    http: {url: 'https://edge:8443/', ca: true, where: [{path: 'items[0].x', above: 2}, {path: n, equals: null}]}
+    http: {url: 'https://edge:8443/', ca: true, where: [{path: 'items[0].x', above: 2}, {path: n, exists: false}]}
   - name: traced
     trace:
       request: {method: POST, url: 'http://web/write', status: 500}
@@ -773,7 +779,7 @@ fn every_kind_of_claim_is_read() {
     assert_eq!(kinds, ["http", "trace", "promql", "targets", "dashboards", "rbac"]);
     let Check::Http(http) = &stack.proofs[0].check else { panic!() };
     let wheres: Vec<String> = http.wheres.iter().map(ToString::to_string).collect();
-    assert_eq!((http.ca, wheres), (true, vec!["items[0].x > 2".to_owned(), "n = null".to_owned()]));
+    assert_eq!((http.ca, wheres), (true, vec!["items[0].x > 2".to_owned(), "no n".to_owned()]));
     let Check::Trace(trace) = &stack.proofs[1].check else { panic!() };
     assert_eq!((trace.request.status, trace.spans[0].attributes["http.status"].as_str()), (500, "500"));
     let Check::Dashboards(boards) = &stack.proofs[4].check else { panic!() };
@@ -787,14 +793,46 @@ fn wrong_claims_are_told_where_they_stand() {
         .replace("'https://edge:8443/'", "'http://edge:8080/'")
         .replace("serviceAccount: reader", "serviceAccount: raeder")
         .replace("verb: get", "verb: read")
-        .replace("path: n,", "path: 'n..',");
+        .replace("path: n,", "path: 'n..',")
+        .replace("jobs: [pods]}", "jobs: [pods]}\n    unset: [endpoint]");
     assert_eq!(
-        shop(&wrong, &[("all.yaml", &CLAIMED.replace("{\\\"title", "\\\"title"))]).problems(),
+        shop(&wrong, &[("all.yaml", &CLAIMED.replace("{\"title\": \"A\"", "{\"title\": 7"))]).problems(),
         [
-            "manifests/shop/stack.yaml:18:5: there is no ServiceAccount/raeder in shop",
             "manifests/shop/stack.yaml:5:11: `ca` is about https:// URLs (proofs[0].http)",
+            "manifests/shop/stack.yaml:5:56: it has one of `equals`, `above`, `below`, `contains`, `exists` \
+             (proofs[0].http.where[0])",
+            "manifests/shop/stack.yaml:5:105: `n..` is no path: `spec.list[name=x].field`, `[0]`, `[\"a.b/c\"]` \
+             (proofs[0].http.where[1].path)",
+            "manifests/shop/stack.yaml:15:13: there is no value `endpoint` (proofs.unset)",
+            "manifests/shop/stack.yaml:16:5: ConfigMap/boards (manifests/shop/all.yaml:5:1): a.json is no dashboard: it has \
+             no title",
+            "manifests/shop/stack.yaml:18:5: there is no ServiceAccount/raeder in shop",
+            "manifests/shop/stack.yaml:19:97: expected one of get, list, watch, create, update, patch, delete, found `read` \
+             (proofs[5].rbac.denied[0].verb)",
         ]
     );
+}
+
+#[test]
+fn a_proof_can_depend_on_what_is_set() {
+    let stack = "name: shop
+manifests: [web.yaml]
+values: {a.b: {type: string, sets: ['Deployment/web spec.template.spec.containers[name=app].env[name=EMPTY].value']}}
+proofs:
+  - {name: without, http: {url: 'http://x/'}, unset: [a.b]}
+  - {name: with, http: {url: 'http://x/'}, set: [a.b]}
+";
+    let run = |value: Option<&str>| {
+        let repository = shop(stack, &[("web.yaml", DEPLOYMENT)]);
+        let stack = value.into_iter().fold(repository, |repository, value| repository.set("a.b", value)).stack();
+        let names: Vec<String> = stack.proofs.into_iter().map(|proof| proof.name).collect();
+        let skipped: Vec<String> = stack.skipped_proofs.into_iter().map(|proof| proof.reason).collect();
+        (names, skipped)
+    };
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(run(None), (owned(&["without"]), owned(&["a.b is not set"])));
+    assert_eq!(run(Some("")), run(None));
+    assert_eq!(run(Some("x")), (owned(&["with"]), owned(&["a.b is set"])));
 }
 
 #[test]
