@@ -265,7 +265,7 @@ struct SetPlanner<'a> {
     sets: &'a [DesiredSet],
     /// After it there is an API server.
     cluster: Option<Node>,
-    /// After it pods reach each other; for what nobody waits for.
+    /// And after this one its Services can be reached.
     network: Option<Node>,
     /// By set: all after which it is ready.
     ready: BTreeMap<String, Vec<Node>>,
