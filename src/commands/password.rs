@@ -101,6 +101,7 @@ mod tests {
             namespace: "shop".into(),
             objects: Vec::new(),
             secrets,
+            certificate: None,
             background: false,
             needs: Vec::new(),
             namespace_labels: BTreeMap::new(),
