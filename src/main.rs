@@ -26,6 +26,7 @@ mod report;
 mod session;
 mod stack;
 mod state;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -41,6 +41,7 @@ use crate::{
         model::{Key, Service, SetKind, Stack},
     },
     state::{Folder, State},
+    tls::{Authority, authority},
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
@@ -97,6 +98,8 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Serial numbers by the Secret that holds the certificate.
+    pub certificates: BTreeMap<String, String>,
     pub proofs: Vec<ProofResult>,
     pub load: Option<Sent>,
     pub removed: Vec<Removed>,
@@ -312,6 +315,18 @@ impl Session {
         Ok(spec)
     }
 
+    /// The certificate authority of this machine, made if there is none.
+    pub async fn authority(&self) -> Result<Authority> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::ensure(&state, authority::now())).await
+    }
+
+    /// None: it was not made yet.
+    pub async fn known_authority(&self) -> Result<Option<Authority>> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::load(&state, authority::now())).await
+    }
+
     /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.
     pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
         let in_use = self.tags_in_use().await?;
@@ -353,7 +368,13 @@ impl Session {
         let mut bases = vec![DEFAULT_IMAGE.to_owned()];
         bases.extend(self.settings.node_image.clone());
         let things = audit::leftovers(&scope).await?;
-        Ok(Left { things, kept: audit::kept(docker, endpoint, &bases).await? })
+        let mut kept = audit::kept(docker, endpoint, &bases).await?;
+        // One that can't be used any more is told by whatever uses it.
+        if let Ok(Some(authority)) = self.known_authority().await {
+            let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
+            kept.push(Kept { name: "certificate authority".to_owned(), size });
+        }
+        Ok(Left { things, kept })
     }
 
     /// Objects that still carry a label of the stack or its own components, whatever is on record about it.

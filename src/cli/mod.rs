@@ -14,7 +14,7 @@ pub const DEFAULT_STACK: &str = "hello";
 /// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
 ///
 /// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
-/// `stackctl test-NAME` is short for `stackctl test NAME`.
+/// `stackctl test-NAME` is short for `stackctl test NAME`, and `stackctl rbac-test` for `stackctl test --proof rbac`.
 #[derive(Debug, Parser)]
 #[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Every setting may also come from STACKCTL_* variables or the configuration file; \
@@ -173,7 +173,7 @@ impl Given<'_> {
     }
 }
 
-/// `test-NAME` becomes `test NAME`; everything else stays.
+/// `test-NAME` becomes `test NAME`, and `rbac-test` what proves access; everything else stays.
 pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut seen_command = false;
     let mut expanded = Vec::new();
@@ -181,6 +181,10 @@ pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
         let text = argument.to_str().unwrap_or_default();
         if position > 0 && !seen_command && !text.starts_with('-') {
             seen_command = true;
+            if text == "rbac-test" {
+                expanded.extend(["test", "--proof", "rbac"].map(Into::into));
+                continue;
+            }
             if let Some(stack) = text.strip_prefix("test-").filter(|stack| !stack.is_empty()) {
                 expanded.extend(["test".into(), stack.into()]);
                 continue;
@@ -212,6 +216,11 @@ mod tests {
             ["stackctl", "-v", "test", "hello", "--junit", "f"]
         );
         assert_eq!(expand(&["stackctl", "up", "test-hello"]), ["stackctl", "up", "test-hello"]);
+        assert_eq!(
+            expand(&["stackctl", "-v", "rbac-test", "hello"]),
+            ["stackctl", "-v", "test", "--proof", "rbac", "hello"]
+        );
+        assert_eq!(expand(&["stackctl", "up", "rbac-test"]), ["stackctl", "up", "rbac-test"]);
         assert_eq!(expand(&["stackctl", "test-"]), ["stackctl", "test-"]);
     }
 }

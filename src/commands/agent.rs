@@ -40,7 +40,8 @@ pub async fn run(args: AgentArgs, app: &App) -> Result<()> {
             let checks =
                 std::env::var(pod::INPUT).map_err(|_| Error::new(Kind::Usage, format!("{} is not set", pod::INPUT)))?;
             // Each line as soon as it is known: a pod that is stopped has told what it saw until then.
-            agent::run_agent(&checks, None, |line| report::data(&line)).await
+            let ca = std::env::var(pod::CA).ok();
+            agent::run_agent(&checks, None, ca.as_deref(), |line| report::data(&line)).await
         }
         Work::Load { control } => {
             let index = std::env::var(wire::INDEX).ok().and_then(|index| index.parse().ok()).unwrap_or(0);

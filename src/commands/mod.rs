@@ -2,6 +2,7 @@
 
 mod agent;
 mod build;
+mod ca;
 mod completions;
 mod deploy;
 mod diff;
@@ -17,6 +18,7 @@ mod load_view;
 mod loadgen;
 mod logs;
 mod man;
+mod password;
 mod picture;
 mod plan;
 mod power;
@@ -52,6 +54,8 @@ pub enum Command {
     List(list::ListArgs),
     Render(render::RenderArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    Ca(ca::CaArgs),
+    Password(password::PasswordArgs),
     Gc(gc::GcArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -87,6 +91,8 @@ impl Command {
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
+            Command::Ca(args) => ca::run(args, app).await,
+            Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,

@@ -6,7 +6,7 @@ use super::{Done, interrupted};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
-    image,
+    image, observe,
     plan::{
         Images,
         observed::{ImageState, Observed},
@@ -149,7 +149,9 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
     let client = session.kube().await?.client();
     let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
-    let run = proof::run(client, namespace, &agent, proofs, session.settings.timeout, progress);
+    let ca = observe::ca_bundle(session.kube().await?, &session.stack).await?;
+    let place = proof::Place { namespace, agent_image: &agent, ca: ca.as_deref() };
+    let run = proof::run(client, place, proofs, session.settings.timeout, progress);
     let mut results = tokio::select! {
         results = run => results?,
         () = cancel.cancelled() => {
@@ -160,11 +162,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
     results.extend(
-        session
-            .stack
-            .skipped_proofs
-            .iter()
-            .map(|skipped| ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))),
+        session.stack.skipped_proofs.iter().map(|skipped| ProofResult::skipped(&skipped.name, &skipped.reason)),
     );
     session.learn(|learned| learned.proofs = results);
     match failed {

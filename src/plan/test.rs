@@ -1,6 +1,6 @@
 //! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
 
-use super::{Action, Graph, Node, Plan, object_step, observed::Observed};
+use super::{Action, Graph, Node, Plan, desired_sets, object_step, observed::Observed};
 use crate::{
     cluster::ClusterState,
     error::{Error, Kind, Result},
@@ -35,8 +35,7 @@ pub(super) fn readied(
     if !live.parents.contains_key(&desired::parent_name(SetKind::Stack, &stack.name)) {
         return Err(absent());
     }
-    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(stack, &references);
+    let sets = desired_sets(stack, observed);
     let mut graph = Graph::default();
     let mut needs = Vec::new();
     for (set, object) in positions(&sets) {
