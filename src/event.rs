@@ -134,6 +134,10 @@ impl Progress {
         self.events.send(Event::Output { step: self.step.clone(), line: line.into() });
     }
 
+    pub fn info(&self, message: impl Into<String>) {
+        self.events.info(message);
+    }
+
     pub fn warn(&self, message: impl Into<String>) {
         self.events.warn(message);
     }
