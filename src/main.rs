@@ -20,11 +20,13 @@ mod load;
 mod observe;
 mod plan;
 mod proof;
+mod proxy;
 mod reach;
 mod report;
 mod session;
 mod stack;
 mod state;
+mod urls;
 
 use std::process::ExitCode;
 

@@ -96,6 +96,17 @@ pub async fn containers(docker: &Docker, labels: &[(&str, &str)]) -> Result<Vec<
     Ok(found)
 }
 
+/// The container of exactly that name.
+pub async fn container(docker: &Docker, name: &str) -> Result<Option<Container>> {
+    let filters = HashMap::from([("name".to_owned(), vec![format!("^/{name}$")])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let found = docker
+        .list_containers(Some(options))
+        .await
+        .context(Kind::Platform, || "cannot list the containers of the engine".to_owned())?;
+    Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
+}
+
 /// Removes a container, running or not, with its anonymous volumes. One that is already gone is fine.
 pub async fn remove_container(docker: &Docker, container: &Container) -> Result<()> {
     never_restart(docker, container).await;

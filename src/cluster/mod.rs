@@ -7,6 +7,7 @@ pub mod existing;
 pub mod kind;
 pub mod kubeconfig;
 pub mod network;
+pub mod proxy;
 pub mod registry;
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use bollard::{
     },
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
-        ListContainersOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+        RemoveVolumeOptionsBuilder, StartContainerOptions,
     },
 };
 use futures::TryStreamExt;
@@ -139,14 +139,7 @@ impl Registry {
     }
 
     async fn container(&self) -> Result<Option<engine::Container>> {
-        let filters = HashMap::from([("name".to_owned(), vec![format!("^/{}$", self.name())])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .context(Kind::Platform, || "cannot list the containers of the engine".to_owned())?;
-        Ok(found.into_iter().map(engine::Container::from).find(|container| container.name == self.name()))
+        engine::container(&self.docker, &self.name()).await
     }
 
     fn judge(&self, container: &engine::Container) -> RegistryState {
@@ -331,7 +324,7 @@ impl Registry {
 }
 
 /// Whether an engine's endpoint (as in DOCKER_HOST) publishes ports on this machine.
-fn is_local(endpoint: &str) -> bool {
+pub(super) fn is_local(endpoint: &str) -> bool {
     match url::Url::parse(endpoint) {
         Ok(url) if url.scheme() == "unix" || url.scheme() == "npipe" => true,
         Ok(url) => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),

@@ -49,7 +49,7 @@ pub fn examine(ports: &[u16]) -> Vec<Check> {
 }
 
 /// To try is the only certain way; a port below 1024 that we may not have ourselves is free for the engine.
-fn is_free(port: u16) -> bool {
+pub fn is_free(port: u16) -> bool {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => true,
         Err(error) => error.kind() == ErrorKind::PermissionDenied,

@@ -15,6 +15,7 @@ use tokio::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
+    time::Instant,
 };
 
 use super::{
@@ -25,10 +26,11 @@ use super::{
 
 /// How long a node may take to accept a stream.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(3);
-/// How long an answer may be silent once a caller of whom nothing can be learned has said all it had to say.
-const HALF_CLOSED: Duration = Duration::from_secs(60);
+/// Once a caller has said all: how long the answer may take to begin, and how long it may pause, before the pod is told.
+const UNANSWERED: Duration = Duration::from_secs(60);
+const ANSWERED: Duration = Duration::from_secs(3);
 /// How often a caller that has said all is looked after.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(250);
 /// What a caller may have sent for another pod to get it all again.
 const REPLAY: usize = 64 * 1024;
 const READ_AT_ONCE: usize = 32 * 1024;
@@ -52,10 +54,13 @@ pub struct Said {
     all: AtomicBool,
     /// A pod answered, or there was too much to keep.
     settled: AtomicBool,
+    /// When the pod last said something, if that was after the caller's last words.
+    heard: Mutex<Option<Instant>>,
 }
 
 impl Said {
     fn add(&self, part: &[u8]) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if self.settled.load(Ordering::Acquire) {
             return;
         }
@@ -68,8 +73,17 @@ impl Said {
     }
 
     fn answered(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if !self.settled.load(Ordering::Acquire) {
             self.settle(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// The caller has said all at `ended`: whether the pod has been silent for so long that no more is to be expected.
+    fn was_silent_since(&self, ended: Instant) -> bool {
+        match *self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(heard) => heard.max(ended).elapsed() > ANSWERED,
+            None => ended.elapsed() > UNANSWERED,
         }
     }
 
@@ -151,21 +165,17 @@ async fn up(mut caller: ReadHalf<'_>, sender: &Sender, said: &Said, is_gone: imp
             Err(_) => return,
         }
     }
-    let mut silent = Duration::ZERO;
-    loop {
-        match is_gone() {
-            Some(true) => return,
-            // Somebody still listens, however long it takes.
-            Some(false) => {}
-            None if silent >= HALF_CLOSED => {
-                // A pod that waits for this end has a last chance to answer.
-                let _ = sender.end().await;
-                return std::future::pending().await;
-            }
-            None => silent += LOOK,
+    let ended = Instant::now();
+    // A caller that is gone needs nothing any more; one that is not, or may not be, gets the rest of its answer.
+    while !said.was_silent_since(ended) {
+        if is_gone() == Some(true) {
+            return;
         }
         tokio::time::sleep(LOOK).await;
     }
+    // The pod may have waited for this end, to answer or to close.
+    let _ = sender.end().await;
+    std::future::pending().await
 }
 
 /// Whether a node's words mean that the pod was never reached.
