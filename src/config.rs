@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cluster::Mirror,
     error::{Context, Error, Kind, Result},
+    stack,
 };
 
 /// Where a value came from, as `doctor` prints it.
@@ -271,7 +272,8 @@ impl Reader<'_> {
             self.provenance.push((key, "–".to_owned(), Origin::Default));
             return Ok(Vec::new());
         };
-        self.provenance.push((key, values.join(", "), origin.clone()));
+        let shown = if values.is_empty() { "–".to_owned() } else { values.join(", ") };
+        self.provenance.push((key, shown, origin.clone()));
         let place = match &origin {
             Origin::File(path) => format!("{}: {key}", path.display()),
             other => other.to_string(),
@@ -303,7 +305,12 @@ fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, Layer)>> {
         let place =
             error.location().map_or_else(String::new, |location| format!(":{}:{}", location.line(), location.column()));
         let keys: Vec<_> = SPELLINGS.iter().map(|spelling| spelling.key).collect();
-        Error::new(Kind::Usage, format!("{}{place}: {error}", path.display()))
+        let why = error.to_string();
+        // The library says it all in one sentence: which key, and every one that there is.
+        let unknown = why.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let why = unknown
+            .map_or(why.clone(), |key| format!("unknown key `{key}`{}", stack::suggestion(key, keys.iter().copied())));
+        Error::new(Kind::Usage, format!("{}{place}: {why}", path.display()))
             .hint(format!("the keys are: {}", keys.join(", ")))
     })?;
     Ok(Some((path, file.into_layer())))
@@ -411,7 +418,7 @@ mod tests {
         let error = resolve(&[], &[("STACKCTL_CONFIG", file.to_str().unwrap())]).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
         assert!(error.message.contains("config.yaml:2:1"), "{}", error.message);
-        assert!(error.message.contains("nodeImgae"), "{}", error.message);
+        assert!(error.message.ends_with("unknown key `nodeImgae`; did you mean `nodeImage`?"), "{}", error.message);
     }
 
     #[test]

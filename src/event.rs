@@ -68,6 +68,8 @@ pub struct PlannedStep {
     pub needs: Vec<StepId>,
     /// Waves and other joints of the graph: in the timings, not on the screen.
     pub hidden: bool,
+    /// The set whose objects it is one of the steps to apply: shown together.
+    pub group: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -134,6 +136,7 @@ impl Progress {
         self.events.send(Event::Output { step: self.step.clone(), line: line.into() });
     }
 
+    /// Worth keeping on the screen, and no reason to worry.
     pub fn info(&self, message: impl Into<String>) {
         self.events.info(message);
     }

@@ -21,6 +21,7 @@ mod observe;
 mod plan;
 mod proof;
 mod proxy;
+mod quantity;
 mod reach;
 mod report;
 mod session;
@@ -28,7 +29,10 @@ mod stack;
 mod state;
 mod urls;
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use clap::Parser;
 
@@ -55,8 +59,9 @@ async fn run(cli: cli::Cli) -> u8 {
     let view = app::view(&cli.common);
     let (events, receiver) = event::Events::channel();
     let reporter = report::Reporter::start(view.clone(), receiver);
-    let cancel = interrupt::watch(events.clone());
-    let app = app::App::new(cli.common, events, cancel, view, reporter);
+    let quiet_end = Arc::new(AtomicBool::new(false));
+    let cancel = interrupt::watch(events.clone(), Arc::clone(&quiet_end));
+    let app = app::App::new(cli.common, events, cancel, quiet_end, view, reporter);
 
     let result = cli.command.run(&app).await;
     app.settle().await;

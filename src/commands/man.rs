@@ -25,6 +25,7 @@ pub async fn run(args: ManArgs, app: &App) -> Result<()> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
+        .source(concat!("stackctl ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
         .context(Kind::Unexpected, || "cannot render the page".to_owned())?;
     let page = String::from_utf8_lossy(&page);

@@ -43,6 +43,7 @@ pub async fn act(
         }
         Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
         Action::StartCluster => session.provider.start(&progress).await.map(|()| Done::note("started")),
+        Action::AwaitNetwork => await_network(session, &progress, &cancel).await,
         Action::ConfigureNodes => {
             let changed = session.provider.configure(&progress).await?;
             Ok(Done { unchanged: !changed, note: None })
@@ -81,6 +82,16 @@ pub async fn act(
         Action::DeleteInventory => delete::inventory(session, &progress).await,
         Action::DeleteCluster => delete::cluster(session, &progress).await,
         Action::DeleteImages => delete::images(session).await,
+    }
+}
+
+/// kube-proxy is what makes Services reachable; a cluster without one has its own way.
+async fn await_network(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
+    let (group, kind, name) = ("apps".to_owned(), "DaemonSet".to_owned(), "kube-proxy".to_owned());
+    let key = Key { group, kind, namespace: Some("kube-system".to_owned()), name };
+    match session.kube().await?.get(&key).await? {
+        Some(proxy) => wait(session, &key, Some(&proxy), progress, cancel).await,
+        None => Ok(Done { unchanged: true, note: None }),
     }
 }
 

@@ -20,7 +20,6 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
-mod quantity;
 pub mod readiness;
 mod request;
 pub mod secrets;

@@ -47,6 +47,8 @@ pub enum Action {
     CreateNetwork,
     CreateCluster,
     StartCluster,
+    /// Until then connections to Services are refused, which some programs take for the end.
+    AwaitNetwork,
     /// Mirrors, registry and CA bundle of nodes that are there.
     ConfigureNodes,
     StartRegistry,
@@ -102,16 +104,29 @@ pub enum Action {
 }
 
 impl Action {
+    /// The set of which it writes a part.
+    fn applies_to(&self) -> Option<usize> {
+        match self {
+            Action::WriteInventory { set } | Action::CreateSecret { set, .. } | Action::Apply { set, .. } => Some(*set),
+            _ => None,
+        }
+    }
+
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::Prove)
+        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Prove)
     }
 }
 
 impl From<&Step> for PlannedStep {
     fn from(step: &Step) -> Self {
-        // The needs are `Plan::outline`'s, which knows the ids behind the indices.
-        PlannedStep { id: Arc::clone(&step.id), needs: Vec::new(), hidden: matches!(step.action, Action::Joint) }
+        // Needs and group are `Plan::outline`'s, which knows what is behind the indices.
+        PlannedStep {
+            id: Arc::clone(&step.id),
+            needs: Vec::new(),
+            hidden: matches!(step.action, Action::Joint),
+            group: None,
+        }
     }
 }
 
@@ -120,6 +135,7 @@ impl Plan {
     pub fn outline(&self) -> Vec<PlannedStep> {
         let named = |step: &Step| PlannedStep {
             needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
+            group: step.action.applies_to().map(|set| self.sets[set].name.as_str().into()),
             ..PlannedStep::from(step)
         };
         self.steps.iter().map(named).collect()

@@ -51,6 +51,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
 
     let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
     let sets = desired::desired(stack, &references);
+    // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
+    let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
+    let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
     let mut unchanged = 0;
     let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     let mut everything: Vec<Node> = pushed.values().copied().collect();
@@ -59,6 +62,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         let blocking = blocking_components(set, &sets);
         let mut gate: Vec<Node> = platform.cluster.into_iter().collect();
         gate.extend(blocking.iter().filter_map(|name| ready.get(*name)).flatten());
+        gate.extend(network.filter(|_| set.background));
         let planned =
             SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
         unchanged += planned.unchanged;
@@ -93,6 +97,9 @@ fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
 }
 
 struct Platform {
+    /// Made or started by this run.
+    made: Option<Node>,
+    /// And its nodes are as they should be.
     cluster: Option<Node>,
     registry: Option<Node>,
 }
@@ -119,14 +126,14 @@ fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result
     let network = (make == Some(Action::CreateCluster) || registry_missing)
         .then(|| graph.add("network", &[], Action::CreateNetwork));
     let network = network.as_slice();
-    let cluster = make.map(|action| {
+    let made = make.map(|action| {
         let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
         graph.add(id, network, action)
     });
     let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
     let outdated = observed.nodes_outdated && options.make_cluster;
-    let cluster = if outdated { Some(graph.add("nodes", cluster.as_slice(), Action::ConfigureNodes)) } else { cluster };
-    Ok(Platform { cluster, registry })
+    let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
+    Ok(Platform { made, cluster, registry })
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.

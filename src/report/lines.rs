@@ -40,7 +40,8 @@ impl Lines {
         }
         match step.outcome {
             Some(Outcome::Failed) => self.failed(step),
-            Some(Outcome::Done) if record.fold_of(at).is_none() => vec![self.done(step)],
+            Some(Outcome::Done) if self.verbose || record.fold_of(at).is_none() => vec![self.done(step)],
+            _ if self.verbose => Vec::new(),
             // Unchanged and skipped steps are counted at the end; a folded wave speaks when it is complete.
             _ => record.fold_of(at).and_then(|wave| self.wave(record, wave)).into_iter().collect(),
         }
@@ -83,11 +84,12 @@ impl Lines {
         .filter(|(outcome, _)| with(*outcome) > 0)
         .map(|(outcome, word)| format!("{} {word}", with(outcome)))
         .collect();
+        let set = steps().find_map(|step| step.group.as_deref()).unwrap_or_default();
         let start = steps().filter_map(|step| step.start).min()?;
         let end = steps().filter_map(|step| step.end).max()?;
         let time = duration(end.saturating_sub(start));
-        let objects = count(wave.len(), "object");
-        Some(format!("{} apply: {objects}, {}  {}", self.paint.good("✓"), parts.join(", "), self.paint.dim(time)))
+        let parts = self.paint.dim(parts.join(", "));
+        Some(format!("{} apply:{set}  {}  {parts}", self.paint.good("✓"), self.paint.dim(time)))
     }
 
     /// What the single lines left out, then the total.
@@ -194,7 +196,7 @@ mod tests {
             events.push(finished(id, 50, if n < 3 { Outcome::Done } else { Outcome::Unchanged }));
         }
         insta::assert_snapshot!(transcript(&events, 60), @r###"
-        ✓ apply: 12 objects, 3 applied, 9 unchanged  50 ms
+        ✓ apply:web  50 ms  3 applied, 9 unchanged
         12 steps in 60 ms
         "###);
         for event in &mut events {

@@ -121,7 +121,7 @@ fn line(record: &Record, item: &Item, guide: &str, now: Duration, paint: Paint, 
         [_] => first.id.to_string(),
         many => {
             let ended = many.iter().filter(|&&at| record.steps[at].outcome.is_some()).count();
-            format!("apply: {}, {ended} done", count(many.len(), "object"))
+            format!("apply:{}  {ended} of {}", first.group.as_deref().unwrap_or_default(), many.len())
         }
     };
     let before = guide.chars().count() + 2;
@@ -246,7 +246,7 @@ mod tests {
         events.extend(ids.iter().map(|id| started(id, 0)));
         events.extend(ids[..5].iter().map(|id| finished(id, 100, Outcome::Done)));
         insta::assert_snapshot!(frame_of(&record(&events), 200, (80, 24)), @r###"
-        ⠹ apply: 12 objects, 5 done  0.2 s
+        ⠹ apply:web  5 of 12  0.2 s
         5 of 12 steps · 200 ms
         "###);
     }

@@ -11,14 +11,15 @@ use crate::event::{Event, Level, Outcome, StepId};
 /// Lines of output kept per step, shown when it fails.
 const KEPT_LINES: usize = 20;
 
-/// More `apply:` steps than this in one wave are shown as one.
-pub const FOLD_ABOVE: usize = 8;
+/// More steps than this of one group are shown as one.
+pub const FOLD_ABOVE: usize = 2;
 
 #[derive(Debug, Clone)]
 pub struct Step {
     pub id: StepId,
     pub needs: Vec<StepId>,
     pub hidden: bool,
+    pub group: Option<Arc<str>>,
     /// Since the start of the run.
     pub start: Option<Duration>,
     pub end: Option<Duration>,
@@ -36,6 +37,7 @@ impl Step {
             id,
             needs,
             hidden,
+            group: None,
             start: None,
             end: None,
             outcome: None,
@@ -74,6 +76,7 @@ impl Record {
                     let at = self.position(&step.id);
                     self.steps[at].needs.clone_from(&step.needs);
                     self.steps[at].hidden = step.hidden;
+                    self.steps[at].group.clone_from(&step.group);
                 }
                 self.fold();
             }
@@ -150,14 +153,12 @@ impl Record {
         &mut self.steps[at]
     }
 
-    /// Steps that apply objects and wait for the same needs form a wave.
+    /// The steps that apply one set's objects are told of together.
     fn fold(&mut self) {
-        let mut waves: BTreeMap<Vec<StepId>, Vec<usize>> = BTreeMap::new();
+        let mut waves: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, step) in self.steps.iter().enumerate() {
-            if step.id.starts_with("apply:") && !step.hidden {
-                let mut needs = step.needs.clone();
-                needs.sort_unstable();
-                waves.entry(needs).or_default().push(at);
+            if let Some(group) = step.group.as_deref().filter(|_| !step.hidden) {
+                waves.entry(group).or_default().push(at);
             }
         }
         self.waves = waves.into_values().filter(|steps| steps.len() > FOLD_ABOVE).collect();
@@ -183,6 +184,7 @@ pub mod fixture {
                 id: (*id).into(),
                 needs: needs.iter().map(|&need| need.into()).collect(),
                 hidden: id.starts_with("wave:"),
+                group: id.strip_prefix("apply:ConfigMap/").map(|_| "web".into()),
             })
             .collect();
         Event::Planned { steps }

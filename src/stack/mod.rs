@@ -24,4 +24,5 @@ mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};
+pub use problems::suggestion;
 pub use render::to_yaml;

@@ -2,16 +2,19 @@
 
 use serde_json::Value;
 
-use crate::stack::{
-    problems::Problems,
-    reader::{Item, Located},
-    scalar,
-    setter::Setter,
+use crate::{
+    quantity,
+    stack::{
+        problems::Problems,
+        reader::{Item, Located},
+        setter::Setter,
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
     Integer,
+    Number,
     Text,
     Boolean,
     Quantity,
@@ -34,9 +37,10 @@ impl ValueDecl {
         let mut fields = item.fields(problems)?;
         let kind = fields
             .required("type")
-            .and_then(|item| item.one_of(&["integer", "string", "boolean", "quantity"], problems))
+            .and_then(|item| item.one_of(&["integer", "number", "string", "boolean", "quantity"], problems))
             .map(|word| match word {
                 "integer" => ValueType::Integer,
+                "number" => ValueType::Number,
                 "string" => ValueType::Text,
                 "boolean" => ValueType::Boolean,
                 _ => ValueType::Quantity,
@@ -44,7 +48,7 @@ impl ValueDecl {
         let mut bound = |key| {
             let item = fields.get(key)?;
             if matches!(kind, Some(ValueType::Text | ValueType::Boolean)) {
-                item.problem(problems, "only an integer or a quantity has bounds");
+                item.problem(problems, "only an integer, a number or a quantity has bounds");
                 return None;
             }
             typed(&item, kind?, problems).map(|raw| item.located(raw))
@@ -111,7 +115,7 @@ impl ValueDecl {
     /// Some value of the type, to try the setters with when there is none to set.
     pub fn probe(&self) -> Value {
         match self.kind {
-            ValueType::Integer => 0.into(),
+            ValueType::Integer | ValueType::Number => 0.into(),
             ValueType::Boolean => false.into(),
             ValueType::Text | ValueType::Quantity => "0".into(),
         }
@@ -127,10 +131,16 @@ impl ValueDecl {
     fn number(&self, raw: &str) -> Option<f64> {
         match self.kind {
             ValueType::Integer => raw.parse::<i64>().ok().map(|number| number as f64),
-            ValueType::Quantity => scalar::quantity(raw),
+            ValueType::Number => finite(raw),
+            ValueType::Quantity => quantity::parse(raw),
             ValueType::Text | ValueType::Boolean => None,
         }
     }
+}
+
+/// `inf` and `NaN` are of no use to a manifest.
+fn finite(raw: &str) -> Option<f64> {
+    raw.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
@@ -138,11 +148,16 @@ fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
         ValueType::Integer => {
             raw.parse::<i64>().map(Value::from).map_err(|_| format!("expected an integer, found `{raw}`"))
         }
+        ValueType::Number => {
+            let number = finite(raw).ok_or_else(|| format!("expected a number such as `0.5`, found `{raw}`"))?;
+            // `1` stays `1`.
+            Ok(raw.parse::<i64>().map_or_else(|_| number.into(), Value::from))
+        }
         ValueType::Boolean => {
             raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
         }
         ValueType::Text => Ok(raw.into()),
-        ValueType::Quantity => match scalar::quantity(raw) {
+        ValueType::Quantity => match quantity::parse(raw) {
             Some(_) => Ok(raw.into()),
             None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
         },
@@ -155,7 +170,7 @@ fn typed(item: &Item, kind: ValueType, problems: &mut Problems) -> Option<String
         ValueType::Text => item.text(problems)?,
         ValueType::Integer => item.integer(problems)?.to_string(),
         ValueType::Boolean => item.boolean(problems)?.to_string(),
-        ValueType::Quantity => item.raw(problems)?,
+        ValueType::Number | ValueType::Quantity => item.raw(problems)?,
     };
     match parse(kind, &raw) {
         Ok(_) => Some(raw),

@@ -11,6 +11,7 @@
 mod failures;
 mod lifecycle;
 mod place;
+mod soak;
 mod stacks;
 
 use std::sync::Arc;
@@ -34,6 +35,13 @@ fn main() {
                 Ok(())
             })
         })
+        .chain(soak::ALL.iter().map(|(name, test)| {
+            let trial = move || {
+                test();
+                Ok(())
+            };
+            Trial::test(*name, trial).with_ignored_flag(true)
+        }))
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // `exit` runs no destructors, and the place takes its cluster with it.

@@ -39,6 +39,16 @@ impl Place {
         place
     }
 
+    /// Without the audit log, whose kind configuration decides the nodes.
+    pub fn plain(cluster: &str) -> Place {
+        let place = Place::new(cluster);
+        let file = place.path("config.yaml");
+        let config = std::fs::read_to_string(&file).expect("configuration");
+        let lines = config.lines().filter(|line| !line.starts_with("kindConfig:"));
+        std::fs::write(file, lines.map(|line| format!("{line}\n")).collect::<String>()).expect("configuration");
+        place
+    }
+
     pub fn path(&self, relative: &str) -> PathBuf {
         self.home.path().join(relative)
     }

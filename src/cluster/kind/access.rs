@@ -47,7 +47,7 @@ impl KindCluster {
         let merged = blocking(move || user.merge(&private, &folder)).await?;
         if merged.switched {
             let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
-            progress.warn(format!("the current context of {} is now {}{was}", merged.file.display(), access.context));
+            progress.info(format!("the current context of {} is now {}{was}", merged.file.display(), access.context));
         }
         Ok(())
     }

@@ -155,6 +155,10 @@ values:
     type: quantity
     maximum: 1
     sets: ['Deployment/web spec.template.spec.containers[name=app].resources.requests.cpu']
+  ratio:
+    type: number
+    maximum: 1
+    sets: ['Deployment/web spec.template.spec.containers[name=app].env[name=EMPTY].value']
 ";
     let new = || shop(stack, &[("web.yaml", DEPLOYMENT)]);
     let at = |stack: &Stack, path: &str| object(stack, "Deployment/web").value.pointer(path).cloned().unwrap();
@@ -179,9 +183,17 @@ values:
             "--set mode=medium: `medium` is none of slow, fast, declared at manifests/shop/stack.yaml:7:12",
             "--set replica=1: no such value; did you mean `replicas`?",
             "--set replicas=6: 6 is above the maximum 5 (1 to 5), declared at manifests/shop/stack.yaml:4:50",
-            "--set zzz=1: no such value; there are cpu, mode, replicas",
+            "--set zzz=1: no such value; there are cpu, mode, ratio, replicas",
         ]
     );
+    for (given, is) in [("0", "0"), ("0.25", "0.25")] {
+        let set = new().set("ratio", given).stack();
+        assert_eq!(at(&set, &format!("{container}/env/1/value")), json!(is));
+    }
+    for (given, found) in [("300m", "300m"), ("NaN", "NaN")] {
+        let problem = format!("--set ratio={given}: expected a number such as `0.5`, found `{found}`");
+        assert_eq!(new().set("ratio", given).problems(), [problem]);
+    }
     assert_eq!(new().set("replicas", "many").problems(), ["--set replicas=many: expected an integer, found `many`"]);
 }
 

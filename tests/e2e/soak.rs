@@ -1,0 +1,82 @@
+//! What takes long, each on a cluster of its own: `./check --soak`.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::place::{Place, Run, eventually};
+
+type Test = (&'static str, fn());
+
+pub const ALL: &[Test] =
+    &[("a_cluster_of_three_nodes", three_nodes), ("an_engine_restart_changes_nothing_and_pulls_go_on", engine_restart)];
+
+const CALM: &[&str] = &["--set", "unhealthyRatio=0", "--set", "delayRatio=0"];
+
+fn three_nodes() {
+    let place = Place::plain("e2e-wide");
+    place.ok(&["down", "--cluster", "--yes"]);
+    let run = place.ok(&[&["up", "hello", "--nodes", "1+2", "--timeout", "10m"], CALM].concat());
+    eprintln!("up with 1+2 nodes: {:.1?}", run.took);
+    let nodes = place.get(&["nodes"]);
+    let ready = |node: &serde_json::Value| node.to_string().contains(r#""reason":"KubeletReady","status":"True""#);
+    assert_eq!(nodes["items"].as_array().map(|nodes| nodes.iter().filter(|node| ready(node)).count()), Some(3));
+    // A worker pulls from the registry as the control plane does.
+    let pods = place.get(&["pods", "-n", "hello", "-l", "app.kubernetes.io/name=hello"]);
+    let on: Vec<&str> =
+        pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    assert!(!on.is_empty() && on.iter().all(|node| node.contains("worker")), "{on:?}");
+    place.ok(&["test-hello"]);
+    place.ok(&[&["up", "hello", "--nodes", "1+2"], CALM].concat()).says(&["nothing to do"]);
+    place.ok(&["down"]).says(&["0 left"]);
+}
+
+fn engine_restart() {
+    let restart = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/docker/restart");
+    let world = std::env::var_os("STACKCTL_CONFIG").is_some() && restart.exists();
+    if !world {
+        eprintln!("SKIPPED: the engine is not the world's own, and is left alone");
+        return;
+    }
+    let place = Place::plain("e2e-again");
+    place.ok(&["down", "--cluster", "--yes"]);
+    let up = [&["up", "hello"], CALM].concat();
+    place.ok(&up);
+    place.ok(&["test-hello"]);
+    let restarted = Run::of(Command::new(restart));
+    assert_eq!(restarted.code, 0, "{restarted}");
+
+    let began = Instant::now();
+    place.ok(&up);
+    eprintln!("up after the engine's restart: {:.1?}", began.elapsed());
+    // The nodes' own services settle; from then on there is nothing to do.
+    eventually("an `up` that finds nothing to do", Duration::from_secs(120), || {
+        let run = place.ok(&up);
+        run.stderr.contains("nothing to do").then_some(())
+    });
+    // A pod whose image the node has lost must be able to pull it again.
+    let image = place.get(&["deployment", "hello-service", "-n", "hello"]);
+    let image = image["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("an image").to_owned();
+    let node = format!("{}-control-plane", place.cluster);
+    let node_images = |rest: &[&str]| {
+        let mut command = Command::new("docker");
+        command.args(["exec", &node, "ctr", "-n", "k8s.io", "images"]).args(rest);
+        let run = Run::of(command);
+        assert_eq!(run.code, 0, "{run}");
+        run.stdout
+    };
+    let (repository, _) = image.split_once(':').expect("a tag");
+    let names = node_images(&["ls", "-q"]);
+    let named: Vec<&str> = names.lines().filter(|name| name.starts_with(repository)).collect();
+    assert!(!named.is_empty(), "{names}");
+    node_images(&[&["rm", "--sync"], named.as_slice()].concat());
+    place.kubectl(&["delete", "pod", "-n", "hello", "-l", "app.kubernetes.io/name=hello"]);
+    eventually("the image is pulled again", Duration::from_secs(60), || {
+        node_images(&["ls", "-q"]).lines().any(|name| name.starts_with(repository)).then_some(())
+    });
+    place.ok(&up);
+    place.ok(&["test-hello"]);
+    place.ok(&["down"]).says(&["0 left"]);
+}
