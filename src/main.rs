@@ -63,7 +63,7 @@ async fn run(cli: cli::Cli) -> u8 {
     let cancel = interrupt::watch(events.clone(), Arc::clone(&quiet_end));
     let app = app::App::new(cli.common, events, cancel, quiet_end, view, reporter);
 
-    let result = cli.command.run(&app).await;
+    let result = Box::pin(cli.command.run(&app)).await;
     app.settle().await;
     match result {
         Ok(()) => 0,

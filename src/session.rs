@@ -22,16 +22,17 @@ use crate::{
         existing::{self, ExistingCluster},
         kind::KindCluster,
         kubeconfig::UserKubeconfig,
+        proxy::{self, Proxy},
         registry::{DEFAULT_IMAGE, Registry as LocalRegistry},
     },
-    config::{ProviderName, Settings},
+    config::{DEFAULT_CLUSTER, ProviderName, Settings},
     doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
     execute::{self, actions},
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{self, Kube, discovery::KindRef, json, known::Known},
-    plan::{Action, Plan, observed::Observed},
+    plan::{Action, Plan, observed::Observed, up::edge},
     proof::ProofResult,
     stack::{
         desired,
@@ -92,6 +93,8 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    pub proxy_ports: BTreeMap<u16, u16>,
     pub proofs: Vec<ProofResult>,
     pub removed: Vec<Removed>,
 }
@@ -214,8 +217,23 @@ impl Session {
         }
     }
 
+    /// Fails unless the cluster is there and not stopped.
+    pub async fn require_running(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { stopped: false } => Ok(()),
+            ClusterState::Ours { stopped: true } => {
+                let name = &self.settings.cluster_name;
+                let option = if *name == DEFAULT_CLUSTER { String::new() } else { format!(" --cluster-name {name}") };
+                Err(Error::new(Kind::Preflight, format!("the cluster {name} is stopped"))
+                    .hint(format!("start it again: stackctl start{option}")))
+            }
+            _ => self.require_cluster().await,
+        }
+    }
+
     /// What `up` checks before it makes anything. A run that finds all there skips it.
-    pub async fn preflight(&self, plan: &Plan) -> Result<()> {
+    pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        self.preflight_ports(plan, observed)?;
         if !plan.has(&Action::CreateCluster) {
             return Ok(());
         }
@@ -228,6 +246,18 @@ impl Session {
             self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
         }
         doctor::preflight(&checks)
+    }
+
+    /// A port that was asked for by number is had, or nothing is made.
+    fn preflight_ports(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let starts = plan.steps.iter().any(|step| matches!(step.action, Action::StartProxy { .. }));
+        let edge::Asked { https, http } = self.asked_ports();
+        let has = observed.proxy.container.as_ref().map(|container| &container.published);
+        let ours = |port: &u16| has.is_some_and(|published| published.values().any(|known| known == port));
+        match https.into_iter().chain(http).find(|port| !ours(port) && !doctor::ports::is_free(*port)) {
+            Some(port) if starts => Err(proxy::taken(port)),
+            _ => Ok(()),
+        }
     }
 
     /// `hello/hello`: the part of a reference between the registry and the tag.
@@ -253,6 +283,22 @@ impl Session {
     pub fn local_registry(&self) -> Result<LocalRegistry> {
         let Engine { docker, endpoint, .. } = self.engine()?;
         Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// The container that leads to the stack's edge.
+    pub fn proxy(&self) -> Result<Proxy> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
+    }
+
+    /// Ports of 127.0.0.1 that were asked for.
+    pub fn asked_ports(&self) -> edge::Asked {
+        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
+    }
+
+    /// PEM of the machine's certificate authority, if it was made.
+    pub fn authority(&self) -> Result<Option<Vec<u8>>> {
+        self.state.folder("ca").read("ca.crt")
     }
 
     /// The local registry as a server, while it runs.
@@ -326,7 +372,11 @@ impl Session {
     /// What is left of the cluster, or of the stack where the cluster stays. Believes no state.
     pub async fn audit(&self, whole_cluster: bool) -> Result<Left> {
         if !whole_cluster {
-            return Ok(Left { things: self.objects_left().await?, kept: Vec::new() });
+            let mut things = self.objects_left().await?;
+            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
+                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
+            }
+            return Ok(Left { things, kept: Vec::new() });
         }
         let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {

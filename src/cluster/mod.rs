@@ -10,6 +10,8 @@ pub mod network;
 pub mod proxy;
 pub mod registry;
 
+pub use engine::{ensure_image, has_image};
+
 use std::path::PathBuf;
 
 use async_trait::async_trait;

@@ -363,7 +363,10 @@ mod tests {
         let ports = [port(8443, None), port(8080, None)];
         let there = state(&ports, &[(8443, 8443), (8080, 40123)]);
         assert_eq!(there.needs(&ports), None);
-        assert_eq!(there.container.as_ref().unwrap().config.split(' ').nth(1), Some("8443=one-control-plane:30443,one-worker:30443"));
+        assert_eq!(
+            there.container.as_ref().unwrap().config.split(' ').nth(1),
+            Some("8443=one-control-plane:30443,one-worker:30443")
+        );
         assert_eq!(there.needs(&[port(8443, None), port(8080, Some(40123))]), None);
         assert_eq!(there.needs(&[port(8443, None), port(8080, Some(80))]), Some("it has other ports"));
     }

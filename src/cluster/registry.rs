@@ -11,11 +11,9 @@ use bollard::{
         RestartPolicyNameEnum, VolumeCreateRequest,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
-        RemoveVolumeOptionsBuilder, StartContainerOptions,
+        CreateContainerOptionsBuilder, InspectContainerOptions, RemoveVolumeOptionsBuilder, StartContainerOptions,
     },
 };
-use futures::TryStreamExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -170,7 +168,7 @@ impl Registry {
 
     async fn make(&self, progress: &Progress) -> Result<()> {
         network::ensure(&self.docker, &self.network).await?;
-        self.ensure_image(progress).await?;
+        engine::ensure_image(&self.docker, &self.image, progress).await?;
         self.ensure_volume().await?;
         let name = self.name();
         let mut labels = engine::our_labels(Some(&self.cluster));
@@ -204,31 +202,6 @@ impl Registry {
             .await
             .context(Kind::Platform, || format!("cannot make the container {name}"))?;
         self.start().await
-    }
-
-    async fn ensure_image(&self, progress: &Progress) -> Result<()> {
-        let image = &self.image;
-        match self.docker.inspect_image(image).await {
-            Ok(_) => return Ok(()),
-            Err(error) if engine::status(&error) == Some(404) => {}
-            Err(error) => return Err(error).context(Kind::Platform, || format!("cannot look at the image {image}")),
-        }
-        progress.say(format!("pulling {image}"));
-        let options = CreateImageOptionsBuilder::default().from_image(image).build();
-        let pull = self.docker.create_image(Some(options), None, None).try_for_each(|step| {
-            if let Some(line) = step.status {
-                progress.output(line);
-            }
-            std::future::ready(Ok(()))
-        });
-        let pulled = tokio::time::timeout(Duration::from_secs(600), pull)
-            .await
-            .context(Kind::Platform, || format!("the image {image} was not pulled within 10 minutes"))?;
-        pulled.map_err(|error| {
-            Error::new(Kind::Platform, format!("cannot pull the image {image}")).caused_by(&error).hint(format!(
-                "check the engine's access to its registries, or load the image: docker load, docker tag … {image}"
-            ))
-        })
     }
 
     async fn ensure_volume(&self) -> Result<()> {

@@ -87,6 +87,14 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
+    /// The image that the proxy runs from.
+    ProvideProxy,
+    /// Makes this Service's ports reachable from this machine.
+    StartProxy {
+        set: usize,
+        object: usize,
+    },
+    RemoveProxy,
     Prove,
     DeleteSet {
         kind: SetKind,

@@ -1,5 +1,7 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
+pub mod edge;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
@@ -38,6 +40,10 @@ pub struct Options {
     pub rebuild: bool,
     /// Claims that left the stack go too.
     pub prune_data: bool,
+    /// The cluster's nodes are containers of an engine here.
+    pub local: bool,
+    /// For the edge, if the stack has one.
+    pub asked: edge::Asked,
 }
 
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
@@ -71,6 +77,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         ready.insert(set.name.clone(), planned.awaited.into_iter().chain(planned.applied).collect());
     }
     everything.extend(awaited);
+    edge::plan(&mut graph, options, observed, &sets, platform.cluster);
     if !pushed.is_empty() && observed.registry != RegistryState::External {
         graph.add("gc", &everything, Action::CollectGarbage);
     }

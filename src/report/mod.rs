@@ -37,7 +37,7 @@ pub use self::{
     out::data,
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table, url_table},
 };
 use self::{
     lines::Lines,

@@ -11,6 +11,7 @@ use crate::{
     event::{Event, PlannedStep},
     kube::status::ObjectStatus,
     proof::ProofResult,
+    urls::Url,
 };
 
 /// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
@@ -130,6 +131,12 @@ pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
         ]
     };
     table(["namespace", "object", "state", "what", "note"], &states.iter().map(row).collect::<Vec<_>>(), width)
+}
+
+/// Routes, where they are and what answered.
+pub fn url_table(urls: &[Url], width: Option<u16>) -> String {
+    let row = |url: &Url| [url.route.clone(), url.url.clone(), url.answer()];
+    table(["route", "url", "answer"], &urls.iter().map(row).collect::<Vec<_>>(), width)
 }
 
 fn count_of(number: i64, noun: &str) -> String {

@@ -20,7 +20,7 @@ mod render;
 mod scalar;
 mod setter;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};
