@@ -18,6 +18,7 @@ mod kube;
 #[allow(dead_code, reason = "its parts are being put together")]
 mod load;
 mod observe;
+mod overview;
 mod plan;
 mod proof;
 mod proxy;

@@ -32,6 +32,7 @@ use crate::{
     execute::{self, actions},
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{self, Kube, discovery::KindRef, json, known::Known},
+    overview::LastProof,
     plan::{Action, Plan, observed::Observed, up::edge},
     proof::ProofResult,
     stack::{
@@ -46,6 +47,7 @@ const LOCAL_REGISTRY: &str = "registry.stackctl.internal";
 /// How long the API server of a cluster whose containers run may take to answer.
 const STARTING: Duration = Duration::from_secs(60);
 const KNOWN_FILE: &str = "known.json";
+const PROOFS: &str = "proofs-";
 
 /// How images are built, from the command line.
 #[derive(Debug, Clone, Default)]
@@ -283,6 +285,22 @@ impl Session {
     pub fn local_registry(&self) -> Result<LocalRegistry> {
         let Engine { docker, endpoint, .. } = self.engine()?;
         Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// For `status`. That it cannot be kept is no reason to fail.
+    pub fn remember_proofs(&self, results: &[ProofResult]) {
+        let last = LastProof::new(&self.stack.name, results);
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = serde_json::to_vec(&last).unwrap_or_default();
+        if let Err(error) = folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+            self.events.warn(format!("`status` will not know of these proofs: {error}"));
+        }
+    }
+
+    pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        serde_json::from_slice(&content).ok()
     }
 
     /// The container that leads to the stack's edge.

@@ -214,7 +214,8 @@ impl Proxy {
                 let owner = ports::owner(wanted).map(|owner| format!(" by {owner}")).unwrap_or_default();
                 progress.warn(format!("port {wanted} of 127.0.0.1 is in use{owner}: the edge gets another one"));
             }
-            published.insert(port.inside, if free { wanted } else { 0 });
+            // One that is chosen here stays the same when the container restarts.
+            published.insert(port.inside, if free { wanted } else { ports::any_free().unwrap_or(0) });
         }
         match self.try_make(image, nodes, ports, &published).await {
             // Between the look and the start somebody else may have taken a port that nobody asked for.
@@ -326,6 +327,17 @@ impl Proxy {
             _ => error,
         }
     }
+}
+
+/// The proxies of a cluster that run: stack to ports, inside to 127.0.0.1.
+pub async fn of_cluster(docker: &Docker, cluster: &str) -> Result<Vec<(String, BTreeMap<u16, u16>)>> {
+    let labels = [(OWNER_LABEL, OWNER), (CLUSTER_LABEL, cluster), (ROLE_LABEL, ROLE)];
+    let found = engine::containers(docker, &labels).await?;
+    let of_stack = |container: engine::Container| {
+        let stack = container.label(STACK_LABEL)?.to_owned();
+        Some((stack, container.ports.into_iter().collect()))
+    };
+    Ok(found.into_iter().filter(|container| container.running).filter_map(of_stack).collect())
 }
 
 /// A port that was asked for and is somebody else's.

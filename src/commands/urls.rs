@@ -20,7 +20,16 @@ pub struct UrlsArgs {
 pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     let session = open(&args.stack, app).await?;
     match urls::of_stack(&session).await? {
-        Some(urls) => app.show(|| report::url_table(&urls, report::width()), &urls).await,
+        Some(urls) => {
+            let silent: Vec<_> = urls.iter().filter(|url| url.error.is_some()).map(|url| url.route.as_str()).collect();
+            let text = || report::url_table(&urls, report::width());
+            if !silent.is_empty() {
+                let error = Error::new(Kind::NotReady, format!("no answer from {}", silent.join(", ")))
+                    .hint("`stackctl status` shows what is not ready");
+                return app.fail_with(text, &urls, error).await;
+            }
+            app.show(text, &urls).await;
+        }
         None => {
             let ways = reach::of_stack(&session).await;
             app.show(|| ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n"), &ways).await;

@@ -56,6 +56,11 @@ pub fn is_free(port: u16) -> bool {
     }
 }
 
+/// A port that nobody has at the moment.
+pub fn any_free() -> Option<u16> {
+    TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok().map(|address| address.port())
+}
+
 /// `sl local_address rem_address st …`: state 0A is LISTEN, field 9 the inode.
 fn parse(table: &str) -> Vec<Socket> {
     let row = |line: &str| {

@@ -29,7 +29,9 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let engine = session.engine()?;
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
     let reference = state(observed, service)?.reference.clone();
-    let built = image::build::build(engine, &spec, &[reference], &session.image_labels(service), progress).await?;
+    let mut labels = session.image_labels(service);
+    labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
+    let built = image::build::build(engine, &spec, &[reference], &labels, progress).await?;
     let cached = match built.cached_steps {
         0 => String::new(),
         steps => format!("{} cached", report::count(steps, "step")),
@@ -160,6 +162,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
             .iter()
             .map(|skipped| ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))),
     );
+    session.remember_proofs(&results);
     session.learn(|learned| learned.proofs = results);
     match failed {
         0 => Ok(Done::note(format!("{total} of {total} passed"))),

@@ -34,10 +34,10 @@ use tokio::{
 
 pub use self::{
     junit::junit,
-    out::data,
+    out::{data, screen},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table, url_table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_screen, table, url_table},
 };
 use self::{
     lines::Lines,
