@@ -12,6 +12,7 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod loadgen;
 mod logs;
 mod man;
 mod picture;
@@ -43,6 +44,7 @@ pub enum Command {
     Build(build::BuildArgs),
     Push(push::PushArgs),
     Deploy(deploy::DeployArgs),
+    Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
     Urls(urls::UrlsArgs),
@@ -77,6 +79,7 @@ impl Command {
             Command::Build(args) => build::run(args, app).await,
             Command::Push(args) => push::run(args, app).await,
             Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
             Command::Urls(args) => urls::run(args, app).await,

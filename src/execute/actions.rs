@@ -56,6 +56,7 @@ pub async fn act(
         Action::PublishRegistry => publish_registry(session).await,
         Action::Build { service } => provide::build(session, observed, service, &progress).await,
         Action::Push { service } => provide::push(session, observed, service, &progress).await,
+        Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
         Action::ProvideProxy => provide::proxy(session, &progress).await,

@@ -5,7 +5,7 @@ pub mod edge;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    Action, Graph, Node, Plan, object_step,
+    Action, Graph, Images, Node, Plan, object_step,
     observed::{LiveState, Observed, RegistryState},
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     stack::{
         desired::{self, DesiredObject, DesiredSet},
         model::{GeneratedSecret, Key, SetKind, Stack},
+        podspec,
     },
 };
 
@@ -60,6 +61,10 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
+    // Nodes of a half-made cluster are about to go.
+    if observed.cluster == ClusterState::Absent {
+        preload(&mut graph, &sets, observed, &pushed, platform.registry);
+    }
     let mut unchanged = 0;
     let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     let mut everything: Vec<Node> = pushed.values().copied().collect();
@@ -163,6 +168,32 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
         }
     }
     pushed
+}
+
+/// While a new cluster's control plane starts, its nodes can pull already.
+fn preload(
+    graph: &mut Graph,
+    sets: &[DesiredSet],
+    observed: &Observed,
+    pushed: &BTreeMap<String, Node>,
+    registry: Option<Node>,
+) {
+    let services: BTreeSet<&String> =
+        sets.iter().flat_map(|set| &set.objects).flat_map(|object| &object.services).collect();
+    for service in services {
+        let needs: Vec<Node> = pushed.get(service).copied().or(registry).into_iter().collect();
+        let images = Images::Service(service.clone());
+        graph.add(format!("preload:{service}"), &needs, Action::Preload { images });
+    }
+    let own: BTreeSet<String> = observed.images.values().map(|image| image.pinned()).collect();
+    for set in sets {
+        let named = set.objects.iter().flat_map(|object| podspec::images(&object.object.value));
+        let images: BTreeSet<String> = named.map(str::to_owned).filter(|image| !own.contains(image)).collect();
+        if !images.is_empty() {
+            let images = Images::Named(images);
+            graph.add(format!("preload:{}", set.name), &[], Action::Preload { images });
+        }
+    }
 }
 
 fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform) {
