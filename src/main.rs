@@ -28,6 +28,7 @@ mod report;
 mod session;
 mod stack;
 mod state;
+mod tls;
 mod urls;
 
 use std::{

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::try_join_all;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::{
     error::{Error, Kind, Result},
     image,
     kube::{
-        CREATED_LABEL, Kube,
+        CREATED_LABEL, Kube, MANAGER,
         discovery::KindRef,
         inventory::Parent,
         json,
@@ -28,17 +29,24 @@ use crate::{
     session::{Session, plain_spec, pod_reference},
     stack::{
         desired,
-        model::{Key, Object, Origin, Stack},
+        model::{Certificate, Key, Object, Origin, Stack},
     },
+    tls::{self, Authority, Decision, Seen, authority},
 };
+
+/// Label of all that we make.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What nodes are where nobody can be asked.
 const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images), proxy) =
-        tokio::try_join!(cluster_and_live(session), registry_and_images(session), proxy_state(session))?;
+    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
+        Box::pin(cluster_and_live(session)),
+        Box::pin(registry_and_images(session)),
+        proxy_state(session)
+    )?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
     Ok(Observed { cluster, nodes_outdated, registry, images, live, proxy })
 }
@@ -110,17 +118,63 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live), foreign_namespaces, published_port, endpoint_slices) = tokio::try_join!(
+    let ((parents, live), foreign_namespaces, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
         foreign_namespaces(kube, &made),
         published_port(kube),
-        endpoint_slices(kube, &namespaces)
+        endpoint_slices(kube, &namespaces),
+        certificates(session, kube)
     )?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
     let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
     let known = Some(Arc::clone(&session.known));
-    Ok(LiveState { live, known, parents, ready, published_port, foreign_namespaces })
+    Ok(LiveState { live, known, parents, ready, published_port, certificates, foreign_namespaces })
+}
+
+async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
+    let mut found = BTreeMap::new();
+    let wanted: Vec<&Certificate> = session.stack.sets.iter().filter_map(|set| set.certificate.as_ref()).collect();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let authority = session.known_authority().await?;
+    for wanted in wanted {
+        let Some(seen) = certificate(kube, wanted, authority.as_ref()).await? else { continue };
+        if let Decision::KeepForeign { issuer, not_after, .. } = tls::decide(wanted, Some(&seen)) {
+            session.events.warn(format!(
+                "{} in namespace {} is not stackctl's and stays as it is: issued by {issuer}, valid until {}",
+                wanted.secret_key(),
+                wanted.namespace,
+                authority::date(not_after)
+            ));
+        }
+        found.insert(wanted.secret_key(), seen);
+    }
+    Ok(found)
+}
+
+/// A certificate's Secret as it is now; None: there is none. Its key is not looked at.
+pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&Authority>) -> Result<Option<Seen>> {
+    let (secret_key, bundle_key) = (wanted.secret_key(), wanted.bundle_key());
+    let (secret, bundle) = tokio::try_join!(kube.get(&secret_key), kube.get(&bundle_key))?;
+    let Some(secret) = secret else { return Ok(None) };
+    let text = pem(&secret, "tls.crt");
+    let facts = text.as_deref().ok_or_else(|| "it has no tls.crt".to_owned()).and_then(tls::certificate::facts);
+    let ours = json::label(&secret, MANAGED_BY) == Some(MANAGER);
+    let signed = text
+        .zip(authority)
+        .is_some_and(|(text, authority)| tls::certificate::is_signed_by(&text, authority.certificate()));
+    let known = bundle.as_ref().and_then(|bundle| bundle.pointer("/data/ca.crt")?.as_str());
+    // A foreign Secret that does not name its authority leaves nothing to say about it.
+    let bundled = pem(&secret, "ca.crt").is_none_or(|wanted| known == Some(wanted.as_str()));
+    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled }))
+}
+
+/// A text of a Secret.
+pub fn pem(secret: &Value, key: &str) -> Option<String> {
+    let encoded = secret.get("data")?.get(key)?.as_str()?;
+    String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
 }
 
 /// Namespaces that exist without our mark.

@@ -40,6 +40,7 @@ use crate::{
         model::{Key, Service, SetKind, Stack},
     },
     state::State,
+    tls::{Authority, authority},
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
@@ -97,6 +98,8 @@ pub struct Learned {
     pub agent: Option<String>,
     /// Ports of the edge, in the proxy to on 127.0.0.1.
     pub proxy_ports: BTreeMap<u16, u16>,
+    /// Serial numbers by the Secret that holds the certificate.
+    pub certificates: BTreeMap<String, String>,
     pub proofs: Vec<ProofResult>,
     pub removed: Vec<Removed>,
 }
@@ -314,11 +317,6 @@ impl Session {
         edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
     }
 
-    /// PEM of the machine's certificate authority, if it was made.
-    pub fn authority(&self) -> Result<Option<Vec<u8>>> {
-        self.state.folder("ca").read("ca.crt")
-    }
-
     /// The local registry as a server, while it runs.
     fn registry(&self) -> Result<Option<Registry>> {
         let Some(port) = self.learn(|learned| learned.registry_port) else { return Ok(None) };
@@ -362,6 +360,18 @@ impl Session {
         spec.no_cache = self.images.no_cache;
         spec.pull = self.images.pull;
         Ok(spec)
+    }
+
+    /// The certificate authority of this machine, made if there is none.
+    pub async fn authority(&self) -> Result<Authority> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::ensure(&state, authority::now())).await
+    }
+
+    /// None: it was not made yet.
+    pub async fn known_authority(&self) -> Result<Option<Authority>> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::load(&state, authority::now())).await
     }
 
     /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.

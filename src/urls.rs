@@ -63,10 +63,11 @@ impl Url {
     }
 }
 
-/// The stack's routes, or the edge as a whole.
+/// The stack's routes and what serves each, or the edge as a whole where it is the stack's own work.
 fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
-    let _ = stack;
-    vec![("/".to_owned(), None)]
+    let routes = stack.edge.iter().flat_map(|edge| &edge.routes);
+    let routes: Vec<_> = routes.map(|route| (route.path.clone(), Some(route.service.clone()))).collect();
+    if routes.is_empty() { vec![("/".to_owned(), None)] } else { routes }
 }
 
 /// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
@@ -87,13 +88,13 @@ pub async fn tried(session: &Session, service: &serde_json::Value, published: &B
         let port = json::list(service, "/spec/ports").iter().find(|port| port["name"] == name)?;
         published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
     };
-    let authority = session.authority()?;
+    let authority = session.known_authority().await?;
     let base = match (at("https").filter(|_| authority.is_some()), at("http")) {
         (Some(port), _) => format!("https://localhost:{port}"),
         (None, Some(port)) => format!("http://localhost:{port}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = client(authority.as_deref())?;
+    let client = client(authority.as_ref().map(|authority| authority.certificate().as_bytes()))?;
     Ok(join_all(routes(&session.stack).into_iter().map(|(route, serves)| attempt(&client, &base, route, serves))).await)
 }
 

@@ -8,10 +8,9 @@ use crate::{
     error::Result,
     kube::diff,
     observe,
-    plan::up::stale_objects,
+    plan::{desired_sets, up::stale_objects},
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    stack::desired,
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -33,9 +32,8 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;
+    let sets = desired_sets(&session.stack, &observed);
     let live = observed.live.unwrap_or_default();
-    let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(&session.stack, &images);
     let prune: Vec<_> = sets.iter().flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
     let objects: Vec<_> = sets.into_iter().flat_map(|set| set.objects).map(|object| object.object).collect();
     let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod build;
+mod ca;
 mod completions;
 mod deploy;
 mod diff;
@@ -53,6 +54,7 @@ pub enum Command {
     List(list::ListArgs),
     Render(render::RenderArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    Ca(ca::CaArgs),
     Gc(gc::GcArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -88,6 +90,7 @@ impl Command {
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
+            Command::Ca(args) => ca::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,

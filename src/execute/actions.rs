@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, delete, interrupted, provide};
+use super::{Done, certificate, delete, interrupted, provide};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
@@ -76,6 +76,7 @@ pub async fn act(
             let created = session.kube().await?.ensure_secret(&set.secrets[*secret], &set.labels()).await?;
             Ok(Done { unchanged: !created, note: None })
         }
+        Action::IssueCertificate { set } => certificate::issue(session, &plan.sets[*set]).await,
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
         Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
@@ -141,7 +142,10 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         created = kube.ensure_namespace(&key.name, &set.labels()).await?;
     }
     let mut object = desired.object.clone();
-    session.learn(|learned| desired::pin_images(&mut object.value, &learned.images));
+    session.learn(|learned| {
+        desired::pin_images(&mut object.value, &learned.images);
+        desired::mark_certificates(&mut object.value, &learned.certificates);
+    });
     let there = live.and_then(|live| live.live.objects.get(&key));
     let options = ApplyOptions {
         force_conflicts: session.apply.force_conflicts,

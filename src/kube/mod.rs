@@ -20,6 +20,7 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
+mod put;
 pub mod readiness;
 mod request;
 pub mod secrets;

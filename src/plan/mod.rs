@@ -8,14 +8,16 @@ pub mod up;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
+use observed::Observed;
 use serde::Serialize;
 
 use crate::{
     event::{PlannedStep, StepId},
     stack::{
-        desired::DesiredSet,
-        model::{Key, SetKind},
+        desired::{self, DesiredSet},
+        model::{Key, SetKind, Stack},
     },
+    tls,
 };
 
 /// Steps in an order in which each comes after all that it needs.
@@ -77,6 +79,10 @@ pub enum Action {
     CreateSecret {
         set: usize,
         secret: usize,
+    },
+    /// Issues the set's certificate, or renews it, and tells clients in the cluster whose signature it bears.
+    IssueCertificate {
+        set: usize,
     },
     Apply {
         set: usize,
@@ -210,6 +216,20 @@ impl From<Graph> for Plan {
     fn from(graph: Graph) -> Plan {
         Plan { steps: graph.steps, ..Plan::default() }
     }
+}
+
+/// The objects as they should be, with images and certificates as far as they are known.
+pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
+    let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
+    let mut sets = desired::desired(stack, &images);
+    for set in &mut sets {
+        let Some(wanted) = &set.certificate else { continue };
+        if let Some(serial) = tls::decide(wanted, observed.certificate(wanted)).serial() {
+            let serials = [(wanted.secret.clone(), serial.to_owned())].into();
+            set.objects.iter_mut().for_each(|object| desired::mark_certificates(&mut object.object.value, &serials));
+        }
+    }
+    sets
 }
 
 /// `apply:Deployment/hello-service`; a namespace other than the set's own is named too.

@@ -8,7 +8,8 @@ use std::{
 use crate::{
     cluster::{ClusterState, proxy::ProxyState},
     kube::{inventory::Parent, known::Known, live::Live},
-    stack::model::Key,
+    stack::model::{Certificate, Key},
+    tls::Seen,
 };
 
 #[derive(Debug)]
@@ -35,6 +36,13 @@ pub enum RegistryState {
     Running {
         port: u16,
     },
+}
+
+impl Observed {
+    /// None: its Secret is not there.
+    pub fn certificate(&self, wanted: &Certificate) -> Option<&Seen> {
+        self.live.as_ref()?.certificates.get(&wanted.secret_key())
+    }
 }
 
 /// The image that a service's sources amount to.
@@ -68,6 +76,8 @@ pub struct LiveState {
     pub ready: HashSet<Key>,
     /// The port that the KEP-1755 ConfigMap names.
     pub published_port: Option<u16>,
+    /// By the key of its Secret.
+    pub certificates: BTreeMap<Key, Seen>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
 }

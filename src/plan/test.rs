@@ -1,6 +1,6 @@
 //! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
 
-use super::{Action, Graph, Plan, object_step, observed::Observed};
+use super::{Action, Graph, Plan, desired_sets, object_step, observed::Observed};
 use crate::{
     cluster::ClusterState,
     error::{Error, Kind, Result},
@@ -24,8 +24,7 @@ pub fn plan(stack: &Stack, agent_given: bool, observed: &Observed) -> Result<Pla
     if !live.parents.contains_key(&desired::parent_name(SetKind::Stack, &stack.name)) {
         return Err(absent());
     }
-    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(stack, &references);
+    let sets = desired_sets(stack, observed);
     let mut graph = Graph::default();
     let mut needs = Vec::new();
     for (set, object) in positions(&sets) {

@@ -4,8 +4,10 @@ pub mod edge;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use serde_json::Value;
+
 use super::{
-    Action, Graph, Images, Node, Plan, object_step,
+    Action, Graph, Images, Node, Plan, desired_sets, object_step,
     observed::{LiveState, Observed, RegistryState},
 };
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
         model::{GeneratedSecret, Key, SetKind, Stack},
         podspec,
     },
+    tls,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -56,8 +59,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         publish_registry(&mut graph, observed, &platform);
     }
 
-    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(stack, &references);
+    let sets = desired_sets(stack, observed);
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
@@ -258,7 +260,10 @@ impl SetPlanner<'_> {
             gate = vec![self.graph.add(id, &gate, Action::WriteInventory { set: self.index })];
         }
 
-        let waves: BTreeSet<u8> = self.set.objects.iter().map(|object| object.wave).collect();
+        let mut waves: BTreeSet<u8> = self.set.objects.iter().map(|object| object.wave).collect();
+        if !self.set.secrets.is_empty() || self.set.certificate.is_some() {
+            waves.insert(self.secret_wave());
+        }
         for wave in waves {
             let mut ends = Vec::new();
             for &object in changed.iter().filter(|&&object| self.set.objects[object].wave == wave) {
@@ -276,6 +281,9 @@ impl SetPlanner<'_> {
                 let secrets = self.secrets(&gate);
                 ends.extend(&secrets);
                 planned.applied.extend(secrets);
+                let certificate = self.certificate(&gate);
+                ends.extend(certificate);
+                planned.applied.extend(certificate);
             }
             if let Some(joint) = self.graph.join(format!("wave:{parent}:{wave}"), &ends) {
                 gate = vec![joint];
@@ -304,6 +312,9 @@ impl SetPlanner<'_> {
             return true;
         }
         if desired.services.iter().any(|service| self.pushed.contains_key(service)) {
+            return false;
+        }
+        if self.will_issue() && self.uses_certificate(&desired.object.value) {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
@@ -373,6 +384,23 @@ impl SetPlanner<'_> {
         nodes
     }
 
+    /// Whether the certificate will be another one.
+    fn will_issue(&self) -> bool {
+        let issue = |wanted| matches!(tls::decide(wanted, self.observed.certificate(wanted)), tls::Decision::Issue(_));
+        self.set.certificate.as_ref().is_some_and(issue)
+    }
+
+    fn uses_certificate(&self, object: &Value) -> bool {
+        self.set.certificate.as_ref().is_some_and(|wanted| desired::uses_secret(object, &wanted.secret))
+    }
+
+    fn certificate(&mut self, gate: &[Node]) -> Option<Node> {
+        let wanted = self.set.certificate.as_ref()?;
+        let due = tls::decision::is_due(wanted, self.observed.certificate(wanted));
+        let id = object_step("certificate", &wanted.secret_key(), &self.set.namespace);
+        due.then(|| self.graph.add(id, gate, Action::IssueCertificate { set: self.index }))
+    }
+
     fn has_stale_objects(&self) -> bool {
         self.live().is_some_and(|live| !stale_objects(self.set, live, self.options.prune_data).remove.is_empty())
     }
@@ -386,21 +414,27 @@ impl SetPlanner<'_> {
 
 /// What the set's parent must say.
 pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
-    let secret = (!set.secrets.is_empty()).then(|| KindRef::any_version("", "Secret"));
-    let keys = set.objects.iter().map(|object| object.object.key());
+    let made = || set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set));
+    let keys = set.objects.iter().map(|object| object.object.key()).chain(made());
     Parent {
         name: set.parent(),
         id: set.applyset_id(),
-        kinds: keys.clone().map(|key| KindRef::any_version(&key.group, &key.kind)).chain(secret).collect(),
+        kinds: keys.clone().map(|key| KindRef::any_version(&key.group, &key.kind)).collect(),
         namespaces: keys.filter_map(|key| key.namespace).filter(|namespace| namespace != SYSTEM_NAMESPACE).collect(),
         users: (set.kind == SetKind::Component).then(|| user.to_owned()).into_iter().collect(),
         ..Parent::default()
     }
 }
 
+/// What `Action::IssueCertificate` writes.
+fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> + Clone {
+    let certificate = set.certificate.iter();
+    certificate.flat_map(|certificate| [certificate.secret_key(), certificate.bundle_key()])
+}
+
 /// Objects that carry the set's label but are no longer declared.
 pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Candidates {
-    let secrets = set.secrets.iter().map(GeneratedSecret::key);
+    let secrets = set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set));
     let wanted: HashSet<Key> = set.objects.iter().map(|object| object.object.key()).chain(secrets).collect();
     prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
 }

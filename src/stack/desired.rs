@@ -8,12 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::stack::{
     assemble::SYSTEM_NAMESPACE,
-    model::{GeneratedSecret, Key, Object, Origin, Set, SetKind, Stack},
+    model::{Certificate, GeneratedSecret, Key, Object, Origin, Set, SetKind, Stack},
     podspec, scalar,
 };
 
 /// Annotation of a pod template: changes when a ConfigMap or Secret changes that its pods see, so that they roll.
 pub const CONFIG_HASH: &str = "stackctl.io/config-hash";
+
+/// Annotation of a pod template: the serial number of the certificate that its pods serve.
+const CERTIFICATE: &str = "stackctl.io/certificate";
 
 /// Never made, and so never removed, on behalf of a stack.
 const SHARED_NAMESPACES: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", SYSTEM_NAMESPACE];
@@ -27,6 +30,7 @@ pub struct DesiredSet {
     /// By wave, within it in the order of the files.
     pub objects: Vec<DesiredObject>,
     pub secrets: Vec<GeneratedSecret>,
+    pub certificate: Option<Certificate>,
     pub background: bool,
     pub needs: Vec<String>,
 }
@@ -119,6 +123,7 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
             namespace: set.namespace.clone(),
             objects,
             secrets: set.secrets.clone(),
+            certificate: set.certificate.clone(),
             background: set.background,
             needs: set.needs.clone(),
         }
@@ -248,6 +253,20 @@ fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
 /// Gives images their digests: `pins` maps references as `desired` was given them to the ones that pods shall name.
 pub fn pin_images(object: &mut Value, pins: &BTreeMap<String, String>) {
     podspec::replace_images(object, |image| pins.get(image).cloned());
+}
+
+/// Marks pods that see one of these Secrets with the serial number of the certificate in it, so that they roll when it
+/// is renewed.
+pub fn mark_certificates(object: &mut Value, serials: &BTreeMap<String, String>) {
+    for (_, serial) in serials.iter().filter(|(secret, _)| uses_secret(object, secret)).collect::<Vec<_>>() {
+        let Some(template) = podspec::rolling_template(object).and_then(Value::as_object_mut) else { return };
+        insert(template, "annotations", &[(CERTIFICATE, serial)]);
+    }
+}
+
+/// Whether pods of the object see the Secret.
+pub fn uses_secret(object: &Value, secret: &str) -> bool {
+    podspec::spec(object).is_some_and(|spec| podspec::references(spec).contains(&("Secret", secret.to_owned())))
 }
 
 /// Puts entries into a map of `metadata`, which is made where absent or empty.

@@ -9,6 +9,7 @@ use crate::{
         checks,
         components::Components,
         declaration::{Declaration, Role},
+        edge,
         embedded::{BUILT_IN, Tree},
         files::Folder,
         model::{Check, SetKind, SkippedProof, Stack},
@@ -172,10 +173,29 @@ fn assemble(
             problems.at(proof.origin.clone(), message);
         }
     }
+    let edge_request = edge::Request {
+        declaration,
+        components: &components,
+        provider: &request.provider,
+        left_out: request.without.iter().any(|name| name == edge::NAME),
+        incomplete,
+    };
+    let edge = edge::assemble(&edge_request, &mut sets, problems);
+    proofs.extend(edge.proofs);
+    skipped_proofs.extend(edge.skipped);
     checks::unique(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
-    Stack { name: name.to_owned(), namespace, services, sets, proofs, skipped_proofs, load: declaration.load.clone() }
+    Stack {
+        name: name.to_owned(),
+        namespace,
+        services,
+        sets,
+        proofs,
+        skipped_proofs,
+        edge: edge.edge,
+        load: declaration.load.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod checks;
 mod components;
 mod declaration;
 pub mod desired;
+pub mod edge;
 mod embedded;
 mod files;
 mod load;
@@ -17,6 +18,7 @@ mod problems;
 mod proofs;
 mod reader;
 mod render;
+mod routes;
 mod scalar;
 mod setter;
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! What a stack is once it was read and found valid.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 use include_dir::Dir;
 use serde_json::Value;
@@ -16,6 +21,8 @@ pub struct Stack {
     pub proofs: Vec<Proof>,
     /// Proofs of the stack that need a component which is left out.
     pub skipped_proofs: Vec<SkippedProof>,
+    /// None: no routes, or left out.
+    pub edge: Option<Edge>,
     /// Load profiles by name.
     #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
@@ -63,6 +70,8 @@ pub struct Set {
     /// In the order of the files.
     pub objects: Vec<Object>,
     pub secrets: Vec<GeneratedSecret>,
+    /// Of an edge.
+    pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
     /// Names of components that must be ready first.
@@ -101,6 +110,82 @@ pub struct GeneratedSecret {
     pub fixed: BTreeMap<String, String>,
 }
 
+/// A certificate of the local authority: a Secret with it and its key, and a ConfigMap with the authority's own, for
+/// clients in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub secret: String,
+    /// The ConfigMap; the certificate is under `ca.crt`.
+    pub bundle: String,
+    pub namespace: String,
+    /// Host names and IP addresses.
+    pub names: BTreeSet<String>,
+    pub origin: Origin,
+}
+
+/// The one front of a stack: where requests from outside come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    pub kind: EdgeKind,
+    /// Names under which it is reached, besides those that it always has.
+    pub hosts: Vec<String>,
+    /// Of an Ingress or a Gateway.
+    pub class: Option<String>,
+    pub namespace: String,
+    /// In the order of the file.
+    pub routes: Vec<Route>,
+    pub skipped: Vec<SkippedRoute>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeKind {
+    /// An nginx of the stack's own.
+    Nginx,
+    /// Ingress objects for a controller that the cluster has.
+    Ingress,
+    /// A Gateway with its HTTPRoutes for a controller that the cluster has.
+    Gateway,
+    /// Routes are known, and served by nothing.
+    None,
+}
+
+impl EdgeKind {
+    pub const ALL: [EdgeKind; 4] = [EdgeKind::Nginx, EdgeKind::Ingress, EdgeKind::Gateway, EdgeKind::None];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            EdgeKind::Nginx => "nginx",
+            EdgeKind::Ingress => "ingress",
+            EdgeKind::Gateway => "gateway",
+            EdgeKind::None => "none",
+        }
+    }
+}
+
+/// Requests to a path and all below it go to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `/hello`, without a slash at the end; `/` for all that no other route takes.
+    pub path: String,
+    pub service: String,
+    /// Of the service.
+    pub namespace: String,
+    pub port: u16,
+    /// The service sees `/write` where `/hello/write` was asked for.
+    pub strip: bool,
+    /// How long the service may take to answer.
+    pub timeout: Duration,
+    pub origin: Origin,
+}
+
+/// A route to a component that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedRoute {
+    pub path: String,
+    pub component: String,
+}
+
 /// Identifies an object in a cluster, apart from its version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -129,6 +214,7 @@ impl Stack {
             sets: Vec::new(),
             proofs: Vec::new(),
             skipped_proofs: Vec::new(),
+            edge: None,
             load: BTreeMap::new(),
         }
     }
@@ -142,6 +228,21 @@ impl GeneratedSecret {
             namespace: Some(self.namespace.clone()),
             name: self.name.clone(),
         }
+    }
+}
+
+impl Certificate {
+    pub fn secret_key(&self) -> Key {
+        self.key("Secret", &self.secret)
+    }
+
+    pub fn bundle_key(&self) -> Key {
+        self.key("ConfigMap", &self.bundle)
+    }
+
+    fn key(&self, kind: &str, name: &str) -> Key {
+        let namespace = Some(self.namespace.clone());
+        Key { group: String::new(), kind: kind.to_owned(), namespace, name: name.to_owned() }
     }
 }
 
