@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterState, kind::access::local_registry_hosting, registry},
+    cluster::{ClusterState, kind::access::local_registry_hosting, proxy::ProxyState, registry},
     config::{ProviderName, Settings},
     error::{Error, Kind, Result},
     image,
@@ -42,16 +42,20 @@ const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images)) =
-        tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
+    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
+        Box::pin(cluster_and_live(session)),
+        Box::pin(registry_and_images(session)),
+        proxy_state(session)
+    )?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
-    Ok(Observed { cluster, nodes_outdated, registry, images, live })
+    Ok(Observed { cluster, nodes_outdated, registry, images, live, proxy })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = registry_and_images(session).await?;
-    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None })
+    let proxy = ProxyState::default();
+    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None, proxy })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -70,7 +74,8 @@ pub async fn for_removal(session: &Session) -> Result<Observed> {
         _ => None,
     };
     let registry = RegistryState::External;
-    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live })
+    let proxy = proxy_state(session).await?;
+    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live, proxy })
 }
 
 async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
@@ -218,6 +223,14 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
+}
+
+/// Elsewhere than on local clusters there is none.
+async fn proxy_state(session: &Session) -> Result<ProxyState> {
+    match session.is_disposable() {
+        true => session.proxy()?.observe().await,
+        false => Ok(ProxyState::default()),
+    }
 }
 
 async fn registry_state(session: &Session) -> Result<RegistryState> {

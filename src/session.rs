@@ -22,9 +22,10 @@ use crate::{
         existing::{self, ExistingCluster},
         kind::KindCluster,
         kubeconfig::UserKubeconfig,
+        proxy::{self, Proxy},
         registry::{DEFAULT_IMAGE, Registry as LocalRegistry},
     },
-    config::{ProviderName, Settings},
+    config::{DEFAULT_CLUSTER, ProviderName, Settings},
     doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
@@ -34,7 +35,8 @@ use crate::{
     },
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{self, Kube, discovery::KindRef, json, known::Known},
-    plan::{Action, Plan, observed::Observed},
+    overview::LastProof,
+    plan::{Action, Plan, observed::Observed, up::edge},
     proof::ProofResult,
     stack::{
         desired,
@@ -49,6 +51,7 @@ const LOCAL_REGISTRY: &str = "registry.stackctl.internal";
 /// How long the API server of a cluster whose containers run may take to answer.
 const STARTING: Duration = Duration::from_secs(60);
 const KNOWN_FILE: &str = "known.json";
+const PROOFS: &str = "proofs-";
 
 /// How images are built, from the command line.
 #[derive(Debug, Clone, Default)]
@@ -98,6 +101,8 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    pub proxy_ports: BTreeMap<u16, u16>,
     /// Serial numbers by the Secret that holds the certificate.
     pub certificates: BTreeMap<String, String>,
     pub proofs: Vec<ProofResult>,
@@ -229,8 +234,23 @@ impl Session {
         }
     }
 
+    /// Fails unless the cluster is there and not stopped.
+    pub async fn require_running(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { stopped: false } => Ok(()),
+            ClusterState::Ours { stopped: true } => {
+                let name = &self.settings.cluster_name;
+                let option = if *name == DEFAULT_CLUSTER { String::new() } else { format!(" --cluster-name {name}") };
+                Err(Error::new(Kind::Preflight, format!("the cluster {name} is stopped"))
+                    .hint(format!("start it again: stackctl start{option}")))
+            }
+            _ => self.require_cluster().await,
+        }
+    }
+
     /// What `up` checks before it makes anything. A run that finds all there skips it.
-    pub async fn preflight(&self, plan: &Plan) -> Result<()> {
+    pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        self.preflight_ports(plan, observed)?;
         if !plan.has(&Action::CreateCluster) {
             return Ok(());
         }
@@ -243,6 +263,18 @@ impl Session {
             self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
         }
         doctor::preflight(&checks)
+    }
+
+    /// A port that was asked for by number is had, or nothing is made.
+    fn preflight_ports(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let starts = plan.steps.iter().any(|step| matches!(step.action, Action::StartProxy { .. }));
+        let edge::Asked { https, http } = self.asked_ports();
+        let has = observed.proxy.container.as_ref().map(|container| &container.published);
+        let ours = |port: &u16| has.is_some_and(|published| published.values().any(|known| known == port));
+        match https.into_iter().chain(http).find(|port| !ours(port) && !doctor::ports::is_free(*port)) {
+            Some(port) if starts => Err(proxy::taken(port)),
+            _ => Ok(()),
+        }
     }
 
     /// `hello/hello`: the part of a reference between the registry and the tag.
@@ -268,6 +300,33 @@ impl Session {
     pub fn local_registry(&self) -> Result<LocalRegistry> {
         let Engine { docker, endpoint, .. } = self.engine()?;
         Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// For `status`. That it cannot be kept is no reason to fail.
+    pub fn remember_proofs(&self, results: &[ProofResult]) {
+        let last = LastProof::new(&self.stack.name, results);
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = serde_json::to_vec(&last).unwrap_or_default();
+        if let Err(error) = folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+            self.events.warn(format!("`status` will not know of these proofs: {error}"));
+        }
+    }
+
+    pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        serde_json::from_slice(&content).ok()
+    }
+
+    /// The container that leads to the stack's edge.
+    pub fn proxy(&self) -> Result<Proxy> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
+    }
+
+    /// Ports of 127.0.0.1 that were asked for.
+    pub fn asked_ports(&self) -> edge::Asked {
+        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
     }
 
     /// The local registry as a server, while it runs.
@@ -354,7 +413,11 @@ impl Session {
     /// the stack's own components.
     pub async fn audit(&self, whole_cluster: bool, instances: &[String]) -> Result<Left> {
         if !whole_cluster {
-            return Ok(Left { things: self.objects_left(instances).await?, kept: Vec::new() });
+            let mut things = self.objects_left(instances).await?;
+            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
+                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
+            }
+            return Ok(Left { things, kept: Vec::new() });
         }
         let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {

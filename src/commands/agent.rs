@@ -12,6 +12,7 @@ use crate::{
         wire::{self, Line, Order},
     },
     proof::{agent, pod},
+    proxy::{self, Proxy, Route},
     report,
 };
 
@@ -32,6 +33,15 @@ enum Work {
         #[arg(long, value_name = "PORT")]
         control: u16,
     },
+    /// Forward TCP to the first of several targets that answers, until told to end
+    Proxy {
+        /// May be repeated
+        #[arg(long, required = true, value_name = "PORT=HOST:PORT,HOST:PORT")]
+        listen: Vec<Route>,
+        /// Only say whether these ports accept connections
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 pub async fn run(args: AgentArgs, app: &App) -> Result<()> {
@@ -47,6 +57,13 @@ pub async fn run(args: AgentArgs, app: &App) -> Result<()> {
             let index = std::env::var(wire::INDEX).ok().and_then(|index| index.parse().ok()).unwrap_or(0);
             let load = |ready, start, stop| send(ready, index, start, stop, &app.cancel);
             worker::serve(control, &app.cancel, prepare, load).await
+        }
+        Work::Proxy { listen, check: true } => proxy::is_healthy(&listen).await,
+        Work::Proxy { listen, check: false } => {
+            let cancel = app.end_quietly();
+            let proxy = Proxy::listen(&listen).await?;
+            proxy.run(&app.events.progress("proxy"), &cancel).await;
+            Ok(())
         }
     }
 }

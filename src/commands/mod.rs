@@ -28,6 +28,7 @@ mod shared;
 mod status;
 mod test;
 mod up;
+mod urls;
 mod version;
 
 use clap::Subcommand;
@@ -50,6 +51,8 @@ pub enum Command {
     Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
+    Urls(urls::UrlsArgs),
+    Open(urls::OpenArgs),
     Doctor(doctor::DoctorArgs),
     List(list::ListArgs),
     Render(render::RenderArgs),
@@ -87,6 +90,8 @@ impl Command {
             Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
+            Command::Urls(args) => urls::run(args, app).await,
+            Command::Open(args) => urls::open_browser(args, app).await,
             Command::Doctor(args) => doctor::run(args, app).await,
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,

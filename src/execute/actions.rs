@@ -59,6 +59,12 @@ pub async fn act(
         Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
+        Action::ProvideProxy => provide::proxy(session, &progress).await,
+        Action::StartProxy { set, object } => {
+            let key = plan.sets[*set].objects[*object].object.key();
+            start_proxy(session, &key, &progress).await
+        }
+        Action::RemoveProxy => delete::proxy(session).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack.name);
@@ -97,6 +103,20 @@ async fn await_network(session: &Session, progress: &Progress, cancel: &Cancella
         Some(proxy) => wait(session, &key, Some(&proxy), progress, cancel).await,
         None => Ok(Done { unchanged: true, note: None }),
     }
+}
+
+async fn start_proxy(session: &Session, service: &Key, progress: &Progress) -> Result<Done> {
+    let live = session.kube().await?.get(service).await?;
+    let ports = up::edge::ports(live.as_ref().unwrap_or_default(), session.asked_ports());
+    if ports.is_empty() {
+        return Err(Error::new(Kind::Platform, format!("{service} has no ports on the nodes")));
+    }
+    let proxy = session.proxy()?;
+    let unchanged = proxy.observe().await?.needs(&ports).is_none();
+    let published = proxy.ensure(&provide::proxy_image(session), &ports, progress).await?;
+    let places: Vec<_> = published.values().map(|port| format!("127.0.0.1:{port}")).collect();
+    session.learn(|learned| learned.proxy_ports = published);
+    Ok(Done { unchanged, note: Some(places.join(", ")) })
 }
 
 async fn publish_registry(session: &Session) -> Result<Done> {

@@ -77,6 +77,11 @@ pub async fn cluster(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(removed(session, session.provider.delete(progress).await?))
 }
 
+/// The container that leads to the stack's edge.
+pub async fn proxy(session: &Session) -> Result<Done> {
+    Ok(removed(session, session.proxy()?.delete().await?))
+}
+
 pub async fn images(session: &Session) -> Result<Done> {
     let docker = &session.engine()?.docker;
     Ok(removed(session, audit::remove_images(docker, &session.settings.cluster_name).await?))

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, interrupted};
 use crate::{
+    cluster::{self, proxy},
     error::{Error, Kind, Result},
     event::Progress,
     image, observe,
@@ -31,7 +32,9 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let engine = session.engine()?;
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
     let reference = state(observed, service)?.reference.clone();
-    let built = image::build::build(engine, &spec, &[reference], &session.image_labels(service), progress).await?;
+    let mut labels = session.image_labels(service);
+    labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
+    let built = image::build::build(engine, &spec, &[reference], &labels, progress).await?;
     let cached = match built.cached_steps {
         0 => String::new(),
         steps => format!("{} cached", report::count(steps, "step")),
@@ -131,6 +134,30 @@ pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(Done { unchanged, note: None })
 }
 
+/// What the proxy runs from: an image of the user's own, or this executable.
+pub fn proxy_image(session: &Session) -> String {
+    session.settings.agent_image.clone().unwrap_or_else(|| proxy::image(&session.settings.cluster_name))
+}
+
+/// That image in the engine; pods have no use for it, so no registry gets it.
+pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
+    let engine = session.engine()?;
+    let reference = proxy_image(session);
+    if session.settings.agent_image.is_some() {
+        cluster::ensure_image(&engine.docker, &reference, progress).await?;
+        return Ok(Done::default());
+    }
+    if cluster::has_image(&engine.docker, &reference).await? {
+        return Ok(Done { unchanged: true, note: None });
+    }
+    let platform = session.provider.platform().await?;
+    let agent = image::blocking(move || image::agent::agent_image(&platform)).await?;
+    let labels = session.image_labels(proxy::ROLE);
+    let spec = agent.spec();
+    image::build::build_context(engine, &spec, agent.context, &[reference], &labels, progress).await?;
+    Ok(Done::default())
+}
+
 pub async fn collect_garbage(session: &Session) -> Result<Done> {
     let removed = match session.collect_garbage(image::gc::KEEP).await {
         Ok(removed) => removed,
@@ -164,6 +191,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     results.extend(
         session.stack.skipped_proofs.iter().map(|skipped| ProofResult::skipped(&skipped.name, &skipped.reason)),
     );
+    session.remember_proofs(&results);
     session.learn(|learned| learned.proofs = results);
     match failed {
         0 => Ok(Done::note(format!("{total} of {total} passed"))),

@@ -19,6 +19,7 @@ pub mod registry;
 mod session;
 pub mod tag;
 mod trace;
+pub mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf};
 

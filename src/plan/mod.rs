@@ -98,6 +98,14 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
+    /// The image that the proxy runs from.
+    ProvideProxy,
+    /// Makes this Service's ports reachable from this machine.
+    StartProxy {
+        set: usize,
+        object: usize,
+    },
+    RemoveProxy,
     Prove,
     /// Puts the load on from pods in the cluster.
     Load {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cluster::ClusterState,
+    cluster::{ClusterState, proxy::ProxyState},
     kube::{inventory::Parent, known::Known, live::Live},
     stack::model::{Certificate, Key, instance_name},
     tls::Seen,
@@ -22,6 +22,8 @@ pub struct Observed {
     pub images: BTreeMap<String, ImageState>,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
+    /// The container that leads to the stack's edge.
+    pub proxy: ProxyState,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

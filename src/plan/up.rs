@@ -1,9 +1,13 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
+pub mod edge;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     ops::RangeTo,
 };
+
+use serde_json::Value;
 
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets, object_step,
@@ -43,6 +47,10 @@ pub struct Options {
     pub rebuild: bool,
     /// Claims that left the stack go too.
     pub prune_data: bool,
+    /// The cluster's nodes are containers of an engine here.
+    pub local: bool,
+    /// For the edge, if the stack has one.
+    pub asked: edge::Asked,
 }
 
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
@@ -106,6 +114,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         sets.push(set);
     }
     everything.extend(awaited);
+    edge::plan(&mut graph, options, observed, &sets, platform.cluster);
     if !pushed.is_empty() && observed.registry != RegistryState::External {
         graph.add("gc", &everything, Action::CollectGarbage);
     }

@@ -36,10 +36,10 @@ use tokio::{
 pub use self::{
     junit::junit,
     load::{load_comparison, load_page, load_summary},
-    out::data,
+    out::{data, screen},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_screen, table, url_table},
 };
 use self::{
     lines::Lines,

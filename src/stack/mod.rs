@@ -31,7 +31,7 @@ mod routes;
 pub mod scalar;
 mod setter;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};

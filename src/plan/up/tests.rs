@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    cluster::proxy::{Container, ProxyState, config},
     kube::live::Live,
     plan::observed::ImageState,
     report::plan_text,
@@ -50,7 +51,8 @@ fn stack() -> Stack {
 fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>) -> Observed {
     let image =
         ImageState { reference: "registry.stackctl.internal/shop/web:0123".into(), digest: digest.map(str::to_owned) };
-    Observed { cluster, nodes_outdated: false, registry, images: [("web".to_owned(), image)].into(), live: None }
+    let images = [("web".to_owned(), image)].into();
+    Observed { cluster, nodes_outdated: false, registry, images, live: None, proxy: ProxyState::default() }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };
@@ -105,6 +107,58 @@ fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
     let at = |id: &str| plan.steps.iter().position(|step| &*step.id == id).unwrap_or_else(|| panic!("{}", text(&plan)));
     let prune = &plan.steps[at("prune:shop")];
     assert!(prune.needs.contains(&at("apply:Deployment/web")), "{}", text(&plan));
+}
+
+/// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
+fn edge() -> (Stack, Key, serde_json::Value) {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
+                   ports: [{ name: https, port: 8443 }, { name: http, port: 8080 }]\n";
+    let stack = crate::stack::testing::shop("name: shop\nmanifests: [edge.yaml]\n", &[("edge.yaml", service)]).stack();
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let object = set.objects.iter().find(|object| object.object.key().kind == "Service").unwrap();
+    let mut live = object.object.value.clone();
+    live["spec"]["ports"][0]["nodePort"] = json!(30443);
+    live["spec"]["ports"][1]["nodePort"] = json!(30080);
+    (stack, object.object.key(), live)
+}
+
+/// What is planned for the proxy where all objects are as they should be.
+fn proxy_steps(stack: &Stack, options: &Options, seen: &Observed) -> Vec<String> {
+    let mut graph = Graph::default();
+    edge::plan(&mut graph, options, seen, &desired::desired(stack, &BTreeMap::new()), None);
+    graph.steps.iter().map(|step| step.id.to_string()).collect()
+}
+
+#[test]
+fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
+    let (stack, key, service) = edge();
+    let options = Options { local: true, ..up() };
+    let first = observed(ClusterState::Absent, RegistryState::Absent, None);
+    let planned = plan(&stack, &options, &first).unwrap();
+    let at = |id: &str| planned.steps.iter().position(|step| &*step.id == id).unwrap();
+    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/edge")));
+    assert!(proxy_steps(&stack, &up(), &first).is_empty(), "only where the nodes are here");
+
+    let ports = edge::ports(&service, edge::Asked::default());
+    let live = LiveState { live: Live { objects: [(key, service)].into() }, ..LiveState::default() };
+    let nodes = vec!["stackctl-control-plane".to_owned()];
+    let container = Container {
+        running: true,
+        config: config(&nodes, &ports),
+        published: [(8443, 8443), (8080, 40001)].into(),
+        foreign: None,
+    };
+    let mut seen = Observed {
+        live: Some(live),
+        proxy: ProxyState { nodes, container: Some(container) },
+        ..observed(RUNNING, RegistryState::Running { port: 1 }, None)
+    };
+    assert_eq!(proxy_steps(&stack, &options, &seen), Vec::<String>::new());
+    let asked = Options { asked: edge::Asked { https: Some(443), http: None }, ..options.clone() };
+    assert_eq!(proxy_steps(&stack, &asked, &seen), ["proxy:image", "proxy"]);
+    seen.proxy.container.as_mut().unwrap().running = false;
+    assert_eq!(proxy_steps(&stack, &options, &seen), ["proxy:image", "proxy"]);
+    assert_eq!(proxy_steps(&self::stack(), &options, &seen), ["proxy:remove"]);
 }
 
 #[test]
