@@ -4,6 +4,7 @@
 
 mod app;
 mod artifacts;
+mod ask;
 mod cli;
 mod cluster;
 mod commands;
@@ -21,6 +22,7 @@ mod observe;
 mod plan;
 mod proof;
 mod reach;
+mod remote;
 mod report;
 mod session;
 mod stack;

@@ -33,8 +33,9 @@ use crate::{
     kube::{self, Kube, discovery::KindRef, json, known::Known},
     plan::{Action, Plan, observed::Observed},
     proof::ProofResult,
+    remote::Remote,
     stack::{
-        desired,
+        self, desired,
         model::{Key, Service, SetKind, Stack},
     },
     state::State,
@@ -78,6 +79,8 @@ pub struct Session {
     kube: OnceCell<Kube>,
     /// Differences that were found to be only apparent.
     pub known: Arc<Known>,
+    /// Somebody else's registry, where `--registry` names one and the stack has images.
+    pub remote: Option<Remote>,
     /// Requests that change objects, all steps together.
     pub applying: Semaphore,
     learned: Mutex<Learned>,
@@ -105,7 +108,13 @@ impl Session {
         app: &App,
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::engine::connect().await;
+        let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, &app.events));
+        let remote = remote?;
+        let mut stack = stack;
+        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
+            stack.pull_accounts = stack::pull::accounts(&stack);
+        }
         let provider: Box<dyn Provider> = match settings.provider {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
@@ -128,6 +137,7 @@ impl Session {
             engine,
             kube: OnceCell::new(),
             known,
+            remote,
             applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
         })
@@ -214,8 +224,21 @@ impl Session {
         }
     }
 
+    /// Fails before anything is built where somebody else's registry would refuse it.
+    pub async fn may_push(&self, plan: &Plan) -> Result<()> {
+        let pushed = plan.steps.iter().find_map(|step| match &step.action {
+            Action::Push { service } => Some(service),
+            _ => None,
+        });
+        match (&self.remote, pushed) {
+            (Some(remote), Some(service)) => remote.may_push(&self.repository(service)).await,
+            _ => Ok(()),
+        }
+    }
+
     /// What `up` checks before it makes anything. A run that finds all there skips it.
     pub async fn preflight(&self, plan: &Plan) -> Result<()> {
+        self.may_push(plan).await?;
         if !plan.has(&Action::CreateCluster) {
             return Ok(());
         }
@@ -233,6 +256,14 @@ impl Session {
     /// `hello/hello`: the part of a reference between the registry and the tag.
     pub fn repository(&self, service: &str) -> String {
         format!("{}/{service}", self.stack.name)
+    }
+
+    /// What the images of a service are tagged with besides their content's hash, where somebody else's registry keeps
+    /// them: the commit, if there is one, and `latest`.
+    pub async fn further_tags(&self, service: &str) -> Vec<String> {
+        let source = self.stack.services.get(service).map(|service| &service.context);
+        let (Some(source), Some(_)) = (source, &self.remote) else { return Vec::new() };
+        image::revision::of(source).await.into_iter().chain(["latest".to_owned()]).collect()
     }
 
     /// How pods name an image.

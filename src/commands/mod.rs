@@ -12,6 +12,7 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod login;
 mod logs;
 mod man;
 mod picture;
@@ -42,6 +43,8 @@ pub enum Command {
     Build(build::BuildArgs),
     Push(push::PushArgs),
     Deploy(deploy::DeployArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
     Doctor(doctor::DoctorArgs),
@@ -74,6 +77,8 @@ impl Command {
             Command::Build(args) => build::run(args, app).await,
             Command::Push(args) => push::run(args, app).await,
             Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Login(args) => login::login(args, app).await,
+            Command::Logout(args) => login::logout(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
             Command::Doctor(args) => doctor::run(args, app).await,

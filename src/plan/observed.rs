@@ -42,6 +42,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// Further tags that an external registry has not, or has elsewhere.
+    pub tags: Vec<String>,
 }
 
 impl ImageState {
@@ -68,6 +70,8 @@ pub struct LiveState {
     pub published_port: Option<u16>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
+    pub pull_secrets: BTreeSet<String>,
 }
 
 impl LiveState {

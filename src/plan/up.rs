@@ -15,7 +15,7 @@ use crate::{
         inventory::Parent,
         noop::{self, Verdict},
         prune::{self, Candidates},
-        readiness,
+        pull_secret, readiness,
     },
     stack::{
         desired::{self, DesiredObject, DesiredSet},
@@ -146,7 +146,8 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
             let needs: Vec<_> = registry.into_iter().chain([build]).collect();
             last = Some(graph.add(format!("push:{service}"), &needs, Action::Push { service: service.clone() }));
         }
-        if let Some(tag) = &options.tag {
+        let tags: BTreeSet<&String> = options.tag.iter().chain(&image.tags).collect();
+        for tag in tags {
             let needs: Vec<_> = last.or(registry).into_iter().collect();
             let action = Action::Tag { service: service.clone(), tag: tag.clone() };
             graph.add(format!("tag:{service}:{tag}"), &needs, action);
@@ -221,8 +222,17 @@ impl SetPlanner<'_> {
         }
 
         let waves: BTreeSet<u8> = self.set.objects.iter().map(|object| object.wave).collect();
+        let pods = desired::wave("Pod", "");
+        let mut pull_secrets = Some(self.outdated_pull_secrets());
         for wave in waves {
             let mut ends = Vec::new();
+            // Accounts come before it, and pods get what their account lists as they are made.
+            if wave >= pods
+                && let Some(namespaces) = pull_secrets.take().filter(|namespaces| !namespaces.is_empty())
+            {
+                gate = self.pull_secrets(namespaces, &gate);
+                planned.applied.extend(&gate);
+            }
             for &object in changed.iter().filter(|&&object| self.set.objects[object].wave == wave) {
                 let apply = self.apply(object, &gate);
                 ends.push(apply);
@@ -242,6 +252,10 @@ impl SetPlanner<'_> {
             if let Some(joint) = self.graph.join(format!("wave:{parent}:{wave}"), &ends) {
                 gate = vec![joint];
             }
+        }
+        if let Some(namespaces) = pull_secrets {
+            let attached = self.pull_secrets(namespaces, &gate);
+            planned.applied.extend(attached);
         }
         if stale {
             let needs = if planned.applied.is_empty() { gate } else { planned.applied.clone() };
@@ -335,6 +349,20 @@ impl SetPlanner<'_> {
         nodes
     }
 
+    fn outdated_pull_secrets(&self) -> Vec<String> {
+        let current = |namespace: &String| self.live().is_some_and(|live| live.pull_secrets.contains(namespace));
+        self.set.pull_accounts.keys().filter(|namespace| !current(namespace)).cloned().collect()
+    }
+
+    fn pull_secrets(&mut self, namespaces: Vec<String>, gate: &[Node]) -> Vec<Node> {
+        let step = |namespace: String| {
+            let key = pull_secret::key(&namespace);
+            let id = object_step("registry", &key, &self.set.namespace);
+            self.graph.add(id, gate, Action::ProvidePullSecret { set: self.index, namespace })
+        };
+        namespaces.into_iter().map(step).collect()
+    }
+
     fn has_stale_objects(&self) -> bool {
         self.live().is_some_and(|live| !stale_objects(self.set, live, self.options.prune_data).remove.is_empty())
     }
@@ -348,7 +376,7 @@ impl SetPlanner<'_> {
 
 /// What the set's parent must say.
 pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
-    let secret = (!set.secrets.is_empty()).then(|| KindRef::any_version("", "Secret"));
+    let secret = (!set.secrets.is_empty() || !set.pull_accounts.is_empty()).then(|| KindRef::any_version("", "Secret"));
     let keys = set.objects.iter().map(|object| object.object.key());
     Parent {
         name: set.parent(),
@@ -363,7 +391,9 @@ pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
 /// Objects that carry the set's label but are no longer declared.
 pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Candidates {
     let secrets = set.secrets.iter().map(GeneratedSecret::key);
-    let wanted: HashSet<Key> = set.objects.iter().map(|object| object.object.key()).chain(secrets).collect();
+    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
+    let declared = set.objects.iter().map(|object| object.object.key());
+    let wanted: HashSet<Key> = declared.chain(secrets).chain(pull).collect();
     prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
 }
 

@@ -29,6 +29,8 @@ pub struct DesiredSet {
     pub secrets: Vec<GeneratedSecret>,
     pub background: bool,
     pub needs: Vec<String>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,6 +123,10 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
             secrets: set.secrets.clone(),
             background: set.background,
             needs: set.needs.clone(),
+            pull_accounts: match set.kind {
+                SetKind::Stack => stack.pull_accounts.clone(),
+                SetKind::Component => BTreeMap::new(),
+            },
         }
     };
     stack.sets.iter().map(finish).collect()

@@ -175,7 +175,16 @@ fn assemble(
     checks::unique(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
-    Stack { name: name.to_owned(), namespace, services, sets, proofs, skipped_proofs, load: declaration.load.clone() }
+    Stack {
+        name: name.to_owned(),
+        namespace,
+        services,
+        sets,
+        proofs,
+        skipped_proofs,
+        load: declaration.load.clone(),
+        pull_accounts: BTreeMap::new(),
+    }
 }
 
 #[cfg(test)]

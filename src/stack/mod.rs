@@ -15,6 +15,7 @@ mod patch;
 mod podspec;
 mod problems;
 mod proofs;
+pub mod pull;
 mod reader;
 mod render;
 mod scalar;

@@ -1,6 +1,11 @@
 //! What a stack is once it was read and found valid.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 use include_dir::Dir;
 use serde_json::Value;
@@ -19,6 +24,8 @@ pub struct Stack {
     /// Load profiles by name.
     #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -130,6 +137,7 @@ impl Stack {
             proofs: Vec::new(),
             skipped_proofs: Vec::new(),
             load: BTreeMap::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
 }

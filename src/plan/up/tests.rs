@@ -48,8 +48,11 @@ fn stack() -> Stack {
 }
 
 fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>) -> Observed {
-    let image =
-        ImageState { reference: "registry.stackctl.internal/shop/web:0123".into(), digest: digest.map(str::to_owned) };
+    let image = ImageState {
+        reference: "registry.stackctl.internal/shop/web:0123".into(),
+        digest: digest.map(str::to_owned),
+        tags: Vec::new(),
+    };
     Observed { cluster, nodes_outdated: false, registry, images: [("web".to_owned(), image)].into(), live: None }
 }
 
