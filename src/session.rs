@@ -401,6 +401,8 @@ pub fn doctor_request(settings: &Settings, engine: Result<Engine>) -> DoctorRequ
         kind: settings.provider == ProviderName::Kind,
         ports: Vec::new(),
         docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
+        registry: settings.registry.clone(),
+        existing: (settings.provider == ProviderName::Existing).then(|| settings.context.clone()),
     }
 }
 

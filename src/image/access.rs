@@ -23,7 +23,7 @@ use serde::Deserialize;
 use url::Url;
 
 use self::challenge::Challenge;
-pub use self::refusal::Refusal;
+pub use self::refusal::{Refusal, is_ecr};
 use super::reference::Reference;
 use crate::error::Result;
 
@@ -237,23 +237,20 @@ impl RemoteRegistry {
                 seen: format!("it wants the credentials sent unencrypted, to {realm}"),
             });
         }
-        let mut fields = url::form_urlencoded::Serializer::new(String::new());
-        fields.extend_pairs(service.map(|service| ("service", service)));
-        fields.extend_pairs(scope.map(|scope| ("scope", scope)));
+        let asked = service.map(|service| ("service", service)).into_iter().chain(scope.map(|scope| ("scope", scope)));
         let identity = self.credentials.as_ref().and_then(|credentials| credentials.identitytoken.as_deref());
         let answer = match identity {
             Some(identity) => {
-                fields.extend_pairs([("grant_type", "refresh_token"), ("client_id", "stackctl")]);
-                fields.append_pair("refresh_token", identity);
-                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-                let body = Bytes::from(fields.finish());
-                self.send(Method::POST, realm.clone(), None, &[(header::CONTENT_TYPE, form)], body).await?
+                let grant = [("grant_type", "refresh_token"), ("client_id", "stackctl"), ("refresh_token", identity)];
+                let body = Bytes::from(form(asked.chain(grant)));
+                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                self.send(Method::POST, realm.clone(), None, &[(header::CONTENT_TYPE, kind)], body).await?
             }
             None => {
                 let mut url = realm.clone();
-                let asked = [url.query().map(str::to_owned), Some(fields.finish())];
-                let asked: Vec<String> = asked.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-                url.set_query(Some(&asked.join("&")).filter(|query| !query.is_empty()).map(String::as_str));
+                let parts: Vec<String> = url.query().map(str::to_owned).into_iter().chain([form(asked)]).collect();
+                let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+                url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
                 self.send(Method::GET, url, self.basic().as_ref(), &[], Bytes::new()).await?
             }
         };
@@ -336,6 +333,10 @@ impl RemoteRegistry {
         let answer = tokio::time::timeout(ANSWER, exchange).await;
         answer.unwrap_or_else(|_| Err(unreachable(format!("no answer within {} s", ANSWER.as_secs()))))
     }
+}
+
+fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
 /// hyper's own words are only that it failed.
