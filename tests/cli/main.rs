@@ -8,6 +8,7 @@
 )]
 
 mod input;
+mod login;
 mod platform;
 mod surface;
 
