@@ -21,6 +21,7 @@ mod load;
 mod observe;
 mod plan;
 mod proof;
+mod quantity;
 mod reach;
 mod remote;
 mod report;

@@ -29,7 +29,7 @@ use crate::{
     session::{Session, plain_spec, pod_reference},
     stack::{
         desired,
-        model::{Key, Object, Origin, Stack},
+        model::{Key, Object, Origin, SetKind, Stack, instance_name},
     },
 };
 
@@ -101,7 +101,11 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, &session.stack.name)).collect();
     let parents_and_live = async {
         let parents = kube.read_parents().await?;
-        let recorded = parents.values().filter(|parent| wanted.iter().any(|wanted| wanted.id == parent.id));
+        let instances = desired::parent_name(SetKind::Component, &instance_name(&session.stack.name, ""));
+        let ours = |parent: &&Parent| {
+            parent.name.starts_with(&instances) || wanted.iter().any(|wanted| wanted.id == parent.id)
+        };
+        let recorded = parents.values().filter(ours);
         let asked: Vec<&Parent> = wanted.iter().chain(recorded).collect();
         let live = list(kube, &asked).await?;
         Ok((parents, live))

@@ -354,10 +354,11 @@ impl Session {
         Ok(images.collect())
     }
 
-    /// What is left of the cluster, or of the stack where the cluster stays. Believes no state.
-    pub async fn audit(&self, whole_cluster: bool) -> Result<Left> {
+    /// What is left of the cluster, or of the stack where the cluster stays. Believes no state. `instances`: the sets of
+    /// the stack's own components.
+    pub async fn audit(&self, whole_cluster: bool, instances: &[String]) -> Result<Left> {
         if !whole_cluster {
-            return Ok(Left { things: self.objects_left().await?, kept: Vec::new() });
+            return Ok(Left { things: self.objects_left(instances).await?, kept: Vec::new() });
         }
         let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {
@@ -374,13 +375,14 @@ impl Session {
         Ok(Left { things, kept: audit::kept(docker, endpoint, &bases).await? })
     }
 
-    /// Objects that still carry the stack's label, whatever is on record about it.
-    async fn objects_left(&self) -> Result<Vec<Removed>> {
+    /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
+    async fn objects_left(&self, instances: &[String]) -> Result<Vec<Removed>> {
         if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
             return Ok(Vec::new());
         }
-        let id = desired::applyset_id(SetKind::Stack, &self.stack.name);
-        let found = self.kube().await?.members(&id).await?;
+        let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
+        let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
+        let found = self.kube().await?.members(&ids).await?;
         let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
         Ok(found.iter().map(removed).collect())
     }

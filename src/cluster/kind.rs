@@ -5,6 +5,7 @@ pub mod config;
 pub mod create;
 pub mod mark;
 pub mod nodes;
+mod preload;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,6 +15,7 @@ use bollard::{
     query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
 };
 use futures::future::try_join_all;
+use tokio::sync::OnceCell;
 
 use super::{
     Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
@@ -43,6 +45,8 @@ pub struct KindCluster {
     network: String,
     user: UserKubeconfig,
     folder: Folder,
+    /// Its new nodes know what they must before they pull.
+    configured: OnceCell<()>,
 }
 
 impl KindCluster {
@@ -57,7 +61,7 @@ impl KindCluster {
     ) -> Self {
         let folder = state.cluster(&spec.name);
         let (endpoint, network) = (endpoint.to_owned(), network.to_owned());
-        KindCluster { spec, docker: docker.clone(), endpoint, network, user, folder }
+        KindCluster { spec, docker: docker.clone(), endpoint, network, user, folder, configured: OnceCell::new() }
     }
 
     pub fn context(&self) -> String {
@@ -129,10 +133,19 @@ impl KindCluster {
         create::create(&creation, &self.folder, progress).await?;
         progress.say("configuring the nodes");
         let access = self.access().await?;
-        tokio::try_join!(self.configure_nodes(&configuration, true), api::await_ready(&access, API_WITHIN))?;
+        tokio::try_join!(self.configure_new_nodes(), api::await_ready(&access, API_WITHIN))?;
         // Last of all: from here on the cluster is whole.
         mark::set_complete(&self.docker, &self.spec.name, &configuration.hash()).await?;
         self.merge_kubeconfig(progress).await
+    }
+
+    /// Once, whoever needs it first: what is pulled early, or the making's last part.
+    async fn configure_new_nodes(&self) -> Result<()> {
+        let configure = || async {
+            let configuration = nodes::Configuration::new(&self.spec)?;
+            self.configure_nodes(&configuration, true).await
+        };
+        self.configured.get_or_try_init(configure).await.copied()
     }
 
     async fn configure_nodes(&self, configuration: &nodes::Configuration, fresh: bool) -> Result<()> {
@@ -283,6 +296,10 @@ impl Provider for KindCluster {
             removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
         }
         Ok(removed)
+    }
+
+    async fn preload(&self, image: &str, progress: &Progress) -> Result<()> {
+        self.preload_image(image, progress).await
     }
 
     async fn start(&self, progress: &Progress) -> Result<()> {

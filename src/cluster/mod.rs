@@ -111,6 +111,12 @@ pub trait Provider: Send + Sync {
         Ok(false)
     }
 
+    /// Brings an image to the nodes that are to run it while the cluster is still being made. A comfort: what fails
+    /// here, the nodes pull themselves later.
+    async fn preload(&self, _image: &str, _progress: &Progress) -> Result<()> {
+        Ok(())
+    }
+
     async fn start(&self, progress: &Progress) -> Result<()>;
 
     async fn stop(&self, progress: &Progress) -> Result<()>;

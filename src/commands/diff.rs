@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     kube::diff,
     observe,
-    plan::up::stale_objects,
+    plan::up::{gone_instances, stale_objects},
     report,
     session::{ApplyOptions, ImageOptions, Session},
     stack::desired,
@@ -36,7 +36,9 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let live = observed.live.unwrap_or_default();
     let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
     let sets = desired::desired(&session.stack, &images);
-    let prune: Vec<_> = sets.iter().flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
+    let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
+    let prune: Vec<_> =
+        sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
     let objects: Vec<_> = sets.into_iter().flat_map(|set| set.objects).map(|object| object.object).collect();
     let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();

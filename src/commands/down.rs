@@ -43,7 +43,9 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     session.execute(&plan, &observed).await?;
 
     let removed = session.learn(|learned| std::mem::take(&mut learned.removed));
-    let left = session.audit(plan.has(&Action::DeleteCluster)).await?;
+    let live = observed.live.iter();
+    let instances: Vec<String> = live.flat_map(|live| live.instances(&session.stack.name)).map(str::to_owned).collect();
+    let left = session.audit(plan.has(&Action::DeleteCluster), &instances).await?;
     let kept: Vec<report::Kept> =
         left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
     let receipt = json!({ "removed": removed, "kept": kept, "left": left.things });

@@ -12,6 +12,7 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod loadgen;
 mod login;
 mod logs;
 mod man;
@@ -45,6 +46,7 @@ pub enum Command {
     Deploy(deploy::DeployArgs),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
+    Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
     Doctor(doctor::DoctorArgs),
@@ -79,6 +81,7 @@ impl Command {
             Command::Deploy(args) => deploy::run(args, app).await,
             Command::Login(args) => login::login(args, app).await,
             Command::Logout(args) => login::logout(args, app).await,
+            Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
             Command::Doctor(args) => doctor::run(args, app).await,

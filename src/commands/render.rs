@@ -20,7 +20,10 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     let stack = shared::load(&args.stack, &settings)?;
     let images = observe::references(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);
-    let objects = || sets.iter().flat_map(|set| &set.objects).map(|object| &object.object.value);
+    let mut all: Vec<_> = sets.iter().flat_map(|set| &set.objects).collect();
+    // kubectl applies in the order of the file: namespaces first, whichever set brings them.
+    all.sort_by_key(|object| object.wave);
+    let objects = || all.iter().map(|object| &object.object.value);
     app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
     Ok(())
 }

@@ -56,6 +56,7 @@ pub async fn act(
         Action::PublishRegistry => publish_registry(session).await,
         Action::Build { service } => provide::build(session, observed, service, &progress).await,
         Action::Push { service } => provide::push(session, observed, service, &progress).await,
+        Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
@@ -155,11 +156,14 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
         session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
     }
     // What is kept stays on record, or nobody would find it again.
-    if candidates.keep.is_empty() {
+    if candidates.keep.is_empty() && set.is_empty() {
+        kube.delete_parent(&set.parent()).await?;
+    } else if candidates.keep.is_empty() {
         kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
     }
     let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    Ok(Done::note(format!("removed {}", names.join(", "))))
+    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
+    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
 }
 
 async fn wait(

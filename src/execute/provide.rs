@@ -7,7 +7,10 @@ use crate::{
     error::{Error, Kind, Result},
     event::Progress,
     image,
-    plan::observed::{ImageState, Observed},
+    plan::{
+        Images,
+        observed::{ImageState, Observed},
+    },
     proof::{self, ProofResult},
     report,
     session::Session,
@@ -55,6 +58,34 @@ async fn push_as(session: &Session, local: &str, remote: &str, progress: &Progre
     let pushed = image::push::push(engine, remote, progress).await;
     image::tag::remove(engine, remote).await?;
     pushed
+}
+
+pub async fn preload(
+    session: &Session,
+    observed: &Observed,
+    images: &Images,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Done> {
+    let images: Vec<String> = match images {
+        Images::Named(images) => images.iter().cloned().collect(),
+        Images::Service(service) => {
+            let state = state(observed, service)?;
+            let pushed = session.learn(|learned| learned.images.get(&state.reference).cloned());
+            vec![pushed.unwrap_or_else(|| state.pinned())]
+        }
+    };
+    for image in images {
+        let loaded = tokio::select! {
+            loaded = session.provider.preload(&image, progress) => loaded,
+            () = cancel.cancelled() => return Err(interrupted()),
+        };
+        if let Err(error) = loaded {
+            progress.output(error.to_string());
+            return Ok(Done { unchanged: true, note: Some("left to the nodes".to_owned()) });
+        }
+    }
+    Ok(Done::default())
 }
 
 pub async fn tag(

@@ -65,8 +65,8 @@ impl Kube {
     }
 
     /// Objects of any kind that carry the label of this ApplySet, whatever its record says.
-    pub async fn members(&self, id: &str) -> Result<Vec<Value>> {
-        let params = ListParams::default().labels(&format!("{PART_OF}={id}"));
+    pub async fn members(&self, ids: &[String]) -> Result<Vec<Value>> {
+        let params = ListParams::default().labels(&format!("{PART_OF} in ({})", ids.join(",")));
         let kinds = self.every_kind().await?;
         let lists = stream::iter(&kinds).map(|at| async {
             let listed = self.list(at, None, &params).await;

@@ -21,7 +21,6 @@ pub mod namespace;
 pub mod noop;
 pub mod prune;
 pub mod pull_secret;
-mod quantity;
 pub mod readiness;
 mod request;
 pub mod secrets;

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
-use super::{MANAGER, json, quantity};
+use super::{MANAGER, json};
+use crate::quantity;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -350,7 +351,7 @@ fn same_quantity(a: &Value, b: &Value) -> bool {
         _ => None,
     };
     let (Some(a), Some(b)) = (text(a), text(b)) else { return false };
-    matches!((quantity::parse(&a), quantity::parse(&b)), (Some(a), Some(b)) if a == b)
+    matches!((quantity::thousandths(&a), quantity::thousandths(&b)), (Some(a), Some(b)) if a == b)
 }
 
 #[cfg(test)]

@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn the_instances_of_a_stack_go_with_it_and_those_of_others_stay() {
+        let parents: &[(&str, &[&str])] = &[
+            ("stack-hello", &[]),
+            ("stack-counter", &[]),
+            ("component-hello.collector", &["hello"]),
+            ("component-counter.collector", &["counter"]),
+        ];
+        let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
+        assert_eq!(ids(&plan), ["delete:hello", "delete:hello.collector"]);
+    }
+
+    #[test]
     fn a_cluster_that_is_not_disposable_stays_and_keeps_no_inventory() {
         let options = Options { disposable: false, ..options() };
         let plan = plan(&options, &observed(RUNNING, &[("stack-hello", &[])])).unwrap();

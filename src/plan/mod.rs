@@ -6,7 +6,7 @@ pub mod observed;
 pub mod test;
 pub mod up;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -60,6 +60,10 @@ pub enum Action {
     Push {
         service: String,
     },
+    /// Brings images to the nodes of a cluster that is being made.
+    Preload {
+        images: Images,
+    },
     /// Gives an image in the registry a further tag.
     Tag {
         service: String,
@@ -108,6 +112,14 @@ pub enum Action {
     DeleteImages,
 }
 
+/// Which images: one of the stack's own, or what a component's manifests name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Images {
+    Service(String),
+    Named(BTreeSet<String>),
+}
+
 impl Action {
     /// The set of which it writes a part.
     fn applies_to(&self) -> Option<usize> {
@@ -122,7 +134,7 @@ impl Action {
 
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Prove)
+        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Preload { .. } | Action::Prove)
     }
 }
 

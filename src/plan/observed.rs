@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cluster::ClusterState,
     kube::{inventory::Parent, known::Known, live::Live},
-    stack::model::Key,
+    stack::model::{Key, instance_name},
 };
 
 #[derive(Debug)]
@@ -78,6 +78,12 @@ impl LiveState {
     /// Names of the stacks that are in the cluster.
     pub fn stacks(&self) -> impl Iterator<Item = &str> {
         self.parents.keys().filter_map(|parent| parent.strip_prefix("stack-"))
+    }
+
+    /// Names of the sets of components that are the stack's alone.
+    pub fn instances(&self, stack: &str) -> impl Iterator<Item = &str> {
+        let prefix = instance_name(stack, "");
+        self.components().map(|(name, _)| name).filter(move |name| name.starts_with(&prefix))
     }
 
     pub fn components(&self) -> impl Iterator<Item = (&str, &Parent)> {

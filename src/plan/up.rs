@@ -1,9 +1,12 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::RangeTo,
+};
 
 use super::{
-    Action, Graph, Node, Plan, object_step,
+    Action, Graph, Images, Node, Plan, object_step,
     observed::{LiveState, Observed, RegistryState},
 };
 use crate::{
@@ -19,7 +22,8 @@ use crate::{
     },
     stack::{
         desired::{self, DesiredObject, DesiredSet},
-        model::{GeneratedSecret, Key, SetKind, Stack},
+        model::{GeneratedSecret, Key, Scope, SetKind, Stack},
+        podspec,
     },
 };
 
@@ -50,25 +54,56 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     }
 
     let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(stack, &references);
+    let mut sets = desired::desired(stack, &references);
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
-    let mut unchanged = 0;
-    let mut ready: BTreeMap<String, Vec<Node>> = BTreeMap::new();
-    let mut everything: Vec<Node> = pushed.values().copied().collect();
-    let mut awaited: Vec<Node> = Vec::new();
+    // Nodes of a half-made cluster are about to go.
+    if observed.cluster == ClusterState::Absent {
+        preload(&mut graph, &sets, observed, &pushed, platform.registry);
+    }
+    let mut planner = SetPlanner {
+        graph: &mut graph,
+        stack,
+        observed,
+        options,
+        pushed: &pushed,
+        sets: &sets,
+        cluster: platform.cluster,
+        network,
+        ready: BTreeMap::new(),
+        configs: BTreeMap::new(),
+    };
+    let (mut shared, mut scoped, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for (index, set) in sets.iter().enumerate() {
-        let blocking = blocking_components(set, &sets);
-        let mut gate: Vec<Node> = platform.cluster.into_iter().collect();
-        gate.extend(blocking.iter().filter_map(|name| ready.get(*name)).flatten());
-        gate.extend(network.filter(|_| set.background));
-        let planned =
-            SetPlanner { graph: &mut graph, stack, observed, options, pushed: &pushed, set, index }.plan(gate);
-        unchanged += planned.unchanged;
-        everything.extend(&planned.applied);
-        awaited.extend(&planned.awaited);
-        ready.insert(set.name.clone(), planned.awaited.into_iter().chain(planned.applied).collect());
+        match (set.kind, set.scope) {
+            (SetKind::Stack, _) => own.push(index),
+            (SetKind::Component, Scope::Cluster) => shared.push(index),
+            (SetKind::Component, Scope::Stack) => scoped.push(index),
+        }
+    }
+    let mut planned: Vec<PlannedSet> = shared.into_iter().map(|index| planner.whole(index)).collect();
+    // The stack's own components need its namespace, and their pods its configuration.
+    let begun: Vec<Begun> = own.into_iter().map(|index| planner.begin(index, ..WORKLOADS)).collect();
+    let namespace: Vec<Node> = begun.iter().flat_map(|begun| begun.namespace).collect();
+    planned.extend(scoped.into_iter().map(|index| {
+        let mut begun = planner.begin(index, ..0);
+        begun.gate.extend(&namespace);
+        planner.finish(begun)
+    }));
+    planned.extend(begun.into_iter().map(|begun| planner.finish(begun)));
+
+    let unchanged = planned.iter().map(|planned| planned.unchanged).sum();
+    let mut everything: Vec<Node> = pushed.values().copied().collect();
+    everything.extend(planned.iter().flat_map(|planned| &planned.applied));
+    let awaited: Vec<Node> = planned.iter().flat_map(|planned| &planned.awaited).copied().collect();
+    let before = everything.clone();
+    let gone = observed.live.iter().flat_map(|live| gone_instances(stack, &sets, live, options.prune_data));
+    for set in gone.collect::<Vec<_>>() {
+        // After all else: what is left may still be using it.
+        let prune = Action::Prune { set: sets.len() };
+        everything.push(graph.add(format!("prune:{}", set.name), &before, prune));
+        sets.push(set);
     }
     everything.extend(awaited);
     if !pushed.is_empty() && observed.registry != RegistryState::External {
@@ -159,6 +194,32 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
     pushed
 }
 
+/// While a new cluster's control plane starts, its nodes can pull already.
+fn preload(
+    graph: &mut Graph,
+    sets: &[DesiredSet],
+    observed: &Observed,
+    pushed: &BTreeMap<String, Node>,
+    registry: Option<Node>,
+) {
+    let services: BTreeSet<&String> =
+        sets.iter().flat_map(|set| &set.objects).flat_map(|object| &object.services).collect();
+    for service in services {
+        let needs: Vec<Node> = pushed.get(service).copied().or(registry).into_iter().collect();
+        let images = Images::Service(service.clone());
+        graph.add(format!("preload:{service}"), &needs, Action::Preload { images });
+    }
+    let own: BTreeSet<String> = observed.images.values().map(|image| image.pinned()).collect();
+    for set in sets {
+        let named = set.objects.iter().flat_map(|object| podspec::images(&object.object.value));
+        let images: BTreeSet<String> = named.map(str::to_owned).filter(|image| !own.contains(image)).collect();
+        if !images.is_empty() {
+            let images = Images::Named(images);
+            graph.add(format!("preload:{}", set.name), &[], Action::Preload { images });
+        }
+    }
+}
+
 fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform) {
     let published = observed.live.as_ref().and_then(|live| live.published_port);
     let wanted = match observed.registry {
@@ -193,87 +254,142 @@ fn blocking_components<'a>(set: &'a DesiredSet, sets: &'a [DesiredSet]) -> BTree
     names
 }
 
+/// The first wave with pods.
+const WORKLOADS: u8 = 4;
+
 struct SetPlanner<'a> {
     graph: &'a mut Graph,
     stack: &'a Stack,
     observed: &'a Observed,
     options: &'a Options,
     pushed: &'a BTreeMap<String, Node>,
-    set: &'a DesiredSet,
-    index: usize,
+    sets: &'a [DesiredSet],
+    /// After it there is an API server.
+    cluster: Option<Node>,
+    /// And after this one its Services can be reached.
+    network: Option<Node>,
+    /// By set: all after which it is ready.
+    ready: BTreeMap<String, Vec<Node>>,
+    /// ConfigMaps and Secrets that are written.
+    configs: BTreeMap<Key, Node>,
 }
 
+/// A set of which the first waves are planned.
+struct Begun {
+    index: usize,
+    changed: Vec<usize>,
+    stale: bool,
+    /// What the next wave needs.
+    gate: Vec<Node>,
+    /// The first wave that is not planned yet.
+    next: u8,
+    /// After it the set's namespace is there.
+    namespace: Option<Node>,
+    planned: PlannedSet,
+}
+
+#[derive(Default)]
 struct PlannedSet {
     applied: Vec<Node>,
     awaited: Vec<Node>,
     unchanged: usize,
 }
 
-impl SetPlanner<'_> {
-    fn plan(mut self, mut gate: Vec<Node>) -> PlannedSet {
-        let mut planned = PlannedSet { applied: Vec::new(), awaited: Vec::new(), unchanged: 0 };
-        let parent = self.set.parent();
-        let changed: Vec<usize> = (0..self.set.objects.len()).filter(|&object| !self.is_unchanged(object)).collect();
-        planned.unchanged = self.set.objects.len() - changed.len();
-        let stale = self.has_stale_objects();
-        if self.inventory_differs() || stale {
-            let id = format!("inventory:{}", self.set.name);
-            gate = vec![self.graph.add(id, &gate, Action::WriteInventory { set: self.index })];
-        }
+impl<'a> SetPlanner<'a> {
+    fn whole(&mut self, index: usize) -> PlannedSet {
+        let begun = self.begin(index, ..0);
+        self.finish(begun)
+    }
 
-        let waves: BTreeSet<u8> = self.set.objects.iter().map(|object| object.wave).collect();
-        let pods = desired::wave("Pod", "");
-        let mut pull_secrets = Some(self.outdated_pull_secrets());
-        for wave in waves {
-            let mut ends = Vec::new();
-            // Accounts come before it, and pods get what their account lists as they are made.
-            if wave >= pods
-                && let Some(namespaces) = pull_secrets.take().filter(|namespaces| !namespaces.is_empty())
-            {
-                gate = self.pull_secrets(namespaces, &gate);
-                planned.applied.extend(&gate);
-            }
-            for &object in changed.iter().filter(|&&object| self.set.objects[object].wave == wave) {
-                let apply = self.apply(object, &gate);
-                ends.push(apply);
-                planned.applied.push(apply);
-                if self.must_be_ready_at_once(object) {
-                    let ready = self.await_ready(object, &[apply]);
-                    ends.push(ready);
-                    planned.awaited.push(ready);
-                }
-            }
-            // Secrets come with the configuration that they stand beside.
-            if wave == self.secret_wave() {
-                let secrets = self.secrets(&gate);
-                ends.extend(&secrets);
-                planned.applied.extend(secrets);
-            }
-            if let Some(joint) = self.graph.join(format!("wave:{parent}:{wave}"), &ends) {
-                gate = vec![joint];
-            }
+    /// The waves before `waves.end`.
+    fn begin(&mut self, index: usize, waves: RangeTo<u8>) -> Begun {
+        let set = &self.sets[index];
+        let mut gate: Vec<Node> = self.cluster.into_iter().collect();
+        let blocking = blocking_components(set, self.sets);
+        gate.extend(blocking.iter().filter_map(|name| self.ready.get(*name)).flatten());
+        gate.extend(self.network.filter(|_| set.background));
+        let changed: Vec<usize> =
+            (0..set.objects.len()).filter(|&object| !self.is_unchanged(&set.objects[object])).collect();
+        let planned = PlannedSet { unchanged: set.objects.len() - changed.len(), ..PlannedSet::default() };
+        let stale = self.has_stale_objects(set);
+        let mut begun = Begun { index, changed, stale, gate, next: 0, namespace: None, planned };
+        if waves.end > 0 {
+            self.inventory(&mut begun);
+            self.waves(&mut begun, waves.end);
         }
-        if let Some(namespaces) = pull_secrets {
-            let attached = self.pull_secrets(namespaces, &gate);
-            planned.applied.extend(attached);
+        begun
+    }
+
+    /// All that is left of it.
+    fn finish(&mut self, mut begun: Begun) -> PlannedSet {
+        let set = &self.sets[begun.index];
+        if begun.next == 0 {
+            self.inventory(&mut begun);
         }
+        self.waves(&mut begun, u8::MAX);
+        let Begun { index, changed, stale, gate, mut planned, .. } = begun;
         if stale {
             let needs = if planned.applied.is_empty() { gate } else { planned.applied.clone() };
-            let id = format!("prune:{}", self.set.name);
-            planned.applied.push(self.graph.add(id, &needs, Action::Prune { set: self.index }));
+            planned.applied.push(self.graph.add(format!("prune:{}", set.name), &needs, Action::Prune { set: index }));
         }
-        if !self.set.background || self.options.await_background {
-            planned.awaited.extend(self.awaits(&changed, &planned.applied));
+        if !set.background || self.options.await_background {
+            let awaits = self.awaits(index, &changed, &planned.applied);
+            planned.awaited.extend(awaits);
         }
+        self.ready.insert(set.name.clone(), planned.awaited.iter().chain(&planned.applied).copied().collect());
         planned
     }
 
-    fn live(&self) -> Option<&LiveState> {
+    fn inventory(&mut self, begun: &mut Begun) {
+        let set = &self.sets[begun.index];
+        if self.inventory_differs(set) || begun.stale {
+            let id = format!("inventory:{}", set.name);
+            begun.gate = vec![self.graph.add(id, &begun.gate, Action::WriteInventory { set: begun.index })];
+        }
+    }
+
+    /// The waves from the next one to the one before `end`.
+    fn waves(&mut self, begun: &mut Begun, end: u8) {
+        let (index, set) = (begun.index, &self.sets[begun.index]);
+        let mut waves: BTreeSet<u8> = set.objects.iter().map(|object| object.wave).collect();
+        waves.extend((!set.secrets.is_empty() || !set.pull_accounts.is_empty()).then(secret_wave));
+        for wave in waves.into_iter().filter(|wave| (begun.next..end).contains(wave)) {
+            let mut ends = Vec::new();
+            for &object in begun.changed.iter().filter(|&&object| set.objects[object].wave == wave) {
+                let key = set.objects[object].object.key();
+                let apply = self.apply(index, object, &begun.gate);
+                ends.push(apply);
+                begun.planned.applied.push(apply);
+                if key.kind == "Namespace" && key.name == set.namespace {
+                    begun.namespace = Some(apply);
+                }
+                if must_be_ready_at_once(&key) {
+                    let ready = self.await_ready(index, object, &[apply]);
+                    ends.push(ready);
+                    begun.planned.awaited.push(ready);
+                }
+                self.configs.insert(key, apply);
+            }
+            // Secrets come with the configuration that they stand beside.
+            if wave == secret_wave() {
+                let mut secrets = self.secrets(index, &begun.gate);
+                // After the accounts that list it, before the pods, which get what their account lists as they are made.
+                secrets.extend(self.pull_secrets(index, &begun.gate));
+                ends.extend(&secrets);
+                begun.planned.applied.extend(secrets);
+            }
+            if let Some(joint) = self.graph.join(format!("wave:{}:{wave}", set.parent()), &ends) {
+                begun.gate = vec![joint];
+            }
+        }
+        begun.next = end;
+    }
+
+    fn live(&self) -> Option<&'a LiveState> {
         self.observed.live.as_ref()
     }
 
-    fn is_unchanged(&self, object: usize) -> bool {
-        let desired = &self.set.objects[object];
+    fn is_unchanged(&self, desired: &DesiredObject) -> bool {
         let key = desired.object.key();
         let Some(live) = self.live() else { return false };
         if self.is_foreign_namespace(&key) {
@@ -292,29 +408,29 @@ impl SetPlanner<'_> {
         key.kind == "Namespace" && self.live().is_some_and(|live| live.foreign_namespaces.contains(&key.name))
     }
 
-    fn apply(&mut self, object: usize, gate: &[Node]) -> Node {
-        let desired: &DesiredObject = &self.set.objects[object];
+    fn apply(&mut self, set: usize, object: usize, gate: &[Node]) -> Node {
+        let desired: &DesiredObject = &self.sets[set].objects[object];
         let mut needs = gate.to_vec();
         needs.extend(desired.services.iter().filter_map(|service| self.pushed.get(service)));
-        let id = object_step("apply", &desired.object.key(), &self.set.namespace);
-        self.graph.add(id, &needs, Action::Apply { set: self.index, object })
+        // Of another set: what of its own set is in an earlier wave is in the gate.
+        if self.sets[set].scope == Scope::Stack {
+            needs.extend(desired.configs.iter().filter_map(|key| self.configs.get(key)));
+        }
+        let id = object_step("apply", &desired.object.key(), &self.sets[set].namespace);
+        self.graph.add(id, &needs, Action::Apply { set, object })
     }
 
-    fn await_ready(&mut self, object: usize, needs: &[Node]) -> Node {
-        let id = object_step("await", &self.set.objects[object].object.key(), &self.set.namespace);
-        self.graph.add(id, needs, Action::Await { set: self.index, object })
+    fn await_ready(&mut self, set: usize, object: usize, needs: &[Node]) -> Node {
+        let id = object_step("await", &self.sets[set].objects[object].object.key(), &self.sets[set].namespace);
+        self.graph.add(id, needs, Action::Await { set, object })
     }
 
-    /// What later waves build on.
-    fn must_be_ready_at_once(&self, object: usize) -> bool {
-        self.set.objects[object].object.key().kind == "CustomResourceDefinition"
-    }
-
-    fn awaits(&mut self, changed: &[usize], applied: &[Node]) -> Vec<Node> {
+    fn awaits(&mut self, index: usize, changed: &[usize], applied: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
         let mut nodes = Vec::new();
-        for object in 0..self.set.objects.len() {
-            let key = self.set.objects[object].object.key();
-            if !readiness::is_awaited(&key) || self.must_be_ready_at_once(object) || self.is_foreign_namespace(&key) {
+        for object in 0..set.objects.len() {
+            let key = set.objects[object].object.key();
+            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) || self.is_foreign_namespace(&key) {
                 continue;
             }
             let was_ready = self.live().is_some_and(|live| live.ready.contains(&key));
@@ -324,54 +440,58 @@ impl SetPlanner<'_> {
             // Whatever is not ready may be waiting for any object of the set, so the whole set comes first.
             nodes.push((object, key));
         }
-        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", self.set.name), applied))
-        else {
+        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", set.name), applied)) else {
             return Vec::new();
         };
         let gate: Vec<Node> = gate.into_iter().collect();
-        nodes.into_iter().map(|(object, _)| self.await_ready(object, &gate)).collect()
+        nodes.into_iter().map(|(object, _)| self.await_ready(index, object, &gate)).collect()
     }
 
-    fn secret_wave(&self) -> u8 {
-        desired::wave("Secret", "")
-    }
-
-    fn secrets(&mut self, gate: &[Node]) -> Vec<Node> {
+    fn secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
         let mut nodes = Vec::new();
-        for (secret, generated) in self.set.secrets.iter().enumerate() {
+        for (secret, generated) in set.secrets.iter().enumerate() {
             let key = generated.key();
             if self.live().is_some_and(|live| live.live.objects.contains_key(&key)) {
                 continue;
             }
-            let id = object_step("generate", &key, &self.set.namespace);
-            nodes.push(self.graph.add(id, gate, Action::CreateSecret { set: self.index, secret }));
+            let id = object_step("generate", &key, &set.namespace);
+            let made = self.graph.add(id, gate, Action::CreateSecret { set: index, secret });
+            self.configs.insert(key, made);
+            nodes.push(made);
         }
         nodes
     }
 
-    fn outdated_pull_secrets(&self) -> Vec<String> {
+    fn pull_secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
         let current = |namespace: &String| self.live().is_some_and(|live| live.pull_secrets.contains(namespace));
-        self.set.pull_accounts.keys().filter(|namespace| !current(namespace)).cloned().collect()
-    }
-
-    fn pull_secrets(&mut self, namespaces: Vec<String>, gate: &[Node]) -> Vec<Node> {
-        let step = |namespace: String| {
-            let key = pull_secret::key(&namespace);
-            let id = object_step("registry", &key, &self.set.namespace);
-            self.graph.add(id, gate, Action::ProvidePullSecret { set: self.index, namespace })
+        let outdated: Vec<&String> = set.pull_accounts.keys().filter(|namespace| !current(namespace)).collect();
+        let step = |namespace: &String| {
+            let id = object_step("registry", &pull_secret::key(namespace), &set.namespace);
+            self.graph.add(id, gate, Action::ProvidePullSecret { set: index, namespace: namespace.clone() })
         };
-        namespaces.into_iter().map(step).collect()
+        outdated.into_iter().map(step).collect()
     }
 
-    fn has_stale_objects(&self) -> bool {
-        self.live().is_some_and(|live| !stale_objects(self.set, live, self.options.prune_data).remove.is_empty())
+    fn has_stale_objects(&self, set: &DesiredSet) -> bool {
+        self.live().is_some_and(|live| !stale_objects(set, live, self.options.prune_data).remove.is_empty())
     }
 
-    fn inventory_differs(&self) -> bool {
-        let Some(parent) = self.live().and_then(|live| live.parents.get(&self.set.parent())) else { return true };
-        let wanted = inventory(self.set, &self.stack.name);
+    fn inventory_differs(&self, set: &DesiredSet) -> bool {
+        let Some(parent) = self.live().and_then(|live| live.parents.get(&set.parent())) else { return true };
+        let wanted = inventory(set, &self.stack.name);
         wanted.kinds != parent.kinds || wanted.namespaces != parent.namespaces || !wanted.users.is_subset(&parent.users)
     }
+}
+
+/// What later waves build on.
+fn must_be_ready_at_once(key: &Key) -> bool {
+    key.kind == "CustomResourceDefinition"
+}
+
+fn secret_wave() -> u8 {
+    desired::wave("Secret", "")
 }
 
 /// What the set's parent must say.
@@ -386,6 +506,18 @@ pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
         users: (set.kind == SetKind::Component).then(|| user.to_owned()).into_iter().collect(),
         ..Parent::default()
     }
+}
+
+/// Instances of components that the stack had and has no more, as sets without objects.
+pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prune_data: bool) -> Vec<DesiredSet> {
+    let gone = live.instances(&stack.name).filter(|name| !sets.iter().any(|set| set.name == *name));
+    let gone = gone.map(|name| DesiredSet::empty_instance(name, &stack.namespace));
+    // One of which only data is left stays on record.
+    gone.filter(|set| {
+        let candidates = stale_objects(set, live, prune_data);
+        !candidates.remove.is_empty() || candidates.keep.is_empty()
+    })
+    .collect()
 }
 
 /// Objects that carry the set's label but are no longer declared.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::stack::{
+    components::Components,
     declaration::{Declaration, VariantDecl},
     files::Folder,
     manifests,
-    model::{GeneratedSecret, Key, Object, Set, SetKind},
+    model::{self, GeneratedSecret, Key, Object, Scope, Set, SetKind},
     patch,
     problems::Problems,
     reader::Located,
@@ -18,14 +19,20 @@ use crate::stack::{
 /// Namespace of components that name none, and of what stackctl itself keeps.
 pub const SYSTEM_NAMESPACE: &str = "stackctl-system";
 
+/// Label of a namespace: the Pod Security Standard that pods must meet to be admitted.
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
 pub struct Assembly<'a> {
     pub kind: SetKind,
+    /// As it is declared.
     pub name: &'a str,
+    pub stack: &'a str,
     pub declaration: &'a Declaration,
     pub folder: &'a Folder,
     pub provider: &'a str,
-    /// Of a stack; None: a component, which knows its own.
-    pub namespace: Option<&'a str>,
+    /// The stack's.
+    pub namespace: &'a str,
+    pub components: &'a Components<'a>,
     /// Chosen by `--set`, already checked.
     pub chosen: &'a BTreeMap<String, Value>,
 }
@@ -59,10 +66,14 @@ impl Assembly<'_> {
                 work.clone_for_check().set(value, &value.probe());
             }
         }
-        let namespace = match self.namespace {
-            Some(namespace) => namespace.to_owned(),
-            None => own_namespace(self.declaration, &work.objects),
+        let scoped = self.declaration.scope == Scope::Stack;
+        let namespace = match self.kind {
+            SetKind::Component if !scoped => own_namespace(self.declaration, &work.objects),
+            _ => self.namespace.to_owned(),
         };
+        if scoped {
+            work.check_confined();
+        }
         work.settle_in(&namespace);
         let incomplete = work.incomplete;
         let objects = work.objects;
@@ -81,19 +92,29 @@ impl Assembly<'_> {
                 );
             }
         }
+        let label = |level: &str| (ENFORCE.to_owned(), level.to_owned());
         let set = Set {
             kind: self.kind,
-            name: self.name.to_owned(),
+            scope: self.declaration.scope,
+            name: self.set_name(self.name),
             namespace,
             objects,
             secrets,
             background: self.declaration.background,
             needs: match self.kind {
-                SetKind::Component => self.declaration.needs.iter().map(|name| name.value.clone()).collect(),
+                SetKind::Component => self.declaration.needs.iter().map(|name| self.set_name(&name.value)).collect(),
                 SetKind::Stack => Vec::new(),
             },
+            namespace_labels: self.declaration.pod_security.map(label).into_iter().collect(),
         };
         Assembled { set, incomplete }
+    }
+
+    fn set_name(&self, name: &str) -> String {
+        match self.components.scope(name) {
+            Some(Scope::Stack) if self.kind == SetKind::Component => model::instance_name(self.stack, name),
+            _ => name.to_owned(),
+        }
     }
 
     fn holds(&self, variant: &VariantDecl) -> bool {
@@ -101,6 +122,9 @@ impl Assembly<'_> {
             let value = self.declaration.values.iter().find(|value| value.name == key.value);
             let is = match value {
                 None if key.value == "provider" => Some(self.provider.to_owned()),
+                None if key.value == "without" => {
+                    return wanted.iter().any(|name| !self.components.has(&name.value));
+                }
                 None => None,
                 Some(value) => self.chosen.get(&value.name).or(value.default.as_ref()).map(text),
             };
@@ -216,6 +240,22 @@ impl Work<'_> {
             elsewhere: Vec::new(),
             incomplete: self.incomplete,
             problems: self.problems,
+        }
+    }
+
+    /// Instances for several stacks must not meet.
+    fn check_confined(&mut self) {
+        let definitions: Vec<Value> = self.objects.iter().map(|object| object.value.clone()).collect();
+        for object in &self.objects {
+            let key = object.key();
+            if manifests::is_cluster_scoped(&key.group, &key.kind, &definitions) {
+                let message = format!("{key} lives outside namespaces, which `scope: stack` does not allow");
+                self.problems.at(object.origin.clone(), message);
+            } else if let Some(namespace) = &key.namespace {
+                let message =
+                    format!("{key} names namespace `{namespace}`; with `scope: stack` it lives in the stack's");
+                self.problems.at(object.origin.clone(), message);
+            }
         }
     }
 

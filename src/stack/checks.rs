@@ -27,7 +27,12 @@ pub fn chosen(
     }
     for (name, component) in components.iter() {
         for value in &component.declaration.values {
-            known.insert(format!("{name}.{}", value.name), (name.to_owned(), value));
+            let name_of_value = format!("{name}.{}", value.name);
+            if let Some((_, own)) = known.insert(name_of_value.clone(), (name.to_owned(), value)) {
+                let message =
+                    format!("`{name_of_value}` is also value `{}` of component `{name}` (values)", value.name);
+                problems.at(own.origin.clone(), message);
+            }
         }
     }
     let mut chosen: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();

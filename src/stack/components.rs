@@ -6,6 +6,7 @@ use crate::stack::{
     declaration::{Declaration, Role},
     embedded::Tree,
     files::Folder,
+    model::{Scope, SetKind},
     problems::{Problems, closest, suggestion},
     reader::Located,
     scalar,
@@ -86,9 +87,43 @@ impl<'a> Components<'a> {
         path.push(name.clone());
         for need in &needs {
             self.visit(need, path, problems);
+            self.check_scopes(name, need, problems);
         }
         path.pop();
         self.order.push(name.clone());
+    }
+
+    /// What all stacks share can't wait for what one of them has.
+    fn check_scopes(&self, user: &str, need: &Located<String>, problems: &mut Problems) {
+        if self.scope(user) == Some(Scope::Cluster) && self.scope(&need.value) == Some(Scope::Stack) {
+            let message =
+                format!("component `{user}` has the scope of the cluster, but `{}` that of a stack", need.value);
+            problems.at(need.origin.clone(), message);
+        }
+    }
+
+    /// None: the stack has no such component.
+    pub fn scope(&self, name: &str) -> Option<Scope> {
+        self.loaded.get(name)?.as_ref().map(|component| component.declaration.scope)
+    }
+
+    /// Whether the stack uses the component.
+    pub fn has(&self, name: &str) -> bool {
+        self.loaded.contains_key(name)
+    }
+
+    /// `when: { without: NAME }`: in a stack NAME is one of its components, in a component any that there is.
+    pub fn check_without_of(&self, declaration: &Declaration, kind: SetKind, problems: &mut Problems) {
+        let conditions = declaration.variants.iter().flat_map(|variant| &variant.when);
+        for name in conditions.filter(|(key, _)| key.value == "without").flat_map(|(_, names)| names) {
+            let used = self.has(&name.value) || self.gone.contains_key(&name.value);
+            if used || kind == SetKind::Component && self.find(&name.value).is_some() {
+                continue;
+            }
+            let hint = suggestion(&name.value, self.loaded.keys().map(String::as_str));
+            let message = format!("the stack has no component `{}`{hint} (variants.when.without)", name.value);
+            problems.at(name.origin.clone(), message);
+        }
     }
 
     /// Remembers what goes with a component that is left out: all that nothing else needs.
@@ -106,16 +141,20 @@ impl<'a> Components<'a> {
         }
     }
 
-    fn read(&self, reference: &Located<String>, problems: &mut Problems) -> Option<Component> {
-        let name = &reference.value;
+    /// The component's folder: beside the stack's own, else in the binary.
+    fn find(&self, name: &str) -> Option<Folder> {
         let embedded = Folder::embedded(self.tree, "manifests/components");
         let beside = self.folder.folder("../components");
         let single = scalar::is_label(name);
-        let folder = [beside, Some(embedded)]
+        [beside, Some(embedded)]
             .into_iter()
             .flatten()
-            .find_map(|folder| folder.folder(name).filter(|folder| single && folder.has("component.yaml")));
-        let Some(folder) = folder else {
+            .find_map(|folder| folder.folder(name).filter(|folder| single && folder.has("component.yaml")))
+    }
+
+    fn read(&self, reference: &Located<String>, problems: &mut Problems) -> Option<Component> {
+        let name = &reference.value;
+        let Some(folder) = self.find(name) else {
             let known = self.tree.components();
             let hint = suggestion(name, known.iter().map(String::as_str));
             problems.at(reference.origin.clone(), format!("there is no component `{name}`{hint}"));
@@ -144,8 +183,20 @@ impl<'a> Components<'a> {
         }
     }
 
-    pub fn check_proof_needs(&self, needs: &[Located<String>], problems: &mut Problems) {
+    /// The component without which a proof is skipped.
+    pub fn missing(&self, needs: &[Located<String>], kind: SetKind) -> Option<String> {
+        needs.iter().find_map(|need| {
+            // A component's proof may be about another one that this stack does not use.
+            let unused = || (kind == SetKind::Component && !self.has(&need.value)).then(|| need.value.clone());
+            self.left_out(&need.value).or_else(unused)
+        })
+    }
+
+    pub fn check_proof_needs(&self, needs: &[Located<String>], kind: SetKind, problems: &mut Problems) {
         for need in needs {
+            if kind == SetKind::Component && self.find(&need.value).is_some() {
+                continue;
+            }
             if !self.loaded.contains_key(&need.value) && !self.gone.contains_key(&need.value) {
                 let hint = suggestion(&need.value, self.loaded.keys().map(String::as_str));
                 problems.at(

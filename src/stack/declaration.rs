@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::stack::{
     files::Folder,
     located::{self, Content, Node},
-    model::{LoadProfile, Origin, Proof},
+    model::{LoadProfile, Origin, Proof, Scope},
     problems::{Problems, suggestion},
     proofs,
     reader::{Fields, Item, Located},
@@ -15,6 +15,9 @@ use crate::stack::{
 
 /// What `--provider` can name.
 pub const PROVIDERS: [&str; 4] = ["kind", "minikube", "eks", "existing"];
+
+/// The Pod Security Standards.
+const POD_SECURITY: [&str; 3] = ["privileged", "baseline", "restricted"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -28,6 +31,10 @@ pub struct Declaration {
     pub description: Option<String>,
     /// Of a component.
     pub namespace: Option<String>,
+    /// Of a component.
+    pub scope: Scope,
+    /// Of a stack: the Pod Security Standard that its namespace enforces.
+    pub pod_security: Option<&'static str>,
     pub background: bool,
     /// A stack's `components:` or a component's `needs:`.
     pub needs: Vec<Located<String>>,
@@ -51,7 +58,7 @@ pub struct ServiceDecl {
 
 #[derive(Debug)]
 pub struct VariantDecl {
-    /// `provider` or a value's name, and the values of which one must hold.
+    /// `provider`, `without` or a value's name, and the values of which one must hold.
     pub when: Vec<(Located<String>, Vec<Located<String>>)>,
     pub add: Vec<Located<String>>,
     pub patch: Vec<Located<String>>,
@@ -115,13 +122,23 @@ impl Declaration {
         let generate = each(fields.get("generate"), problems, secret);
         let proofs = each(fields.get("proofs"), problems, proofs::proof);
         let mut namespace = None;
+        let mut scope = Scope::Cluster;
+        let mut pod_security = None;
         let mut background = false;
         let mut load = BTreeMap::new();
         if component {
             namespace = fields.get("namespace").and_then(|item| item.name(problems));
             let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
             background = wait == Some("background");
+            let declared = fields.get("scope").and_then(|item| item.one_of(&["cluster", "stack"], problems));
+            if declared == Some("stack") {
+                scope = Scope::Stack;
+                if let Some(item) = fields.get("namespace") {
+                    item.problem(problems, "with `scope: stack` it lives in the stack's namespace");
+                }
+            }
         } else {
+            pod_security = fields.get("podSecurity").and_then(|item| item.one_of(&POD_SECURITY, problems));
             load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
         }
         fields.finish(problems);
@@ -132,6 +149,8 @@ impl Declaration {
             name,
             description,
             namespace,
+            scope,
+            pod_security,
             background,
             needs,
             services,
@@ -226,12 +245,12 @@ fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option
                 problems.at(wanted.origin.clone(), format!("{message} ({})", item.path));
             }
         }
-        if value.is_none() && key.value != "provider" {
-            let names = values.iter().map(|value| value.name.as_str()).chain(["provider"]);
+        if value.is_none() && !["provider", "without"].contains(&key.value.as_str()) {
+            let names = values.iter().map(|value| value.name.as_str()).chain(["provider", "without"]);
             let hint = suggestion(&key.value, names);
             problems.at(
                 key.origin.clone(),
-                format!("`{}` is neither `provider` nor a value{hint} ({})", key.value, item.path),
+                format!("`{}` is neither `provider`, `without` nor a value{hint} ({})", key.value, item.path),
             );
         }
         when.push((key, wanted));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::stack::{
     assemble::SYSTEM_NAMESPACE,
-    model::{GeneratedSecret, Key, Object, Origin, Set, SetKind, Stack},
+    model::{GeneratedSecret, Key, Object, Origin, Scope, Set, SetKind, Stack},
     podspec, scalar,
 };
 
@@ -22,6 +22,7 @@ const SHARED_NAMESPACES: [&str; 5] = ["default", "kube-node-lease", "kube-public
 #[derive(Debug, Clone)]
 pub struct DesiredSet {
     pub kind: SetKind,
+    pub scope: Scope,
     pub name: String,
     pub namespace: String,
     /// By wave, within it in the order of the files.
@@ -40,6 +41,8 @@ pub struct DesiredObject {
     pub wave: u8,
     /// Services whose image it names.
     pub services: BTreeSet<String>,
+    /// ConfigMaps and Secrets that its pods see, whoever declares them.
+    pub configs: BTreeSet<Key>,
     /// `spec.replicas`, taken out because an autoscaler targets the workload.
     pub initial_replicas: Option<i64>,
 }
@@ -53,6 +56,26 @@ pub fn parent_name(kind: SetKind, name: &str) -> String {
 }
 
 impl DesiredSet {
+    /// An instance of a component that a stack no longer has.
+    pub fn empty_instance(name: &str, namespace: &str) -> DesiredSet {
+        DesiredSet {
+            kind: SetKind::Component,
+            scope: Scope::Stack,
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            objects: Vec::new(),
+            secrets: Vec::new(),
+            background: false,
+            needs: Vec::new(),
+            pull_accounts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing is wanted of it any more.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.secrets.is_empty()
+    }
+
     /// The name of the ApplySet's parent.
     pub fn parent(&self) -> String {
         parent_name(self.kind, &self.name)
@@ -109,14 +132,16 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
                 let key = object.key();
                 let services = replace_services(&mut object.value, set, stack, images);
                 let initial_replicas = if scaled.contains(&key) { take_replicas(&mut object.value) } else { None };
-                mark_config(&mut object.value, key.namespace.as_deref(), &configs);
+                let seen = configs_seen(&object.value, key.namespace.as_deref());
+                mark_config(&mut object.value, &seen, &configs);
                 label(&mut object.value, set);
-                DesiredObject { object, wave: wave(&key.kind, &key.group), services, initial_replicas }
+                DesiredObject { object, wave: wave(&key.kind, &key.group), services, configs: seen, initial_replicas }
             })
             .collect();
         objects.sort_by_key(|object| object.wave);
         DesiredSet {
             kind: set.kind,
+            scope: set.scope,
             name: set.name.clone(),
             namespace: set.namespace.clone(),
             objects,
@@ -135,17 +160,19 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
 /// The set's namespace, unless it is shared or a manifest declares it.
 fn namespace_of(set: &Set) -> Option<Object> {
     let declared = set.objects.iter().map(Object::key).any(|key| key.kind == "Namespace" && key.name == set.namespace);
-    if declared || SHARED_NAMESPACES.contains(&set.namespace.as_str()) {
+    // The stack's own set brings the namespace of its components.
+    if declared || set.scope == Scope::Stack || SHARED_NAMESPACES.contains(&set.namespace.as_str()) {
         return None;
     }
     let file = match set.kind {
         SetKind::Stack => "stack.yaml",
         SetKind::Component => "component.yaml",
     };
-    Some(Object {
-        value: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": set.namespace}}),
-        origin: Origin { file: file.into(), line: 1, column: 1 },
-    })
+    let mut value = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": set.namespace}});
+    if !set.namespace_labels.is_empty() {
+        value["metadata"]["labels"] = json!(set.namespace_labels);
+    }
+    Some(Object { value, origin: Origin { file: file.into(), line: 1, column: 1 } })
 }
 
 /// The services whose image the object names; only the stack's own objects can name them.
@@ -183,8 +210,8 @@ fn take_replicas(object: &mut Value) -> Option<i64> {
     object.get_mut("spec")?.as_object_mut()?.remove("replicas")?.as_i64()
 }
 
-/// By kind, namespace and name: the content of each ConfigMap and Secret.
-type Configs = BTreeMap<(String, Option<String>, String), String>;
+/// The content of each ConfigMap and Secret.
+type Configs = BTreeMap<Key, String>;
 
 fn configs(stack: &Stack) -> Configs {
     let objects = stack.sets.iter().flat_map(|set| &set.objects);
@@ -194,7 +221,7 @@ fn configs(stack: &Stack) -> Configs {
             return None;
         }
         let parts = ["data", "binaryData", "stringData"].map(|part| object.value.get(part).map(canonical));
-        Some(((key.kind, key.namespace, key.name), format!("{parts:?}")))
+        Some((key, format!("{parts:?}")))
     };
     objects.filter_map(config).collect()
 }
@@ -210,14 +237,24 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-fn mark_config(object: &mut Value, namespace: Option<&str>, configs: &Configs) {
-    let Some(references) = podspec::spec(object).map(podspec::references) else { return };
+fn configs_seen(object: &Value, namespace: Option<&str>) -> BTreeSet<Key> {
+    let references = podspec::spec(object).map(podspec::references).unwrap_or_default();
+    let key = |(kind, name): (&str, String)| Key {
+        group: String::new(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name,
+    };
+    references.into_iter().map(key).collect()
+}
+
+fn mark_config(object: &mut Value, seen: &BTreeSet<Key>, configs: &Configs) {
     let mut hasher = blake3::Hasher::new();
     let mut any = false;
-    for (kind, name) in references {
-        if let Some(content) = configs.get(&(kind.to_owned(), namespace.map(str::to_owned), name.clone())) {
+    for key in seen {
+        if let Some(content) = configs.get(key) {
             any = true;
-            hasher.update(format!("{kind}/{name}={content}\n").as_bytes());
+            hasher.update(format!("{}/{}={content}\n", key.kind, key.name).as_bytes());
         }
     }
     if !any {

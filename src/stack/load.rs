@@ -132,24 +132,34 @@ fn assemble(
         problems.option(format!("--namespace {namespace}: no valid name"));
     }
     let mut chosen = checks::chosen(request, declaration, &components, problems);
-    let stack = (SetKind::Stack, name, declaration, folder, Some(namespace.as_str()));
+    let own = (SetKind::Stack, name, declaration, folder);
     let all = components
         .iter()
-        .map(|(name, component)| (SetKind::Component, name, &component.declaration, &component.folder, None));
+        .map(|(name, component)| (SetKind::Component, name, &component.declaration, &component.folder));
     let mut sets = Vec::new();
     let mut proofs = Vec::new();
     let mut skipped_proofs = Vec::new();
     let mut incomplete = false;
-    for (kind, name, declaration, folder, namespace) in all.chain([stack]) {
-        let component = (kind == SetKind::Component).then(|| name.to_owned());
+    for (kind, own_name, declaration, folder) in all.chain([own]) {
+        let component = (kind == SetKind::Component).then(|| own_name.to_owned());
         let chosen = chosen.remove(component.as_deref().unwrap_or_default()).unwrap_or_default();
-        let provider = &request.provider;
-        let assembly = Assembly { kind, name, declaration, folder, provider, namespace, chosen: &chosen };
+        components.check_without_of(declaration, kind, problems);
+        let assembly = Assembly {
+            kind,
+            name: own_name,
+            stack: name,
+            declaration,
+            folder,
+            provider: &request.provider,
+            namespace: &namespace,
+            components: &components,
+            chosen: &chosen,
+        };
         let assembled = assembly.run(problems);
         incomplete |= assembled.incomplete;
         for decl in &declaration.proofs {
-            components.check_proof_needs(&decl.needs, problems);
-            if let Some(component) = decl.needs.iter().find_map(|need| components.left_out(&need.value)) {
+            components.check_proof_needs(&decl.needs, kind, problems);
+            if let Some(component) = components.missing(&decl.needs, kind) {
                 skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component });
                 continue;
             }

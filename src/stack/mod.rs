@@ -12,7 +12,7 @@ mod located;
 mod manifests;
 pub mod model;
 mod patch;
-mod podspec;
+pub mod podspec;
 mod problems;
 mod proofs;
 pub mod pull;

@@ -61,10 +61,23 @@ pub enum SetKind {
     Stack,
 }
 
+/// Who has an instance of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// The cluster: one instance, which all stacks that name the component share.
+    #[default]
+    Cluster,
+    /// Each stack that names it, in that stack's namespace.
+    Stack,
+}
+
 /// The objects applied and pruned together: one ApplySet.
 #[derive(Debug, Clone)]
 pub struct Set {
     pub kind: SetKind,
+    /// Of a component.
+    pub scope: Scope,
+    /// A component's with the scope of a stack is `STACK.COMPONENT`.
     pub name: String,
     pub namespace: String,
     /// In the order of the files.
@@ -72,8 +85,10 @@ pub struct Set {
     pub secrets: Vec<GeneratedSecret>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
-    /// Names of components that must be ready first.
+    /// Names of the sets of components that must be ready first.
     pub needs: Vec<String>,
+    /// Labels of the namespace that is made for it.
+    pub namespace_labels: BTreeMap<String, String>,
 }
 
 /// A Kubernetes object and the place in a file that declares it.
@@ -124,6 +139,11 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
     }
+}
+
+/// The set's name of a component that has an instance for each stack. Names of stacks hold no dot.
+pub fn instance_name(stack: &str, component: &str) -> String {
+    format!("{stack}.{component}")
 }
 
 impl Stack {

@@ -32,7 +32,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::stack::model::{Object, Origin, Service, Set, Source};
+    use crate::stack::model::{Object, Origin, Scope, Service, Set, Source};
 
     #[test]
     fn pods_with_images_of_ours_and_the_agents() {
@@ -64,6 +64,8 @@ mod tests {
             secrets: Vec::new(),
             background: false,
             needs: Vec::new(),
+            namespace_labels: BTreeMap::new(),
+            scope: Scope::Stack,
         });
         let found = accounts(&stack);
         let names = |namespace: &str| found[namespace].iter().map(String::as_str).collect::<Vec<_>>();

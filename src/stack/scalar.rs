@@ -34,41 +34,6 @@ pub fn percentage(text: &str) -> Option<f64> {
     (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
 }
 
-/// A Kubernetes quantity (`100m`, `64Mi`, `1.5`, `1e3`) as a number.
-pub fn quantity(text: &str) -> Option<f64> {
-    let number_end = text
-        .char_indices()
-        .find(|(index, c)| !(c.is_ascii_digit() || *c == '.' || *index == 0 && matches!(c, '+' | '-')))
-        .map_or(text.len(), |(index, _)| index);
-    let (number, suffix) = text.split_at(number_end);
-    if !number.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let factor = match suffix {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        "Pi" => 1_125_899_906_842_624.0,
-        "Ei" => 1_152_921_504_606_846_976.0,
-        _ => {
-            let exponent = suffix.strip_prefix(['e', 'E'])?;
-            return format!("{number}e{}", exponent.parse::<i8>().ok()?).parse().ok();
-        }
-    };
-    Some(number.parse::<f64>().ok()? * factor)
-}
-
 /// An RFC 1123 label.
 pub fn is_label(text: &str) -> bool {
     let fine = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
@@ -108,18 +73,6 @@ mod tests {
         assert_eq!(percentage("0%"), Some(0.0));
         for wrong in ["", "%", "1", "101%", "-1%", "NaN%", "1.2.3%"] {
             assert_eq!(percentage(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn quantities() {
-        for (text, number) in
-            [("100m", 0.1), ("64Mi", 67_108_864.0), ("1.5", 1.5), ("-2k", -2000.0), ("1e3", 1000.0), (".5", 0.5)]
-        {
-            assert_eq!(quantity(text), Some(number), "{text}");
-        }
-        for wrong in ["", "Mi", "1 Mi", "1mi", "1..2", "one", "1e", "e3", "+", "1e999"] {
-            assert_eq!(quantity(wrong), None, "{wrong}");
         }
     }
 

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use crate::stack::{
-    problems::Problems,
-    reader::{Item, Located},
-    scalar,
-    setter::Setter,
+use crate::{
+    quantity,
+    stack::{
+        model::Origin,
+        problems::Problems,
+        reader::{Item, Located},
+        setter::Setter,
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,7 @@ pub enum ValueType {
 #[derive(Debug)]
 pub struct ValueDecl {
     pub name: String,
+    pub origin: Origin,
     kind: ValueType,
     minimum: Option<Located<String>>,
     maximum: Option<Located<String>>,
@@ -68,11 +72,12 @@ impl ValueDecl {
             }
         }
         fields.finish(problems);
-        if key.value == "provider" || key.value.is_empty() || key.value.contains(['.', '=']) {
+        let reserved = ["", "provider", "without"].contains(&key.value.as_str());
+        if reserved || key.value.contains('=') || key.value.split('.').any(str::is_empty) {
             problems.at(key.origin.clone(), format!("a value can't be named `{}` (values)", key.value));
         }
-        let mut decl =
-            ValueDecl { name: key.value.clone(), kind: kind?, minimum, maximum, choices, default: None, setters };
+        let (name, origin) = (key.value.clone(), key.origin.clone());
+        let mut decl = ValueDecl { name, origin, kind: kind?, minimum, maximum, choices, default: None, setters };
         if let (Some(item), Some(raw)) = (default, default_raw) {
             match decl.parse(&raw) {
                 Ok(value) => decl.default = Some(value),
@@ -130,7 +135,7 @@ impl ValueDecl {
         match self.kind {
             ValueType::Integer => raw.parse::<i64>().ok().map(|number| number as f64),
             ValueType::Number => finite(raw),
-            ValueType::Quantity => scalar::quantity(raw),
+            ValueType::Quantity => quantity::parse(raw),
             ValueType::Text | ValueType::Boolean => None,
         }
     }
@@ -155,7 +160,7 @@ fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
             raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
         }
         ValueType::Text => Ok(raw.into()),
-        ValueType::Quantity => match scalar::quantity(raw) {
+        ValueType::Quantity => match quantity::parse(raw) {
             Some(_) => Ok(raw.into()),
             None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
         },

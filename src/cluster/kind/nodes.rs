@@ -18,7 +18,7 @@ use crate::{
 
 /// The host that pod specs name; which registry that is, only nodes know.
 pub const REGISTRY_HOST: &str = "registry.stackctl.internal";
-const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
+pub const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
 const CA_FILE: &str = "/usr/local/share/ca-certificates/stackctl.crt";
 /// First line of each file of ours, by which a later run knows them.
 const MADE_BY_US: &str = "# Written by stackctl";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Container, Failure, Readiness, Surroundings, count, waiting};
-use crate::kube::{json, quantity};
+use crate::{kube::json, quantity};
 
 /// So many exits of a container that never was ready are a verdict.
 const EXITS: i64 = 3;
@@ -200,7 +200,7 @@ fn unschedulable(pod: &Value, around: &Surroundings) -> Option<Failure> {
     for (resource, wanted) in requests(pod) {
         let of_node = |node: &Value| node.pointer("/status/allocatable")?.get(&resource)?.as_str().map(str::to_owned);
         let sizes = around.nodes.iter().filter_map(of_node);
-        let largest = sizes.filter_map(|size| Some((quantity::parse(&size)?, size))).max();
+        let largest = sizes.filter_map(|size| Some((quantity::thousandths(&size)?, size))).max();
         if largest.as_ref().is_none_or(|(most, _)| *most < wanted) {
             let asked = shown(pod, &resource, wanted);
             let most = largest.map_or("no node has any".to_owned(), |(_, size)| format!("the largest node has {size}"));
@@ -229,7 +229,7 @@ fn requests(pod: &Value) -> Vec<(String, i128)> {
             .chain(requests.into_iter().flatten());
         both.filter_map(|(name, amount)| {
             let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-            Some((name.clone(), quantity::parse(&text)?))
+            Some((name.clone(), quantity::thousandths(&text)?))
         })
         .collect()
     };

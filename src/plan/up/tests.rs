@@ -142,3 +142,149 @@ fn every_step_comes_after_what_it_needs() {
         assert!(step.needs.iter().all(|&need| need < index), "{}", step.id);
     }
 }
+
+/// A stack whose component in its namespace mounts a ConfigMap of the stack and a generated Secret of its own.
+fn stack_with_own_component(without: &[&str]) -> Stack {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, content: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("manifests/shop/stack.yaml", "name: shop\ncomponents: [metrics]\nmanifests: [all.yaml]\n");
+    let config = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\n---\n");
+    let pods = |name: &str, volumes: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name} }}\nspec: {{ template: {{ spec: {{ volumes: \
+             [{volumes}], containers: [{{ name: a, image: 'b:1' }}] }} }} }}\n"
+        )
+    };
+    write("manifests/shop/all.yaml", &format!("{}{}{}", config("rules"), config("other"), pods("web", "")));
+    write(
+        "manifests/components/metrics/component.yaml",
+        "name: metrics\nscope: stack\nmanifests: [m.yaml]\ngenerate: [{ name: admin, keys: { password: 16 } }]\n",
+    );
+    let volumes = "{ name: r, configMap: { name: rules, optional: true } }, { name: s, secret: { secretName: admin } }";
+    write("manifests/components/metrics/m.yaml", &pods("metrics", volumes));
+    let stack = folder.path().join("manifests/shop").display().to_string();
+    let without = without.iter().map(|name| (*name).to_owned()).collect();
+    load(&LoadRequest { stack, provider: "kind".into(), without, ..LoadRequest::default() })
+        .unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+fn without_images(live: Option<LiveState>) -> Observed {
+    let seen = observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc"));
+    Observed { images: BTreeMap::new(), live, ..seen }
+}
+
+#[test]
+fn a_component_of_the_stack_comes_after_its_namespace_and_the_configuration_it_sees() {
+    let plan = plan(&stack_with_own_component(&[]), &up(), &without_images(None)).unwrap();
+    insta::assert_snapshot!(text(&plan));
+}
+
+/// What a run of this plan leaves in the cluster.
+fn after(stack: &Stack) -> LiveState {
+    let mut live = LiveState { published_port: Some(1), ..LiveState::default() };
+    for set in desired::desired(stack, &BTreeMap::new()) {
+        let parent = inventory(&set, &stack.name);
+        live.parents.insert(parent.name.clone(), parent);
+        let secrets = set.secrets.iter().map(|secret| {
+            let labels = set.labels();
+            (
+                secret.key(),
+                json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": secret.name, "namespace": secret.namespace, "uid": "2", "labels": labels}}),
+            )
+        });
+        let objects = set.objects.iter().map(|object| {
+            let mut value = object.object.value.clone();
+            value["metadata"]["uid"] = "1".into();
+            (object.object.key(), value)
+        });
+        for (key, value) in objects.chain(secrets) {
+            live.ready.insert(key.clone());
+            live.live.objects.insert(key, value);
+        }
+    }
+    live
+}
+
+#[test]
+fn a_component_of_the_stack_that_is_left_out_later_is_removed_after_all_else() {
+    let stack = stack_with_own_component(&["metrics"]);
+    let mut live = after(&stack_with_own_component(&[]));
+    let other = Parent { name: "component-shopping.metrics".into(), ..Parent::default() };
+    live.parents.insert(other.name.clone(), other);
+    let plan = plan(&stack, &up(), &without_images(Some(live))).unwrap();
+    let ids: Vec<&str> = plan.steps.iter().map(|step| &*step.id).collect();
+    assert_eq!(ids.last(), Some(&"prune:shop.metrics"), "{ids:?}");
+    assert!(!ids.contains(&"prune:shopping.metrics"), "another stack's");
+    let Action::Prune { set } = plan.steps.last().unwrap().action else { panic!() };
+    assert!(plan.sets[set].is_empty());
+    assert_eq!(plan.sets[set].parent(), "component-shop.metrics");
+}
+
+#[test]
+fn an_instance_that_is_on_record_with_data_alone_stays_there() {
+    let stack = stack_with_own_component(&["metrics"]);
+    let whole = stack_with_own_component(&[]);
+    let mut live = after(&stack);
+    let set = desired::desired(&whole, &BTreeMap::new()).remove(0);
+    let parent = inventory(&set, "shop");
+    live.parents.insert(parent.name.clone(), parent);
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop", "uid": "3", "labels": set.labels()}});
+    live.live.objects.insert(crate::kube::json::key(&claim), claim);
+    let pruned = |options: &Options, live: &LiveState| {
+        gone_instances(&stack, &desired::desired(&stack, &BTreeMap::new()), live, options.prune_data).len()
+    };
+    assert_eq!(pruned(&up(), &live), 0);
+    assert_eq!(pruned(&Options { prune_data: true, ..up() }, &live), 1);
+}
+
+#[test]
+fn a_private_registry_gets_its_secret_between_accounts_and_pods_and_its_tags_after_the_push() {
+    let mut stack = stack();
+    stack.pull_accounts = [("shop".to_owned(), ["default".to_owned()].into())].into();
+    let mut seen = observed(RUNNING, RegistryState::External, None);
+    let image = seen.images.get_mut("web").unwrap();
+    image.tags = vec!["0a1b2c3".to_owned(), "latest".to_owned()];
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    let at = |plan: &Plan, id: &str| plan.steps.iter().position(|step| &*step.id == id);
+    let reaches = |from: usize, to: usize| {
+        let mut open = vec![from];
+        while let Some(step) = open.pop() {
+            if step == to {
+                return true;
+            }
+            open.extend(&planned.steps[step].needs);
+        }
+        false
+    };
+    let secret = at(&planned, "registry:Secret/stackctl-registry").unwrap_or_else(|| panic!("{}", text(&planned)));
+    assert!(reaches(at(&planned, "apply:Deployment/web").unwrap(), secret), "{}", text(&planned));
+    let push = at(&planned, "push:web").unwrap();
+    for tag in ["tag:web:0a1b2c3", "tag:web:latest"] {
+        assert_eq!(planned.steps[at(&planned, tag).unwrap()].needs, [push], "{}", text(&planned));
+    }
+
+    // As it should be, it is not in the plan; and as long as it is wanted, it is not pruned.
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let labels = set.labels();
+    let there = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {
+        "name": "stackctl-registry", "namespace": "shop", "uid": "1", "labels": labels}});
+    let live = |current: bool| LiveState {
+        live: Live { objects: [(pull_secret::key("shop"), there.clone())].into() },
+        pull_secrets: if current { ["shop".to_owned()].into() } else { BTreeSet::new() },
+        ..LiveState::default()
+    };
+    let seen = Observed { live: Some(live(true)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert_eq!(at(&planned, "registry:Secret/stackctl-registry"), None, "{}", text(&planned));
+    assert_eq!(at(&planned, "prune:shop"), None, "{}", text(&planned));
+    stack.pull_accounts.clear();
+    let seen = Observed { live: Some(live(false)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert!(at(&planned, "prune:shop").is_some(), "{}", text(&planned));
+}

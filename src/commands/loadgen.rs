@@ -1,0 +1,233 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    app::App,
+    config,
+    error::{Context, Error, Kind, Result},
+    load::{
+        document::LoadDocument,
+        engine::Target,
+        host,
+        spec::{Arrivals, Limit, LoadSpec, Stage, WeightedPath},
+        syntax,
+    },
+};
+
+const DEFAULT_CONNECTIONS: u32 = 50;
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// Put a load on a server and measure how it answers
+///
+/// Without --rate each connection sends its next request when it has the answer to the last one. With --rate, requests
+/// are due at their times, whatever the server does, and latencies count from then. Failed is what has no whole answer
+/// within the timeout, a status of 400 or more, or one other than --expect-status, or a body without --expect-body.
+#[derive(Debug, Args)]
+pub struct LoadgenArgs {
+    /// Scheme, host, port and, where --path is not given, the path to load
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    requests: RequestArgs,
+    /// The address is not this machine, and you may put a load on it
+    #[arg(long)]
+    i_own_this_host: bool,
+}
+
+/// How much is sent, and when.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Load options")]
+struct LoadArgs {
+    /// Connections, over all threads [default: 50]
+    #[arg(long, short, value_name = "N")]
+    connections: Option<u32>,
+    /// Of the measurement [default: 10s]
+    #[arg(long, short, value_name = "DURATION", value_parser = config::duration, conflicts_with = "requests")]
+    duration: Option<Duration>,
+    /// Send so many requests instead
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
+    /// An open loop: requests per second over all connections
+    #[arg(long, value_name = "R", value_parser = syntax::rate)]
+    rate: Option<f64>,
+    /// When the requests of --rate are due: evenly, or as independent users come
+    #[arg(long, value_enum, default_value = "constant", value_name = "KIND")]
+    arrivals: ArrivalsArg,
+    /// An open loop whose rate moves evenly, from 0, to each rate within its duration, such as 30s:50,1m:200
+    #[arg(long, value_name = "DURATION:RATE,…", value_parser = syntax::stage, value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["rate", "duration", "requests", "arrivals"])]
+    stages: Vec<Stage>,
+    /// Send so long before the measurement begins; of --stages at the first rate
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    warmup: Option<Duration>,
+    /// From when a request is due to the end of its answer
+    #[arg(long, value_name = "DURATION", value_parser = config::duration, default_value = "10s")]
+    timeout: Duration,
+    /// End at the first failure
+    #[arg(long)]
+    abort_on_fail: bool,
+    /// Threads that send [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Of random arrivals and of the choice among paths
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// What is sent and what is expected.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Request options")]
+struct RequestArgs {
+    /// May be repeated, with weights: 3:/read/1 is sent three times as often as /write
+    #[arg(long = "path", value_name = "[WEIGHT:]/PATH", value_parser = syntax::path)]
+    paths: Vec<WeightedPath>,
+    /// [default: GET, with a body POST]
+    #[arg(long, short = 'X', value_name = "METHOD")]
+    method: Option<String>,
+    /// `NAME: VALUE`, or @FILE with one on each line, which keeps secrets out of arguments; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The text, or @FILE
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+    /// The only status that is no failure [default: each below 400]
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
+    expect_status: Option<u16>,
+    /// A text that each body must contain
+    #[arg(long, value_name = "TEXT")]
+    expect_body: Option<String>,
+    /// PEM certificates that HTTPS trusts in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ArrivalsArg {
+    Constant,
+    Poisson,
+}
+
+pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
+    let spec = args.spec()?;
+    spec.check()?;
+    let target = Target::resolve(&spec).await?;
+    host::permit(&target, &spec.base, args.i_own_this_host)?;
+    let ran = host::run(&spec, &target, args.load.threads, &app.events, &app.cancel).await?;
+    let failed = if app.cancel.is_cancelled() {
+        Some(Error::new(Kind::Interrupted, "the load was interrupted").cause("what is shown is what it measured"))
+    } else {
+        let seen = |failure| ran.result.examples.get(failure).cloned().unwrap_or_default();
+        ran.result.aborted.as_ref().map(|failure| {
+            Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}")).cause(seen(failure))
+        })
+    };
+    match failed {
+        None => app.show(|| text(&ran.document), &ran.document).await,
+        Some(error) => app.fail_with(|| text(&ran.document), &ran.document, error).await?,
+    }
+    Ok(())
+}
+
+impl LoadgenArgs {
+    fn spec(&self) -> Result<LoadSpec> {
+        let Some(url) = &self.url else {
+            return Err(Error::new(Kind::Usage, "there is nothing to load").hint("--url http://127.0.0.1:PORT"));
+        };
+        let (base, path) = split(url)?;
+        let (load, requests) = (&self.load, &self.requests);
+        let rate = load.rate.map(|rate| match load.arrivals {
+            ArrivalsArg::Constant => Arrivals::Constant { rate },
+            ArrivalsArg::Poisson => Arrivals::Poisson { rate },
+        });
+        if rate.is_none() && load.arrivals == ArrivalsArg::Poisson {
+            return Err(Error::new(Kind::Usage, "--arrivals poisson needs a rate").hint("--rate R"));
+        }
+        let (arrivals, duration) = match load.stages.as_slice() {
+            [] => (rate.unwrap_or(Arrivals::Closed), load.duration.unwrap_or(DEFAULT_DURATION)),
+            stages => {
+                let duration = stages.iter().map(|stage| stage.duration).sum();
+                (Arrivals::Stages { stages: stages.to_vec() }, duration)
+            }
+        };
+        let headers: Vec<_> = requests.headers.iter().map(|text| syntax::headers(text)).collect::<Result<_>>()?;
+        let body = requests.body.as_deref().map(syntax::body).transpose()?;
+        let ca_bundle = |file: &PathBuf| {
+            std::fs::read_to_string(file).context(Kind::Usage, || format!("{} could not be read", file.display()))
+        };
+        Ok(LoadSpec {
+            base,
+            paths: match requests.paths.as_slice() {
+                [] => vec![WeightedPath { path, weight: 1.0 }],
+                paths => paths.to_vec(),
+            },
+            method: requests.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned()),
+            headers: headers.concat(),
+            body,
+            connections: load.connections.unwrap_or(DEFAULT_CONNECTIONS),
+            arrivals,
+            limit: match load.requests {
+                Some(requests) => Limit::Requests { requests },
+                None => Limit::Duration { duration },
+            },
+            warmup: load.warmup.unwrap_or_default(),
+            timeout: load.timeout,
+            expect_status: requests.expect_status,
+            expect_body: requests.expect_body.clone(),
+            abort_on_fail: load.abort_on_fail,
+            ca_bundle: requests.ca_bundle.as_ref().map(ca_bundle).transpose()?,
+            seed: load.seed,
+        })
+    }
+}
+
+/// The address without its path, and the path with its query.
+fn split(url: &str) -> Result<(String, String)> {
+    let parsed = url::Url::parse(url).context(Kind::Usage, || format!("--url {url} is no address"))?;
+    let path = match parsed.query() {
+        Some(query) => format!("{}?{query}", parsed.path()),
+        None => parsed.path().to_owned(),
+    };
+    let mut base = parsed;
+    base.set_path("");
+    base.set_query(None);
+    base.set_fragment(None);
+    Ok((base.to_string().trim_end_matches('/').to_owned(), path))
+}
+
+fn text(document: &LoadDocument) -> String {
+    let totals = &document.totals;
+    let latency = |latency: &crate::load::document::Latency| {
+        format!(
+            "mean {:.2} ms, p50 {:.2}, p90 {:.2}, p99 {:.2}, p99.9 {:.2}, max {:.2}",
+            latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max
+        )
+    };
+    let mut lines = vec![
+        format!(
+            "{} requests in {:.2} s, {} failed ({:.3} %), {:.1} succeeded per second",
+            totals.requests,
+            totals.seconds,
+            totals.failed,
+            totals.error_rate * 100.0,
+            totals.rate
+        ),
+        format!("latency: {}", latency(&totals.latency)),
+        format!(
+            "connections: {} made, {} failed; {}",
+            totals.connects.count,
+            totals.connects.failed,
+            latency(&totals.connects.latency)
+        ),
+        format!("bytes: {} received, {} sent", totals.bytes_received, totals.bytes_sent),
+    ];
+    lines.extend(totals.errors.iter().map(|(class, count)| format!("{class}: {count}")));
+    if document.paths.len() > 1 {
+        lines.extend(document.paths.iter().map(|path| {
+            format!("{}: {} requests, {} failed, {}", path.path, path.requests, path.failed, latency(&path.latency))
+        }));
+    }
+    lines.join("\n")
+}
