@@ -4,6 +4,7 @@
 
 mod app;
 mod artifacts;
+mod ask;
 mod cli;
 mod cluster;
 mod commands;
@@ -24,6 +25,7 @@ mod proof;
 mod proxy;
 mod quantity;
 mod reach;
+mod remote;
 mod report;
 mod session;
 mod stack;

@@ -38,8 +38,9 @@ use crate::{
     overview::LastProof,
     plan::{Action, Plan, observed::Observed, up::edge},
     proof::ProofResult,
+    remote::Remote,
     stack::{
-        desired,
+        self, desired,
         model::{Key, Service, SetKind, Stack},
     },
     state::{Folder, State},
@@ -87,6 +88,8 @@ pub struct Session {
     kube: OnceCell<Kube>,
     /// Differences that were found to be only apparent.
     pub known: Arc<Known>,
+    /// Somebody else's registry, where `--registry` names one and the stack has images.
+    pub remote: Option<Remote>,
     /// Requests that change objects, all steps together.
     pub applying: Semaphore,
     learned: Mutex<Learned>,
@@ -119,7 +122,13 @@ impl Session {
         app: &App,
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::engine::connect().await;
+        let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, &app.events));
+        let remote = remote?;
+        let mut stack = stack;
+        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
+            stack.pull_accounts = stack::pull::accounts(&stack);
+        }
         let provider: Box<dyn Provider> = match settings.provider {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
@@ -143,6 +152,7 @@ impl Session {
             engine,
             kube: OnceCell::new(),
             known,
+            remote,
             applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
         })
@@ -248,9 +258,22 @@ impl Session {
         }
     }
 
+    /// Fails before anything is built where somebody else's registry would refuse it.
+    pub async fn may_push(&self, plan: &Plan) -> Result<()> {
+        let pushed = plan.steps.iter().find_map(|step| match &step.action {
+            Action::Push { service } => Some(service),
+            _ => None,
+        });
+        match (&self.remote, pushed) {
+            (Some(remote), Some(service)) => remote.may_push(&self.repository(service)).await,
+            _ => Ok(()),
+        }
+    }
+
     /// What `up` checks before it makes anything. A run that finds all there skips it.
     pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
         self.preflight_ports(plan, observed)?;
+        self.may_push(plan).await?;
         if !plan.has(&Action::CreateCluster) {
             return Ok(());
         }
@@ -280,6 +303,14 @@ impl Session {
     /// `hello/hello`: the part of a reference between the registry and the tag.
     pub fn repository(&self, service: &str) -> String {
         format!("{}/{service}", self.stack.name)
+    }
+
+    /// What the images of a service are tagged with besides their content's hash, where somebody else's registry keeps
+    /// them: the commit, if there is one, and `latest`.
+    pub async fn further_tags(&self, service: &str) -> Vec<String> {
+        let source = self.stack.services.get(service).map(|service| &service.context);
+        let (Some(source), Some(_)) = (source, &self.remote) else { return Vec::new() };
+        image::revision::of(source).await.into_iter().chain(["latest".to_owned()]).collect()
     }
 
     /// How pods name an image.
@@ -468,6 +499,8 @@ pub fn doctor_request(settings: &Settings, engine: Result<Engine>) -> DoctorRequ
         kind: settings.provider == ProviderName::Kind,
         ports: Vec::new(),
         docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
+        registry: settings.registry.clone(),
+        existing: (settings.provider == ProviderName::Existing).then(|| settings.context.clone()),
     }
 }
 

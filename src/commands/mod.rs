@@ -16,6 +16,7 @@ mod list;
 mod load_output;
 mod load_view;
 mod loadgen;
+mod login;
 mod logs;
 mod man;
 mod password;
@@ -48,6 +49,8 @@ pub enum Command {
     Build(build::BuildArgs),
     Push(push::PushArgs),
     Deploy(deploy::DeployArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
     Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
@@ -87,6 +90,8 @@ impl Command {
             Command::Build(args) => build::run(args, app).await,
             Command::Push(args) => push::run(args, app).await,
             Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Login(args) => login::login(args, app).await,
+            Command::Logout(args) => login::logout(args, app).await,
             Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,

@@ -77,6 +77,9 @@ pub async fn act(
             Ok(Done { unchanged: !created, note: None })
         }
         Action::IssueCertificate { set } => certificate::issue(session, &plan.sets[*set]).await,
+        Action::ProvidePullSecret { set, namespace } => {
+            provide::pull_secret(session, &plan.sets[*set], namespace).await
+        }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
         Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
@@ -173,6 +176,7 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
     let kube = session.kube().await?;
     let candidates = up::stale_objects(set, live, session.apply.prune_data);
     let removed = kube.prune(&set.applyset_id(), &candidates.remove).await?;
+    delete::detach(kube, &removed).await?;
     for kept in &candidates.keep {
         let key = kube::json::key(kept);
         session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));

@@ -15,6 +15,7 @@ use crate::{
     proof::{self, ProofResult},
     report,
     session::Session,
+    stack::desired::DesiredSet,
 };
 
 fn state<'a>(observed: &'a Observed, service: &str) -> Result<&'a ImageState> {
@@ -97,12 +98,33 @@ pub async fn tag(
     tag: &str,
     progress: &Progress,
 ) -> Result<Done> {
-    let reference = &state(observed, service)?.reference;
+    let state = state(observed, service)?;
+    let reference = &state.reference;
     let repository = session.repository(service);
+    if let Some(remote) = &session.remote {
+        let pinned = session.learn(|learned| learned.images.get(reference).cloned());
+        let digest = pinned.as_ref().and_then(|pinned| Some(pinned.rsplit_once('@')?.1)).or(state.digest.as_deref());
+        if let Some(digest) = digest
+            && remote.tag(&repository, digest, tag).await?
+        {
+            return Ok(Done::default());
+        }
+    }
     image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?)
         .await?;
     push_as(session, reference, &session.push_reference(&repository, tag)?, progress).await?;
     Ok(Done::default())
+}
+
+/// What nodes pull with, where pods are made.
+pub async fn pull_secret(session: &Session, set: &DesiredSet, namespace: &str) -> Result<Done> {
+    let secret = session.remote.as_ref().and_then(|remote| remote.secret.as_ref());
+    let (Some(secret), Some(accounts)) = (secret, set.pull_accounts.get(namespace)) else {
+        return Ok(Done { unchanged: true, note: None });
+    };
+    let kube = session.kube().await?;
+    let wrote = kube.ensure_pull_secret(namespace, &set.labels(), accounts, &secret.base64()).await?;
+    Ok(Done { unchanged: !wrote, note: None })
 }
 
 /// The image of this executable, in the registry from which the cluster pulls.

@@ -95,6 +95,7 @@ mod tests {
                 origin: Origin::default(),
             }],
             secrets: Vec::new(),
+            certificate: None,
             background: false,
             needs: Vec::new(),
             namespace_labels: Default::default(),

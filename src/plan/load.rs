@@ -44,6 +44,7 @@ mod tests {
             registry: RegistryState::External,
             images: BTreeMap::new(),
             live: Some(LiveState { parents, ..LiveState::default() }),
+            proxy: ProxyState::default(),
         }
     }
 

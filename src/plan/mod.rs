@@ -85,6 +85,11 @@ pub enum Action {
     IssueCertificate {
         set: usize,
     },
+    /// The Secret with which nodes pull from a private registry, and its place in ServiceAccounts.
+    ProvidePullSecret {
+        set: usize,
+        namespace: String,
+    },
     Apply {
         set: usize,
         object: usize,
@@ -141,7 +146,10 @@ impl Action {
     /// The set of which it writes a part.
     fn applies_to(&self) -> Option<usize> {
         match self {
-            Action::WriteInventory { set } | Action::CreateSecret { set, .. } | Action::Apply { set, .. } => Some(*set),
+            Action::WriteInventory { set }
+            | Action::CreateSecret { set, .. }
+            | Action::ProvidePullSecret { set, .. }
+            | Action::Apply { set, .. } => Some(*set),
             _ => None,
         }
     }

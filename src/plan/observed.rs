@@ -52,6 +52,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// Further tags that an external registry has not, or has elsewhere.
+    pub tags: Vec<String>,
 }
 
 impl ImageState {
@@ -80,6 +82,8 @@ pub struct LiveState {
     pub certificates: BTreeMap<Key, Seen>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
+    pub pull_secrets: BTreeSet<String>,
 }
 
 impl LiveState {

@@ -25,6 +25,7 @@ pub mod podspec;
 mod policy;
 mod problems;
 mod proofs;
+pub mod pull;
 mod reader;
 mod render;
 mod routes;

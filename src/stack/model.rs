@@ -29,6 +29,8 @@ pub struct Stack {
     pub edge: Option<Edge>,
     /// Load profiles by name.
     pub load: BTreeMap<String, LoadProfile>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -242,6 +244,7 @@ impl Stack {
             skipped_proofs: Vec::new(),
             edge: None,
             load: BTreeMap::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
 }

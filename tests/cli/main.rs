@@ -10,6 +10,7 @@
 mod input;
 mod load_output;
 mod loadgen;
+mod login;
 mod platform;
 mod surface;
 

@@ -49,8 +49,11 @@ fn stack() -> Stack {
 }
 
 fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>) -> Observed {
-    let image =
-        ImageState { reference: "registry.stackctl.internal/shop/web:0123".into(), digest: digest.map(str::to_owned) };
+    let image = ImageState {
+        reference: "registry.stackctl.internal/shop/web:0123".into(),
+        digest: digest.map(str::to_owned),
+        tags: Vec::new(),
+    };
     let images = [("web".to_owned(), image)].into();
     Observed { cluster, nodes_outdated: false, registry, images, live: None, proxy: ProxyState::default() }
 }
@@ -292,4 +295,50 @@ fn an_instance_that_is_on_record_with_data_alone_stays_there() {
     };
     assert_eq!(pruned(&up(), &live), 0);
     assert_eq!(pruned(&Options { prune_data: true, ..up() }, &live), 1);
+}
+
+#[test]
+fn a_private_registry_gets_its_secret_between_accounts_and_pods_and_its_tags_after_the_push() {
+    let mut stack = stack();
+    stack.pull_accounts = [("shop".to_owned(), ["default".to_owned()].into())].into();
+    let mut seen = observed(RUNNING, RegistryState::External, None);
+    let image = seen.images.get_mut("web").unwrap();
+    image.tags = vec!["0a1b2c3".to_owned(), "latest".to_owned()];
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    let at = |plan: &Plan, id: &str| plan.steps.iter().position(|step| &*step.id == id);
+    let reaches = |from: usize, to: usize| {
+        let mut open = vec![from];
+        while let Some(step) = open.pop() {
+            if step == to {
+                return true;
+            }
+            open.extend(&planned.steps[step].needs);
+        }
+        false
+    };
+    let secret = at(&planned, "registry:Secret/stackctl-registry").unwrap_or_else(|| panic!("{}", text(&planned)));
+    assert!(reaches(at(&planned, "apply:Deployment/web").unwrap(), secret), "{}", text(&planned));
+    let push = at(&planned, "push:web").unwrap();
+    for tag in ["tag:web:0a1b2c3", "tag:web:latest"] {
+        assert_eq!(planned.steps[at(&planned, tag).unwrap()].needs, [push], "{}", text(&planned));
+    }
+
+    // As it should be, it is not in the plan; and as long as it is wanted, it is not pruned.
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let labels = set.labels();
+    let there = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {
+        "name": "stackctl-registry", "namespace": "shop", "uid": "1", "labels": labels}});
+    let live = |current: bool| LiveState {
+        live: Live { objects: [(pull_secret::key("shop"), there.clone())].into() },
+        pull_secrets: if current { ["shop".to_owned()].into() } else { BTreeSet::new() },
+        ..LiveState::default()
+    };
+    let seen = Observed { live: Some(live(true)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert_eq!(at(&planned, "registry:Secret/stackctl-registry"), None, "{}", text(&planned));
+    assert_eq!(at(&planned, "prune:shop"), None, "{}", text(&planned));
+    stack.pull_accounts.clear();
+    let seen = Observed { live: Some(live(false)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert!(at(&planned, "prune:shop").is_some(), "{}", text(&planned));
 }
