@@ -30,7 +30,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cluster::ClusterState,
+        cluster::{ClusterState, proxy::ProxyState},
         error::Kind,
         kube::inventory::Parent,
         plan::observed::{LiveState, RegistryState},
