@@ -14,7 +14,11 @@ fn name(decl: &RouteDecl) -> String {
 }
 
 pub fn skipped(decl: &RouteDecl, because: &str) -> Option<SkippedProof> {
-    decl.check.as_ref().map(|_| SkippedProof { name: name(decl), kind: "http", component: because.to_owned() })
+    decl.check.as_ref().map(|_| SkippedProof {
+        name: name(decl),
+        kind: "http",
+        reason: format!("{because} is left out"),
+    })
 }
 
 /// A request over TLS, verified against the authority, as clients in the cluster send it. An Ingress and a Gateway are

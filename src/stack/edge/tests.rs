@@ -125,8 +125,8 @@ fn left_out() {
     let stack = repository(ROUTES).without("edge").stack();
     assert!(own_objects(&stack).is_empty() && stack.edge.is_none() && stack.proofs.is_empty());
     let skipped: Vec<_> =
-        stack.skipped_proofs.iter().map(|skipped| (skipped.name.as_str(), skipped.component.as_str())).collect();
-    assert_eq!(skipped, [("route /hello", "edge"), ("route /grafana", "edge")]);
+        stack.skipped_proofs.iter().map(|skipped| (skipped.name.as_str(), skipped.reason.as_str())).collect();
+    assert_eq!(skipped, [("route /hello", "edge is left out"), ("route /grafana", "edge is left out")]);
 
     let stack = repository(ROUTES).without("grafana").stack();
     let edge = stack.edge.as_ref().unwrap();
@@ -139,7 +139,7 @@ fn left_out() {
     // A proof can need the edge as if it were a component.
     let proof = "proofs: [{ name: p, needs: [edge], http: { url: 'https://edge:8443/' } }]\n";
     let stack = repository(&format!("{ROUTES}{proof}")).without("edge").stack();
-    assert!(stack.skipped_proofs.iter().any(|skipped| skipped.name == "p" && skipped.component == "edge"));
+    assert!(stack.skipped_proofs.iter().any(|skipped| skipped.name == "p" && skipped.reason == "edge is left out"));
 }
 
 #[test]
