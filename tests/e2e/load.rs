@@ -11,10 +11,10 @@ type Test = (&'static str, fn(&Place));
 
 pub const ALL: &[Test] = &[
     ("load_scales_hello_up_and_after_it_down", scales),
-    ("a_broken_verdict_has_its_own_exit_code", broken),
-    ("an_interrupted_load_leaves_nothing", interrupted),
-    ("a_lost_worker_is_named_with_its_share", lost_worker),
-    ("workers_that_cannot_work_are_explained", unfit),
+    ("load_with_a_broken_verdict_has_its_own_exit_code", broken),
+    ("load_that_is_interrupted_leaves_nothing", interrupted),
+    ("load_names_a_lost_worker_and_its_share", lost_worker),
+    ("load_explains_workers_that_cannot_work", unfit),
     ("load_goes_to_the_stacks_own_services_alone", elsewhere),
 ];
 

@@ -89,6 +89,7 @@ pub async fn gather(
     let mut lines: BTreeMap<u32, (String, Held, Instant)> = BTreeMap::new();
     let mut unschedulable: Option<Instant> = None;
     let mut asked = began + HESITATION;
+    let mut said = String::new();
     loop {
         let workers = fleet.order.workers;
         let seen: BTreeMap<u32, Pod> = pods.newest().into_iter().collect();
@@ -134,7 +135,11 @@ pub async fn gather(
         let waits: BTreeSet<&str> = waits.iter().map(String::as_str).collect();
         let waits: Vec<&str> = waits.into_iter().collect();
         let waits = if waits.is_empty() { "no pod is there yet".to_owned() } else { waits.join("; ") };
-        fleet.progress.say(format!("{ready} of {workers} workers ready: {waits}"));
+        let state = format!("{ready} of {workers} workers ready: {waits}");
+        if state != said {
+            fleet.progress.say(state.clone());
+            said = state;
+        }
         if seen.is_empty() && Instant::now() >= asked {
             asked = Instant::now() + HESITATION;
             if let Some(why) = refusal(fleet, job).await {
