@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    control::{Duplex, Held, PORT, State as Line, Wish},
+    control::{Connecting, Duplex, Held, PORT, State as Line, Wish},
     job,
     run::{Fleet, REQUEST},
 };
@@ -162,10 +162,7 @@ pub async fn gather(
 }
 
 /// A way to the port on which a worker takes its orders.
-fn connect(
-    api: Api<Pod>,
-    pod: String,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = std::result::Result<Box<dyn Duplex>, String>> + Send>> {
+fn connect(api: Api<Pod>, pod: String) -> impl Fn() -> Connecting {
     move || {
         let (api, pod) = (api.clone(), pod.clone());
         Box::pin(async move {
