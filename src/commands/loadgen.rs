@@ -119,7 +119,7 @@ enum ArrivalsArg {
 }
 
 pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
-    if args.fleet.from_cluster(args.url.is_some()) {
+    if args.fleet.is_from_cluster(args.url.is_some()) {
         return fleet::run(&args, app).await;
     }
     let conditions = args.fleet.verdict.without_cluster()?;

@@ -184,12 +184,14 @@ fn metric(spec: &Value, current: &[Value]) -> Option<Metric> {
         .iter()
         .filter_map(source)
         .find(|(kind, seen)| *kind == type_ && name(seen) == name(wanted) && seen["container"] == wanted["container"]);
-    let read = |value: &Value| quantity::parse(value.as_str()?);
-    let fields: [(&str, &dyn Fn(&Value) -> Option<f64>); 3] =
-        [("averageUtilization", &Value::as_f64), ("averageValue", &read), ("value", &read)];
-    let (field, read, target) =
-        fields.into_iter().find_map(|(field, read)| Some((field, read, read(&wanted["target"][field])?)))?;
-    let value = seen.and_then(|(_, seen)| read(&seen["current"][field]));
+    let read = |field: &str, value: &Value| match field {
+        "averageUtilization" => value.as_f64(),
+        _ => quantity::parse(value.as_str()?),
+    };
+    let (field, target) = ["averageUtilization", "averageValue", "value"]
+        .into_iter()
+        .find_map(|field| Some((field, read(field, &wanted["target"][field])?)))?;
+    let value = seen.and_then(|(_, seen)| read(field, &seen["current"][field]));
     Some(Metric { name: name(wanted).to_owned(), value, target })
 }
 

@@ -10,12 +10,12 @@ use crate::place::{Place, Run, eventually};
 type Test = (&'static str, fn(&Place));
 
 pub const ALL: &[Test] = &[
-    ("load_scales_hello_up_and_after_it_down", scales),
-    ("a_broken_verdict_has_its_own_exit_code", broken),
-    ("an_interrupted_load_leaves_nothing", interrupted),
-    ("a_lost_worker_is_named_with_its_share", lost_worker),
-    ("workers_that_cannot_work_are_explained", unfit),
-    ("load_goes_to_the_stacks_own_services_alone", elsewhere),
+    ("loadgen_scales_hello_up_and_after_it_down", scales),
+    ("loadgen_with_a_broken_verdict_has_its_own_exit_code", broken),
+    ("loadgen_that_is_interrupted_leaves_nothing", interrupted),
+    ("loadgen_names_a_lost_worker_and_its_share", lost_worker),
+    ("loadgen_explains_workers_that_cannot_work", unfit),
+    ("loadgen_goes_to_the_stacks_own_services_alone", elsewhere),
 ];
 
 /// A load apart from the profile, whose verdict would wait for a scale-up.

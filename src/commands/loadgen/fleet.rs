@@ -106,7 +106,7 @@ impl VerdictArgs {
 }
 
 impl FleetArgs {
-    pub fn from_cluster(&self, url: bool) -> bool {
+    pub fn is_from_cluster(&self, url: bool) -> bool {
         self.from.map_or(!url, |from| from == Place::Cluster)
     }
 
@@ -255,9 +255,9 @@ mod tests {
 
     #[test]
     fn a_url_alone_is_loaded_from_here() {
-        assert!(parse(&[]).fleet.from_cluster(false));
-        assert!(!parse(&["--url", "http://127.0.0.1:1"]).fleet.from_cluster(true));
-        assert!(parse(&["--from", "cluster"]).fleet.from_cluster(true));
+        assert!(parse(&[]).fleet.is_from_cluster(false));
+        assert!(!parse(&["--url", "http://127.0.0.1:1"]).fleet.is_from_cluster(true));
+        assert!(parse(&["--from", "cluster"]).fleet.is_from_cluster(true));
         assert!(parse(&["--expect-scale-down"]).fleet.verdict.without_cluster().is_err());
         assert!(parse(&["--max-p99", "1s"]).fleet.verdict.without_cluster().is_ok());
     }

@@ -10,6 +10,8 @@ use super::super::{
 
 /// How many of its other lines are kept of a worker: they say why it failed.
 const KEPT: usize = 20;
+/// Lines that the kubelet puts in place of a log that it can't read, or can't follow.
+const NOT_THEIRS: [&str; 2] = ["unable to retrieve container logs", "failed to create fsnotify watcher"];
 
 #[derive(Debug, Default)]
 pub struct Collected {
@@ -37,7 +39,7 @@ impl Collected {
             Some(Line::Result { result, .. }) => {
                 self.results.entry(worker).or_insert(*result);
             }
-            None if text.trim().is_empty() => {}
+            None if text.trim().is_empty() || NOT_THEIRS.iter().any(|start| text.starts_with(start)) => {}
             None => {
                 let lines = self.others.entry(worker).or_default();
                 if lines.len() == KEPT {
@@ -142,6 +144,7 @@ mod tests {
             collected.take(2, &format!("line {number}\n"));
         }
         assert_eq!((collected.others(2).len(), collected.others(2)[19].as_str()), (20, "line 29"));
+        collected.take(0, "unable to retrieve container logs for containerd://d0bc");
         assert!(collected.others(0).is_empty());
     }
 }

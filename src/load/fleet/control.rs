@@ -91,7 +91,8 @@ pub enum State {
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Duplex>, String>> + Send>>;
+/// A connection that is being made; the error says why there is none.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Box<dyn Duplex>, String>> + Send>>;
 
 /// A line to one worker, taken up again whenever it breaks; dropped, it is silent.
 #[derive(Debug)]

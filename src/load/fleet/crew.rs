@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    control::{Duplex, Held, PORT, State as Line, Wish},
+    control::{Connecting, Duplex, Held, PORT, State as Line, Wish},
     job,
     run::{Fleet, REQUEST},
 };
@@ -89,6 +89,7 @@ pub async fn gather(
     let mut lines: BTreeMap<u32, (String, Held, Instant)> = BTreeMap::new();
     let mut unschedulable: Option<Instant> = None;
     let mut asked = began + HESITATION;
+    let mut said = String::new();
     loop {
         let workers = fleet.order.workers;
         let seen: BTreeMap<u32, Pod> = pods.newest().into_iter().collect();
@@ -134,7 +135,11 @@ pub async fn gather(
         let waits: BTreeSet<&str> = waits.iter().map(String::as_str).collect();
         let waits: Vec<&str> = waits.into_iter().collect();
         let waits = if waits.is_empty() { "no pod is there yet".to_owned() } else { waits.join("; ") };
-        fleet.progress.say(format!("{ready} of {workers} workers ready: {waits}"));
+        let state = format!("{ready} of {workers} workers ready: {waits}");
+        if state != said {
+            fleet.progress.say(state.clone());
+            said = state;
+        }
         if seen.is_empty() && Instant::now() >= asked {
             asked = Instant::now() + HESITATION;
             if let Some(why) = refusal(fleet, job).await {
@@ -157,10 +162,7 @@ pub async fn gather(
 }
 
 /// A way to the port on which a worker takes its orders.
-fn connect(
-    api: Api<Pod>,
-    pod: String,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = std::result::Result<Box<dyn Duplex>, String>> + Send>> {
+fn connect(api: Api<Pod>, pod: String) -> impl Fn() -> Connecting {
     move || {
         let (api, pod) = (api.clone(), pod.clone());
         Box::pin(async move {
