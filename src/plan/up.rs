@@ -7,7 +7,6 @@ use std::{
     ops::RangeTo,
 };
 
-
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets, object_step,
     observed::{LiveState, Observed, RegistryState},

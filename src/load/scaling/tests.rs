@@ -136,7 +136,7 @@ fn the_stacks_own_workloads_are_watched() {
         namespace: "hello".into(),
         objects: objects.into_iter().map(|value| Object { value, origin: Origin::default() }).collect(),
         secrets: Vec::new(),
-            certificate: None,
+        certificate: None,
         background: false,
         needs: Vec::new(),
         namespace_labels: Default::default(),
