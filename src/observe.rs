@@ -122,7 +122,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         foreign_namespaces(kube, &made),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
-        certificates(session, kube)
+        Box::pin(certificates(session, kube))
     )?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;

@@ -77,12 +77,10 @@ impl Authority {
         let file = folder.file(FILE);
         let shown = file.display().to_string();
         let unusable = |why: String| {
-            Error::new(Kind::Preflight, format!("the certificate authority in {shown} can't be used"))
-                .cause(why)
-                .hint(format!(
-                    "remove that file, and the next `stackctl up` makes a new authority and new certificates; where the \
-                     system trusts the old one, `stackctl ca untrust` before and `stackctl ca trust` after"
-                ))
+            Error::new(Kind::Preflight, format!("the certificate authority in {shown} can't be used")).cause(why).hint(
+                "remove that file, and the next `stackctl up` makes a new authority and new certificates; where the \
+                     system trusts the old one, `stackctl ca untrust` before and `stackctl ca trust` after",
+            )
         };
         let mode = fs::metadata(&file).map(|found| found.permissions().mode()).unwrap_or(0o600);
         if mode & 0o077 != 0 {
