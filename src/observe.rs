@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterState, kind::access::local_registry_hosting, registry},
+    cluster::{ClusterState, kind::access::local_registry_hosting, proxy::ProxyState, registry},
     config::{ProviderName, Settings},
     error::{Error, Kind, Result},
     image,
@@ -20,6 +20,7 @@ use crate::{
         inventory::Parent,
         json,
         live::Live,
+        pull_secret,
         readiness::{Readiness, Surroundings, readiness},
     },
     plan::{
@@ -42,16 +43,20 @@ const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images)) =
-        tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
+    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
+        Box::pin(cluster_and_live(session)),
+        Box::pin(registry_and_images(session)),
+        proxy_state(session)
+    )?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
-    Ok(Observed { cluster, nodes_outdated, registry, images, live })
+    Ok(Observed { cluster, nodes_outdated, registry, images, live, proxy })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = registry_and_images(session).await?;
-    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None })
+    let proxy = ProxyState::default();
+    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None, proxy })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -70,7 +75,8 @@ pub async fn for_removal(session: &Session) -> Result<Observed> {
         _ => None,
     };
     let registry = RegistryState::External;
-    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live })
+    let proxy = proxy_state(session).await?;
+    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live, proxy })
 }
 
 async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
@@ -124,11 +130,12 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         endpoint_slices(kube, &namespaces),
         Box::pin(certificates(session, kube))
     )?;
+    let pull_secrets = pull_secrets(session, kube, &live).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
     let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
     let known = Some(Arc::clone(&session.known));
-    Ok(LiveState { live, known, parents, ready, published_port, certificates, foreign_namespaces })
+    Ok(LiveState { live, known, parents, ready, published_port, certificates, foreign_namespaces, pull_secrets })
 }
 
 async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
@@ -184,6 +191,22 @@ pub fn pem(secret: &Value, key: &str) -> Option<String> {
     String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
 }
 
+/// Namespaces where nodes can pull from the private registry. Nothing is asked where there is none.
+async fn pull_secrets(session: &Session, kube: &Kube, live: &Live) -> Result<BTreeSet<String>> {
+    let Some(secret) = session.remote.as_ref().and_then(|remote| remote.secret.as_ref()) else {
+        return Ok(BTreeSet::new());
+    };
+    let content = secret.base64();
+    let checks = try_join_all(session.stack.pull_accounts.iter().map(async |(namespace, accounts)| {
+        let there = live.objects.get(&pull_secret::key(namespace));
+        let current = there.is_some_and(|there| pull_secret::holds(there, &content));
+        Ok::<_, Error>(current && kube.pull_secret_is_attached(namespace, accounts).await?)
+    }))
+    .await?;
+    let namespaces = session.stack.pull_accounts.keys().zip(checks);
+    Ok(namespaces.filter(|(_, current)| *current).map(|(namespace, _)| namespace.clone()).collect())
+}
+
 /// Namespaces that exist without our mark.
 async fn foreign_namespaces(kube: &Kube, wanted: &[Key]) -> Result<BTreeSet<String>> {
     let found = try_join_all(wanted.iter().map(|key| kube.get(key))).await?;
@@ -214,10 +237,28 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
         let repository = session.repository(&service);
         let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);
-        Ok::<_, Error>((service, ImageState { reference, digest }))
+        let tags = missing_tags(session, &service, &repository, digest.as_deref()).await?;
+        Ok::<_, Error>((service, ImageState { reference, digest, tags }))
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
+}
+
+/// Elsewhere than on local clusters there is none.
+async fn proxy_state(session: &Session) -> Result<ProxyState> {
+    match session.is_disposable() {
+        true => session.proxy()?.observe().await,
+        false => Ok(ProxyState::default()),
+    }
+}
+
+/// Further tags that the registry has not, or has on something else than `digest`.
+async fn missing_tags(session: &Session, service: &str, repository: &str, digest: Option<&str>) -> Result<Vec<String>> {
+    let wanted = session.further_tags(service).await;
+    let Some(digest) = digest else { return Ok(wanted) };
+    let found = try_join_all(wanted.iter().map(|tag| session.digest(repository, tag))).await?;
+    let missing = wanted.into_iter().zip(found).filter(|(_, found)| found.as_deref() != Some(digest));
+    Ok(missing.map(|(tag, _)| tag).collect())
 }
 
 async fn registry_state(session: &Session) -> Result<RegistryState> {

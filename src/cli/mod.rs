@@ -121,6 +121,17 @@ pub struct StackArgs {
     pub without: Vec<String>,
 }
 
+/// Where a local cluster's edge is reached.
+#[derive(Debug, Default, Args)]
+pub struct Ports {
+    /// Port of 127.0.0.1 for a local cluster's edge [default: 8443 or a free one]
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<String>,
+    /// The same for plain HTTP [default: 8080 or a free one]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<String>,
+}
+
 /// How long is waited.
 #[derive(Debug, Default, Args)]
 pub struct Patience {
@@ -136,6 +147,7 @@ pub struct Given<'a> {
     pub stack: Option<&'a StackArgs>,
     pub patience: Option<&'a Patience>,
     pub agent_image: Option<&'a String>,
+    pub ports: Option<&'a Ports>,
 }
 
 impl Given<'_> {
@@ -167,6 +179,9 @@ impl Given<'_> {
         }
         if let Some(patience) = self.patience {
             flags.push(("timeout", one(&patience.timeout)));
+        }
+        if let Some(ports) = self.ports {
+            flags.extend([("httpsPort", one(&ports.https_port)), ("httpPort", one(&ports.http_port))]);
         }
         flags.push(("agentImage", self.agent_image.into_iter().cloned().collect()));
         flags.into_iter().filter(|(_, values)| !values.is_empty()).collect()

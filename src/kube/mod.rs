@@ -20,6 +20,7 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
+pub mod pull_secret;
 mod put;
 pub mod readiness;
 mod request;

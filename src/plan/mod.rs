@@ -2,6 +2,7 @@
 
 pub mod down;
 pub mod images;
+pub mod load;
 pub mod observed;
 pub mod test;
 pub mod up;
@@ -84,6 +85,11 @@ pub enum Action {
     IssueCertificate {
         set: usize,
     },
+    /// The Secret with which nodes pull from a private registry, and its place in ServiceAccounts.
+    ProvidePullSecret {
+        set: usize,
+        namespace: String,
+    },
     Apply {
         set: usize,
         object: usize,
@@ -97,7 +103,22 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
+    /// The image that the proxy runs from.
+    ProvideProxy,
+    /// Makes this Service's ports reachable from this machine.
+    StartProxy {
+        set: usize,
+        object: usize,
+    },
+    RemoveProxy,
     Prove,
+    /// Puts the load on from pods in the cluster.
+    Load {
+        url: String,
+        workers: u32,
+    },
+    /// Waits until what the load scaled up is back at its minimum.
+    AwaitScaleDown,
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -125,14 +146,25 @@ impl Action {
     /// The set of which it writes a part.
     fn applies_to(&self) -> Option<usize> {
         match self {
-            Action::WriteInventory { set } | Action::CreateSecret { set, .. } | Action::Apply { set, .. } => Some(*set),
+            Action::WriteInventory { set }
+            | Action::CreateSecret { set, .. }
+            | Action::ProvidePullSecret { set, .. }
+            | Action::Apply { set, .. } => Some(*set),
             _ => None,
         }
     }
 
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Preload { .. } | Action::Prove)
+        matches!(
+            self,
+            Action::Await { .. }
+                | Action::AwaitNetwork
+                | Action::Preload { .. }
+                | Action::Prove
+                | Action::Load { .. }
+                | Action::AwaitScaleDown
+        )
     }
 }
 

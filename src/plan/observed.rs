@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cluster::ClusterState,
+    cluster::{ClusterState, proxy::ProxyState},
     kube::{inventory::Parent, known::Known, live::Live},
     stack::model::{Certificate, Key, instance_name},
     tls::Seen,
@@ -22,6 +22,8 @@ pub struct Observed {
     pub images: BTreeMap<String, ImageState>,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
+    /// The container that leads to the stack's edge.
+    pub proxy: ProxyState,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// Further tags that an external registry has not, or has elsewhere.
+    pub tags: Vec<String>,
 }
 
 impl ImageState {
@@ -78,6 +82,8 @@ pub struct LiveState {
     pub certificates: BTreeMap<Key, Seen>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
+    pub pull_secrets: BTreeSet<String>,
 }
 
 impl LiveState {

@@ -34,6 +34,8 @@ pub struct DesiredSet {
     pub certificate: Option<Certificate>,
     pub background: bool,
     pub needs: Vec<String>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +72,7 @@ impl DesiredSet {
             certificate: None,
             background: false,
             needs: Vec::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
 
@@ -151,6 +154,10 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
             certificate: set.certificate.clone(),
             background: set.background,
             needs: set.needs.clone(),
+            pull_accounts: match set.kind {
+                SetKind::Stack => stack.pull_accounts.clone(),
+                SetKind::Component => BTreeMap::new(),
+            },
         }
     };
     stack.sets.iter().map(finish).collect()

@@ -168,3 +168,54 @@ fn addresses_in_configurations_are_services() {
         }
     }
 }
+
+/// Runs a program of a component's image on the ConfigMaps below `folder`, which it sees as /config.
+fn accepts(stack: &Stack, component: &str, entrypoint: &[&str], arguments: &[&str], folder: &std::path::Path) {
+    let deployment = objects(stack).find(|object| object.key().kind == "Deployment" && object.key().name == component);
+    let image = deployment.and_then(|object| object.value.pointer("/spec/template/spec/containers/0/image")).unwrap();
+    let mut command = std::process::Command::new("timeout");
+    command.args(["120", "docker", "run", "--rm", "--network", "none", "--volume"]);
+    command.arg(format!("{}:/config:ro", folder.display())).args(entrypoint).arg(image.as_str().unwrap());
+    let output = command.args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success(), "{component} {arguments:?}: {said}");
+}
+
+/// What parses need not be understood: the programs themselves say whether it is.
+#[test]
+#[ignore = "needs an engine"]
+fn engine_programs_accept_their_configurations() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    if std::env::var_os("STACKCTL_TEST_ENGINE").is_none() {
+        eprintln!("STACKCTL_TEST_ENGINE is not set: there is no engine to test with");
+        return;
+    }
+    for without in [vec!["grafana".to_owned()], vec!["jaeger".to_owned()]] {
+        let alone = without.contains(&"jaeger".to_owned());
+        let stack =
+            loaded(&LoadRequest { stack: "hello".into(), provider: "kind".into(), without, ..LoadRequest::default() });
+        let folder = tempfile::tempdir().unwrap();
+        // The programs run as other users.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for object in objects(&stack).filter(|object| object.key().kind == "ConfigMap") {
+            let own = folder.path().join(object.key().name);
+            fs::create_dir(&own).unwrap();
+            for (file, text) in object.value.get("data").and_then(Value::as_object).into_iter().flatten() {
+                fs::write(own.join(file), text.as_str().unwrap()).unwrap();
+            }
+        }
+        let check = |component: &str, entrypoint: &[&str], arguments: &[&str]| {
+            accepts(&stack, component, entrypoint, arguments, folder.path());
+        };
+        let files = ["--config=/config/collector/collector.yaml", "--config=/config/collector/traces.yaml"];
+        check("collector", &[], &["validate", files[0], files[1]]);
+        if alone {
+            continue;
+        }
+        check("jaeger", &[], &["validate", "--config=/config/jaeger/jaeger.yaml"]);
+        let promtool = ["--entrypoint", "promtool"];
+        check("prometheus", &promtool, &["check", "config", "--syntax-only", "/config/prometheus/prometheus.yml"]);
+        check("prometheus", &promtool, &["check", "rules", "/config/prometheus-rules/hello.yaml"]);
+    }
+}

@@ -206,6 +206,7 @@ fn assemble(
         skipped_proofs,
         edge: edge.edge,
         load: declaration.load.clone(),
+        pull_accounts: BTreeMap::new(),
     }
 }
 

@@ -25,13 +25,14 @@ pub mod podspec;
 mod policy;
 mod problems;
 mod proofs;
+pub mod pull;
 mod reader;
 mod render;
 mod routes;
-mod scalar;
+pub mod scalar;
 mod setter;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};

@@ -28,8 +28,9 @@ pub struct Stack {
     #[cfg_attr(not(test), expect(dead_code, reason = "for whoever shows where the stack is reached"))]
     pub edge: Option<Edge>,
     /// Load profiles by name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -243,6 +244,7 @@ impl Stack {
             skipped_proofs: Vec::new(),
             edge: None,
             load: BTreeMap::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
 }

@@ -105,13 +105,18 @@ impl Connection {
                 }
             };
             let path = thread.choose();
+            let now = thread.plan.clock.now();
+            if now.saturating_sub(due) >= thread.timeout {
+                thread.fail(due, path, (0, 0), late("no connection was free"));
+                continue;
+            }
             if self.stream.is_none()
                 && let Err(broken) = self.connect(due.saturating_add(thread.timeout)).await
             {
                 thread.fail(due, path, (0, 0), broken);
                 continue;
             }
-            self.request(due, thread.plan.clock.now(), path).await;
+            self.request(due, now, path).await;
             if self.stream.is_none() && self.served {
                 self.connect_ahead().await;
             }

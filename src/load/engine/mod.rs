@@ -178,10 +178,5 @@ pub fn soon() -> Instant {
     Instant::now() + Duration::from_millis(100)
 }
 
-/// The longest that a load can take from its start: a deadline for others.
-pub fn longest(spec: &LoadSpec) -> Option<Duration> {
-    spec.length().map(|length| spec.warmup + length + spec.timeout)
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Waiting for a moment more precisely than the runtime's own timers, which know milliseconds.
 
 use std::{
+    io,
     num::NonZeroU64,
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -10,6 +11,9 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 use tokio::io::{Interest, unix::AsyncFd};
+
+/// Setting a timer and being woken by it takes about this long: shorter waits are waited out.
+const SETTING: Duration = Duration::from_micros(20);
 
 /// A timer of the kernel; where it can't be had, the runtime's.
 pub struct Timer(Option<AsyncFd<OwnedFd>>);
@@ -25,29 +29,52 @@ impl Timer {
     }
 
     pub async fn wait_until(&mut self, moment: Instant) {
-        let left = moment.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
+        loop {
+            let left = moment.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if left < SETTING {
+                // Others run, and what has come in meanwhile is looked at.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let waited = match &mut self.0 {
+                Some(timer) => expire(timer, left).await,
+                None => Err(io::ErrorKind::Unsupported.into()),
+            };
+            if waited.is_err() {
+                tokio::time::sleep_until(moment.into()).await;
+            }
         }
-        if let Some(timer) = &mut self.0
-            && expire(timer, left).await.is_ok()
-        {
-            return;
-        }
-        tokio::time::sleep_until(moment.into()).await;
     }
 }
 
-async fn expire(timer: &mut AsyncFd<OwnedFd>, left: Duration) -> std::io::Result<()> {
+/// Returns when the time has passed, or earlier: what was ready may be an expiry from before.
+async fn expire(timer: &mut AsyncFd<OwnedFd>, left: Duration) -> io::Result<()> {
     let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let it_value = Timespec::try_from(left).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+    let it_value = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
     timerfd_settime(timer.get_ref(), TimerfdTimerFlags::empty(), &Itimerspec { it_interval: zero, it_value })?;
-    loop {
-        // Setting it forgot what had expired before; the readiness of that is older than this expiry.
-        timer.readable().await?.clear_ready();
-        let left = rustix::time::timerfd_gettime(timer.get_ref())?.it_value;
-        if left.tv_sec == 0 && left.tv_nsec == 0 {
-            return Ok(());
+    timer.readable().await?.clear_ready();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn never_early_and_again_and_again() {
+        let mut timer = Timer::new();
+        for micros in [0, 5, 150, 2_000, 30, 12_000] {
+            let moment = Instant::now() + Duration::from_micros(micros);
+            timer.wait_until(moment).await;
+            assert!(Instant::now() >= moment, "{micros}");
         }
+        // One that was given up does not disturb the next.
+        let _ = tokio::time::timeout(Duration::from_millis(1), timer.wait_until(Instant::now() + SETTING * 1000)).await;
+        let moment = Instant::now() + Duration::from_millis(40);
+        timer.wait_until(moment).await;
+        assert!(Instant::now() >= moment);
     }
 }

@@ -126,7 +126,8 @@ fn left_out() {
     assert!(own_objects(&stack).is_empty() && stack.edge.is_none() && stack.proofs.is_empty());
     let skipped: Vec<_> =
         stack.skipped_proofs.iter().map(|skipped| (skipped.name.as_str(), skipped.reason.as_str())).collect();
-    assert_eq!(skipped, [("route /hello", "edge is left out"), ("route /grafana", "edge is left out")]);
+    let because = "edge is left out";
+    assert_eq!(skipped, [("route /hello", because), ("route /grafana", because)]);
 
     let stack = repository(ROUTES).without("grafana").stack();
     let edge = stack.edge.as_ref().unwrap();
