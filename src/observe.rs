@@ -128,7 +128,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         foreign_namespaces(kube, &made),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
-        certificates(session, kube)
+        Box::pin(certificates(session, kube))
     )?;
     let pull_secrets = pull_secrets(session, kube, &live).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
