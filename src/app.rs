@@ -1,6 +1,12 @@
 //! What every command is given: the common options, a place to send events to, the interruption, a voice.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
@@ -19,6 +25,7 @@ pub struct App {
     /// Cancelled by Ctrl-C or SIGTERM.
     pub cancel: CancellationToken,
     pub view: report::Settings,
+    quiet_end: Arc<AtomicBool>,
     reporter: Mutex<Option<Reporter>>,
     summary: OnceCell<Summary>,
 }
@@ -28,10 +35,18 @@ impl App {
         common: Common,
         events: Events,
         cancel: CancellationToken,
+        quiet_end: Arc<AtomicBool>,
         view: report::Settings,
         reporter: Reporter,
     ) -> App {
-        App { common, events, cancel, view, reporter: Mutex::new(Some(reporter)), summary: OnceCell::new() }
+        let reporter = Mutex::new(Some(reporter));
+        App { common, events, cancel, view, quiet_end, reporter, summary: OnceCell::new() }
+    }
+
+    /// For commands that go on until they are stopped: the first Ctrl-C ends them, and needs no comment.
+    pub fn end_quietly(&self) -> CancellationToken {
+        self.quiet_end.store(true, Ordering::Relaxed);
+        self.cancel.clone()
     }
 
     /// Lets the reporter say its last, so that what follows stands below it.

@@ -14,6 +14,9 @@ use crate::{
     stack,
 };
 
+/// The local cluster, where no other is named.
+pub const DEFAULT_CLUSTER: &str = "stackctl";
+
 /// Where a value came from, as `doctor` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +70,8 @@ spellings! {
     "agentImage" "--agent-image" "STACKCTL_AGENT_IMAGE" false;
     "without" "--without" "STACKCTL_WITHOUT" true;
     "timeout" "--timeout" "STACKCTL_TIMEOUT" false;
+    "httpsPort" "--https-port" "STACKCTL_HTTPS_PORT" false;
+    "httpPort" "--http-port" "STACKCTL_HTTP_PORT" false;
 }
 
 /// The flags given, by the key of the setting; absent ones are not in the map.
@@ -90,6 +95,8 @@ struct File {
     agent_image: Option<String>,
     without: Option<Vec<String>>,
     timeout: Option<String>,
+    https_port: Option<String>,
+    http_port: Option<String>,
 }
 
 impl File {
@@ -110,6 +117,8 @@ impl File {
             ("agentImage", one(self.agent_image)),
             ("without", self.without),
             ("timeout", one(self.timeout)),
+            ("httpsPort", one(self.https_port)),
+            ("httpPort", one(self.http_port)),
         ]
         .into_iter()
         .filter_map(|(key, values)| Some((key, values?)))
@@ -155,6 +164,9 @@ pub struct Settings {
     pub without: Vec<String>,
     /// For everything that `up` waits for.
     pub timeout: Duration,
+    /// Of 127.0.0.1, for the edge on a local cluster; None: the usual one, or any that is free.
+    pub https_port: Option<u16>,
+    pub http_port: Option<u16>,
     /// (key, value as text, where from), in the order of the documentation.
     pub provenance: Vec<(&'static str, String, Origin)>,
 }
@@ -208,7 +220,7 @@ impl Settings {
                 format!("expected one of: {}", names.join(", "))
             })
         })?;
-        let cluster_name = reader.required("clusterName", "stackctl", cluster_name)?;
+        let cluster_name = reader.required("clusterName", DEFAULT_CLUSTER, cluster_name)?;
         let (control_planes, workers) = reader.required("nodes", "1", nodes)?;
         let kubernetes_version = reader.optional("kubernetesVersion", kubernetes_version)?;
         let node_image = reader.optional("nodeImage", text)?;
@@ -221,6 +233,8 @@ impl Settings {
         let agent_image = reader.optional("agentImage", text)?;
         let without = reader.list("without", text)?;
         let timeout = reader.required("timeout", "5m", duration)?;
+        let https_port = reader.optional("httpsPort", port)?;
+        let http_port = reader.optional("httpPort", port)?;
         let provenance = reader.provenance;
         Ok(Settings {
             provider,
@@ -238,6 +252,8 @@ impl Settings {
             agent_image,
             without,
             timeout,
+            https_port,
+            http_port,
             provenance,
         })
     }
@@ -325,6 +341,13 @@ fn path(text: &str) -> Parsed<PathBuf> {
     match path.is_file() {
         true => Ok(path),
         false => Err("no such file".to_owned()),
+    }
+}
+
+fn port(text: &str) -> Parsed<u16> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err("expected a port, 1 to 65535".to_owned()),
     }
 }
 

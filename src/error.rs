@@ -18,7 +18,6 @@ pub enum Kind {
     Refused,
     NotReady,
     ProofFailed,
-    #[allow(dead_code, reason = "a load run ends with it")]
     LoadFailed,
     LeftBehind,
     Differences,

@@ -38,7 +38,6 @@ pub enum Event {
         note: Option<String>,
     },
     /// A second of a load run that has passed.
-    #[allow(dead_code, reason = "a load run sends it")]
     Load(Box<LoadTick>),
     /// Outside any step.
     Notice {

@@ -1,12 +1,17 @@
 //! Ctrl-C and SIGTERM: once asks to stop cleanly, twice stops at once.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{error::Kind, event::Events};
 
-/// A token that the first signal cancels. The second ends the process.
-pub fn watch(events: Events) -> CancellationToken {
+/// A token that the first signal cancels. The second ends the process. `quiet`: to be stopped is how the command ends.
+pub fn watch(events: Events, quiet: Arc<AtomicBool>) -> CancellationToken {
     let cancel = CancellationToken::new();
     let asked = cancel.clone();
     // Without handlers the kernel's default, to die, is what is left; every step survives that.
@@ -21,7 +26,9 @@ pub fn watch(events: Events) -> CancellationToken {
                 _ = terminate.recv() => {}
             }
             if round == 0 {
-                events.warn("stopping; once more stops at once");
+                if !quiet.load(Ordering::Relaxed) {
+                    events.warn("stopping; once more stops at once");
+                }
                 asked.cancel();
             }
         }

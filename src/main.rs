@@ -4,6 +4,7 @@
 
 mod app;
 mod artifacts;
+mod ask;
 mod cli;
 mod cluster;
 mod commands;
@@ -18,16 +19,24 @@ mod kube;
 #[allow(dead_code, reason = "its parts are being put together")]
 mod load;
 mod observe;
+mod overview;
 mod plan;
 mod proof;
+mod proxy;
 mod quantity;
 mod reach;
+mod remote;
 mod report;
 mod session;
 mod stack;
 mod state;
+mod tls;
+mod urls;
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use clap::Parser;
 
@@ -54,10 +63,11 @@ async fn run(cli: cli::Cli) -> u8 {
     let view = app::view(&cli.common);
     let (events, receiver) = event::Events::channel();
     let reporter = report::Reporter::start(view.clone(), receiver);
-    let cancel = interrupt::watch(events.clone());
-    let app = app::App::new(cli.common, events, cancel, view, reporter);
+    let quiet_end = Arc::new(AtomicBool::new(false));
+    let cancel = interrupt::watch(events.clone(), Arc::clone(&quiet_end));
+    let app = app::App::new(cli.common, events, cancel, quiet_end, view, reporter);
 
-    let result = cli.command.run(&app).await;
+    let result = Box::pin(cli.command.run(&app)).await;
     app.settle().await;
     match result {
         Ok(()) => 0,

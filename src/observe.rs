@@ -5,20 +5,22 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterState, kind::access::local_registry_hosting, registry},
+    cluster::{ClusterState, kind::access::local_registry_hosting, proxy::ProxyState, registry},
     config::{ProviderName, Settings},
     error::{Error, Kind, Result},
     image,
     kube::{
-        CREATED_LABEL, Kube,
+        CREATED_LABEL, Kube, MANAGER,
         discovery::KindRef,
         inventory::Parent,
         json,
         live::Live,
+        pull_secret,
         readiness::{Readiness, Surroundings, readiness},
     },
     plan::{
@@ -28,25 +30,33 @@ use crate::{
     session::{Session, plain_spec, pod_reference},
     stack::{
         desired,
-        model::{Key, Object, Origin, SetKind, Stack, instance_name},
+        model::{Certificate, Key, Object, Origin, SetKind, Stack, instance_name},
     },
+    tls::{self, Authority, Decision, Seen, authority},
 };
+
+/// Label of all that we make.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What nodes are where nobody can be asked.
 const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images)) =
-        tokio::try_join!(cluster_and_live(session), registry_and_images(session))?;
+    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
+        Box::pin(cluster_and_live(session)),
+        Box::pin(registry_and_images(session)),
+        proxy_state(session)
+    )?;
     let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
-    Ok(Observed { cluster, nodes_outdated, registry, images, live })
+    Ok(Observed { cluster, nodes_outdated, registry, images, live, proxy })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = registry_and_images(session).await?;
-    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None })
+    let proxy = ProxyState::default();
+    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None, proxy })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -65,7 +75,8 @@ pub async fn for_removal(session: &Session) -> Result<Observed> {
         _ => None,
     };
     let registry = RegistryState::External;
-    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live })
+    let proxy = proxy_state(session).await?;
+    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live, proxy })
 }
 
 async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
@@ -112,17 +123,88 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live), foreign_namespaces, published_port, endpoint_slices) = tokio::try_join!(
+    let ((parents, live), foreign_namespaces, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
         foreign_namespaces(kube, &made),
         published_port(kube),
-        endpoint_slices(kube, &namespaces)
+        endpoint_slices(kube, &namespaces),
+        certificates(session, kube)
     )?;
+    let pull_secrets = pull_secrets(session, kube, &live).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
     let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
     let known = Some(Arc::clone(&session.known));
-    Ok(LiveState { live, known, parents, ready, published_port, foreign_namespaces })
+    Ok(LiveState { live, known, parents, ready, published_port, certificates, foreign_namespaces, pull_secrets })
+}
+
+async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
+    let mut found = BTreeMap::new();
+    let wanted: Vec<&Certificate> = session.stack.sets.iter().filter_map(|set| set.certificate.as_ref()).collect();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let authority = session.known_authority().await?;
+    for wanted in wanted {
+        let Some(seen) = certificate(kube, wanted, authority.as_ref()).await? else { continue };
+        if let Decision::KeepForeign { issuer, not_after, .. } = tls::decide(wanted, Some(&seen)) {
+            session.events.warn(format!(
+                "{} in namespace {} is not stackctl's and stays as it is: issued by {issuer}, valid until {}",
+                wanted.secret_key(),
+                wanted.namespace,
+                authority::date(not_after)
+            ));
+        }
+        found.insert(wanted.secret_key(), seen);
+    }
+    Ok(found)
+}
+
+/// A certificate's Secret as it is now; None: there is none. Its key is not looked at.
+pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&Authority>) -> Result<Option<Seen>> {
+    let (secret_key, bundle_key) = (wanted.secret_key(), wanted.bundle_key());
+    let (secret, bundle) = tokio::try_join!(kube.get(&secret_key), kube.get(&bundle_key))?;
+    let Some(secret) = secret else { return Ok(None) };
+    let text = pem(&secret, "tls.crt");
+    let facts = text.as_deref().ok_or_else(|| "it has no tls.crt".to_owned()).and_then(tls::certificate::facts);
+    let ours = json::label(&secret, MANAGED_BY) == Some(MANAGER);
+    let signed = text
+        .zip(authority)
+        .is_some_and(|(text, authority)| tls::certificate::is_signed_by(&text, authority.certificate()));
+    let known = bundle.as_ref().and_then(|bundle| bundle.pointer("/data/ca.crt")?.as_str());
+    // A foreign Secret that does not name its authority leaves nothing to say about it.
+    let bundled = pem(&secret, "ca.crt").is_none_or(|wanted| known == Some(wanted.as_str()));
+    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled }))
+}
+
+/// The certificate, PEM, of the authority whose signature clients in the cluster have to accept from the stack's edge.
+/// None: it has no certificate, or its authority is not known.
+pub async fn ca_bundle(kube: &Kube, stack: &Stack) -> Result<Option<String>> {
+    let Some(wanted) = stack.sets.iter().find_map(|set| set.certificate.as_ref()) else { return Ok(None) };
+    let bundle = kube.get(&wanted.bundle_key()).await?;
+    Ok(bundle.as_ref().and_then(|bundle| json::text(bundle, "/data/ca.crt")).map(str::to_owned))
+}
+
+/// A text of a Secret.
+pub fn pem(secret: &Value, key: &str) -> Option<String> {
+    let encoded = secret.get("data")?.get(key)?.as_str()?;
+    String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
+}
+
+/// Namespaces where nodes can pull from the private registry. Nothing is asked where there is none.
+async fn pull_secrets(session: &Session, kube: &Kube, live: &Live) -> Result<BTreeSet<String>> {
+    let Some(secret) = session.remote.as_ref().and_then(|remote| remote.secret.as_ref()) else {
+        return Ok(BTreeSet::new());
+    };
+    let content = secret.base64();
+    let checks = try_join_all(session.stack.pull_accounts.iter().map(async |(namespace, accounts)| {
+        let there = live.objects.get(&pull_secret::key(namespace));
+        let current = there.is_some_and(|there| pull_secret::holds(there, &content));
+        Ok::<_, Error>(current && kube.pull_secret_is_attached(namespace, accounts).await?)
+    }))
+    .await?;
+    let namespaces = session.stack.pull_accounts.keys().zip(checks);
+    Ok(namespaces.filter(|(_, current)| *current).map(|(namespace, _)| namespace.clone()).collect())
 }
 
 /// Namespaces that exist without our mark.
@@ -155,10 +237,28 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
         let repository = session.repository(&service);
         let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);
-        Ok::<_, Error>((service, ImageState { reference, digest }))
+        let tags = missing_tags(session, &service, &repository, digest.as_deref()).await?;
+        Ok::<_, Error>((service, ImageState { reference, digest, tags }))
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
+}
+
+/// Elsewhere than on local clusters there is none.
+async fn proxy_state(session: &Session) -> Result<ProxyState> {
+    match session.is_disposable() {
+        true => session.proxy()?.observe().await,
+        false => Ok(ProxyState::default()),
+    }
+}
+
+/// Further tags that the registry has not, or has on something else than `digest`.
+async fn missing_tags(session: &Session, service: &str, repository: &str, digest: Option<&str>) -> Result<Vec<String>> {
+    let wanted = session.further_tags(service).await;
+    let Some(digest) = digest else { return Ok(wanted) };
+    let found = try_join_all(wanted.iter().map(|tag| session.digest(repository, tag))).await?;
+    let missing = wanted.into_iter().zip(found).filter(|(_, found)| found.as_deref() != Some(digest));
+    Ok(missing.map(|(tag, _)| tag).collect())
 }
 
 async fn registry_state(session: &Session) -> Result<RegistryState> {

@@ -1,6 +1,7 @@
 //! How to reach what a stack serves; tried before it is said.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -17,7 +18,10 @@ use crate::{
     kube::json,
     plan::{Action, Plan},
     session::Session,
-    stack::model::SetKind,
+    stack::{
+        desired::{self, DesiredSet},
+        model::SetKind,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,7 +49,16 @@ impl Way {
 /// One for each Service of the stack that has pods behind it. What a run did not touch is not tried again.
 pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
     let touched = plan.steps.iter().any(|step| matches!(step.action, Action::Apply { .. } | Action::Await { .. }));
-    let services = plan.sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
+    of_sets(session, &plan.sets, touched).await
+}
+
+/// The same for a stack of which nothing is known but what it declares: all are tried.
+pub async fn of_stack(session: &Session) -> Vec<Way> {
+    of_sets(session, &desired::desired(&session.stack, &BTreeMap::new()), true).await
+}
+
+async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<Way> {
+    let services = sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
     let mut ways = Vec::new();
     for object in services.map(|object| &object.object).filter(|object| object.key().kind == "Service") {
         let Some(port) = json::int(&object.value, "/spec/ports/0/port").and_then(|port| port.try_into().ok()) else {

@@ -22,22 +22,29 @@ use crate::{
         existing::{self, ExistingCluster},
         kind::KindCluster,
         kubeconfig::UserKubeconfig,
+        proxy::{self, Proxy},
         registry::{DEFAULT_IMAGE, Registry as LocalRegistry},
     },
-    config::{ProviderName, Settings},
+    config::{DEFAULT_CLUSTER, ProviderName, Settings},
     doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
-    execute::{self, actions},
+    execute::{
+        self, actions,
+        load::{LoadRequest, Sent},
+    },
     image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{self, Kube, discovery::KindRef, json, known::Known},
-    plan::{Action, Plan, observed::Observed},
+    overview::LastProof,
+    plan::{Action, Plan, observed::Observed, up::edge},
     proof::ProofResult,
+    remote::Remote,
     stack::{
-        desired,
+        self, desired,
         model::{Key, Service, SetKind, Stack},
     },
-    state::State,
+    state::{Folder, State},
+    tls::{Authority, authority},
 };
 
 /// The host by which pods on local clusters name images; each node maps it to the cluster's registry.
@@ -45,6 +52,7 @@ const LOCAL_REGISTRY: &str = "registry.stackctl.internal";
 /// How long the API server of a cluster whose containers run may take to answer.
 const STARTING: Duration = Duration::from_secs(60);
 const KNOWN_FILE: &str = "known.json";
+const PROOFS: &str = "proofs-";
 
 /// How images are built, from the command line.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +76,8 @@ pub struct Session {
     pub stack: Stack,
     pub images: ImageOptions,
     pub apply: ApplyOptions,
+    /// What `loadgen` puts on the stack.
+    pub load: Option<LoadRequest>,
     pub events: Events,
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
@@ -78,6 +88,8 @@ pub struct Session {
     kube: OnceCell<Kube>,
     /// Differences that were found to be only apparent.
     pub known: Arc<Known>,
+    /// Somebody else's registry, where `--registry` names one and the stack has images.
+    pub remote: Option<Remote>,
     /// Requests that change objects, all steps together.
     pub applying: Semaphore,
     learned: Mutex<Learned>,
@@ -92,7 +104,12 @@ pub struct Learned {
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
     pub agent: Option<String>,
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    pub proxy_ports: BTreeMap<u16, u16>,
+    /// Serial numbers by the Secret that holds the certificate.
+    pub certificates: BTreeMap<String, String>,
     pub proofs: Vec<ProofResult>,
+    pub load: Option<Sent>,
     pub removed: Vec<Removed>,
 }
 
@@ -105,7 +122,13 @@ impl Session {
         app: &App,
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::engine::connect().await;
+        let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, &app.events));
+        let remote = remote?;
+        let mut stack = stack;
+        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
+            stack.pull_accounts = stack::pull::accounts(&stack);
+        }
         let provider: Box<dyn Provider> = match settings.provider {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
@@ -120,6 +143,7 @@ impl Session {
             stack,
             images,
             apply,
+            load: None,
             events: app.events.clone(),
             cancel: app.cancel.clone(),
             provider,
@@ -128,6 +152,7 @@ impl Session {
             engine,
             kube: OnceCell::new(),
             known,
+            remote,
             applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
         })
@@ -164,6 +189,11 @@ impl Session {
 
     pub fn learn<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
         change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is kept about the cluster on this machine.
+    pub fn folder(&self) -> Folder {
+        self.state.cluster(&self.settings.cluster_name)
     }
 
     pub fn deadline(&self) -> Instant {
@@ -214,8 +244,36 @@ impl Session {
         }
     }
 
+    /// Fails unless the cluster is there and not stopped.
+    pub async fn require_running(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { stopped: false } => Ok(()),
+            ClusterState::Ours { stopped: true } => {
+                let name = &self.settings.cluster_name;
+                let option = if *name == DEFAULT_CLUSTER { String::new() } else { format!(" --cluster-name {name}") };
+                Err(Error::new(Kind::Preflight, format!("the cluster {name} is stopped"))
+                    .hint(format!("start it again: stackctl start{option}")))
+            }
+            _ => self.require_cluster().await,
+        }
+    }
+
+    /// Fails before anything is built where somebody else's registry would refuse it.
+    pub async fn may_push(&self, plan: &Plan) -> Result<()> {
+        let pushed = plan.steps.iter().find_map(|step| match &step.action {
+            Action::Push { service } => Some(service),
+            _ => None,
+        });
+        match (&self.remote, pushed) {
+            (Some(remote), Some(service)) => remote.may_push(&self.repository(service)).await,
+            _ => Ok(()),
+        }
+    }
+
     /// What `up` checks before it makes anything. A run that finds all there skips it.
-    pub async fn preflight(&self, plan: &Plan) -> Result<()> {
+    pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        self.preflight_ports(plan, observed)?;
+        self.may_push(plan).await?;
         if !plan.has(&Action::CreateCluster) {
             return Ok(());
         }
@@ -230,9 +288,29 @@ impl Session {
         doctor::preflight(&checks)
     }
 
+    /// A port that was asked for by number is had, or nothing is made.
+    fn preflight_ports(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let starts = plan.steps.iter().any(|step| matches!(step.action, Action::StartProxy { .. }));
+        let edge::Asked { https, http } = self.asked_ports();
+        let has = observed.proxy.container.as_ref().map(|container| &container.published);
+        let ours = |port: &u16| has.is_some_and(|published| published.values().any(|known| known == port));
+        match https.into_iter().chain(http).find(|port| !ours(port) && !doctor::ports::is_free(*port)) {
+            Some(port) if starts => Err(proxy::taken(port)),
+            _ => Ok(()),
+        }
+    }
+
     /// `hello/hello`: the part of a reference between the registry and the tag.
     pub fn repository(&self, service: &str) -> String {
         format!("{}/{service}", self.stack.name)
+    }
+
+    /// What the images of a service are tagged with besides their content's hash, where somebody else's registry keeps
+    /// them: the commit, if there is one, and `latest`.
+    pub async fn further_tags(&self, service: &str) -> Vec<String> {
+        let source = self.stack.services.get(service).map(|service| &service.context);
+        let (Some(source), Some(_)) = (source, &self.remote) else { return Vec::new() };
+        image::revision::of(source).await.into_iter().chain(["latest".to_owned()]).collect()
     }
 
     /// How pods name an image.
@@ -253,6 +331,33 @@ impl Session {
     pub fn local_registry(&self) -> Result<LocalRegistry> {
         let Engine { docker, endpoint, .. } = self.engine()?;
         Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// For `status`. That it cannot be kept is no reason to fail.
+    pub fn remember_proofs(&self, results: &[ProofResult]) {
+        let last = LastProof::new(&self.stack.name, results);
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = serde_json::to_vec(&last).unwrap_or_default();
+        if let Err(error) = folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+            self.events.warn(format!("`status` will not know of these proofs: {error}"));
+        }
+    }
+
+    pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
+        let folder = self.state.cluster(&self.settings.cluster_name);
+        let content = folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        serde_json::from_slice(&content).ok()
+    }
+
+    /// The container that leads to the stack's edge.
+    pub fn proxy(&self) -> Result<Proxy> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
+    }
+
+    /// Ports of 127.0.0.1 that were asked for.
+    pub fn asked_ports(&self) -> edge::Asked {
+        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
     }
 
     /// The local registry as a server, while it runs.
@@ -300,6 +405,18 @@ impl Session {
         Ok(spec)
     }
 
+    /// The certificate authority of this machine, made if there is none.
+    pub async fn authority(&self) -> Result<Authority> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::ensure(&state, authority::now())).await
+    }
+
+    /// None: it was not made yet.
+    pub async fn known_authority(&self) -> Result<Option<Authority>> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::load(&state, authority::now())).await
+    }
+
     /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.
     pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
         let in_use = self.tags_in_use().await?;
@@ -327,7 +444,11 @@ impl Session {
     /// the stack's own components.
     pub async fn audit(&self, whole_cluster: bool, instances: &[String]) -> Result<Left> {
         if !whole_cluster {
-            return Ok(Left { things: self.objects_left(instances).await?, kept: Vec::new() });
+            let mut things = self.objects_left(instances).await?;
+            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
+                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
+            }
+            return Ok(Left { things, kept: Vec::new() });
         }
         let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {
@@ -341,7 +462,13 @@ impl Session {
         let mut bases = vec![DEFAULT_IMAGE.to_owned()];
         bases.extend(self.settings.node_image.clone());
         let things = audit::leftovers(&scope).await?;
-        Ok(Left { things, kept: audit::kept(docker, endpoint, &bases).await? })
+        let mut kept = audit::kept(docker, endpoint, &bases).await?;
+        // One that can't be used any more is told by whatever uses it.
+        if let Ok(Some(authority)) = self.known_authority().await {
+            let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
+            kept.push(Kept { name: "certificate authority".to_owned(), size });
+        }
+        Ok(Left { things, kept })
     }
 
     /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
@@ -372,6 +499,8 @@ pub fn doctor_request(settings: &Settings, engine: Result<Engine>) -> DoctorRequ
         kind: settings.provider == ProviderName::Kind,
         ports: Vec::new(),
         docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
+        registry: settings.registry.clone(),
+        existing: (settings.provider == ProviderName::Existing).then(|| settings.context.clone()),
     }
 }
 

@@ -87,6 +87,23 @@ impl Folder {
             .context(Kind::Unexpected, || format!("cannot write {}", file.display()))
     }
 
+    /// Writes the file whole unless there is one, which then stays; true: it was written.
+    pub fn create(&self, name: &str, content: &[u8]) -> Result<bool> {
+        let file = self.file(name);
+        self.make()?;
+        let written = NamedTempFile::new_in(&self.path).and_then(|mut temporary| {
+            temporary.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
+            temporary.write_all(content)?;
+            temporary.as_file().sync_all()?;
+            match temporary.persist_noclobber(&file) {
+                Ok(_) => Ok(true),
+                Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error.error),
+            }
+        });
+        written.context(Kind::Unexpected, || format!("cannot write {}", file.display()))
+    }
+
     /// Removes one file; true: it was there.
     pub fn remove_file(&self, name: &str) -> Result<bool> {
         let file = self.file(name);

@@ -2,6 +2,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const express = require('express');
+const log = require('./log');
 
 const DELAY_MS = { least: 500, most: 3000 };
 
@@ -52,7 +53,7 @@ function createApp({ health, store, delayRatio, random = Math.random, wait = sle
   app.use((error, _request, response, next) => {
     if (response.headersSent) return next(error);
     const status = error.status >= 400 && error.status < 500 ? error.status : 500;
-    if (status === 500) console.error(error);
+    if (status === 500) log.error(error.message, { stack: error.stack });
     return response.status(status).json({ error: status === 500 ? 'Internal error' : error.message });
   });
 
@@ -64,7 +65,7 @@ async function attempt(operation, response, text) {
   try {
     return await operation();
   } catch (error) {
-    console.error(`${text}: ${error.name}: ${error.message}`);
+    log.error(`${text}: ${error.name}: ${error.message}`);
     response.status(500).json({ error: text });
     return undefined;
   }

@@ -10,11 +10,15 @@ const { createApp } = require('./app');
 const { readConfig } = require('./config');
 const { Drain } = require('./drain');
 const { drawHealth } = require('./health');
+const hooks = require('./hooks');
+const log = require('./log');
 const { createStore } = require('./store');
 
 // Longer than any usual client keeps an idle connection (Go 90 s, load balancers 60 s): the side that closes first
 // should be the client, for a server that closes can meet a request that is already on its way.
 const KEEP_ALIVE_MS = 125_000;
+// For the last spans and measurements; a collector that is gone must not keep the pod.
+const SETTLE_MS = 2000;
 
 function main() {
   const config = readConfig(process.env);
@@ -24,19 +28,20 @@ function main() {
   server.on('request', createApp({ health, store: createStore(config), delayRatio: config.delayRatio }));
   server.on('error', fail);
   server.listen(config.port, () => {
-    console.log(`hello listens on ${server.address().port}, ${health.healthy ? 'healthy' : 'unhealthy'} (${health.why})`);
+    log.info(`hello listens on ${server.address().port}, ${health.healthy ? 'healthy' : 'unhealthy'} (${health.why})`);
   });
 
   stopped.then(async (signal) => {
-    console.log(`${signal}: draining ${drain.connections} connections`);
+    log.info(`${signal}: draining ${drain.connections} connections`);
     const result = await drain.run();
-    console.log(`drained in ${Math.round(result.ms)} ms, ${result.cut} connections cut`);
+    log.info(`drained in ${Math.round(result.ms)} ms, ${result.cut} connections cut`);
+    await hooks.settle(SETTLE_MS);
     process.exit(0);
   });
 }
 
 function fail(error) {
-  console.error(`hello cannot start: ${error.message}`);
+  log.error(`hello cannot start: ${error.message}`);
   process.exit(1);
 }
 

@@ -5,7 +5,8 @@ const LIMITS = { deadlineMs: 4000, connectMs: 1000, answerMs: 2000 };
 
 /**
  * Items of the DynamoDB table, by id. Credentials come from the SDK's usual chain, an endpoint other than Amazon's from
- * AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_DYNAMODB. Both operations reject within the deadline.
+ * AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL; where that is set and no credentials are, some are made up, since emulators
+ * want a signature and look at no key. Both operations reject within the deadline.
  */
 function createStore({ table, region }, limits = LIMITS) {
   let documents;
@@ -37,8 +38,11 @@ function connect(region, { connectMs, answerMs }) {
   const { DynamoDBClient } = require('@aws-sdk/client-dynamodb');
   const lib = require('@aws-sdk/lib-dynamodb');
   const { NodeHttpHandler } = require('@smithy/node-http-handler');
+  const { AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_DYNAMODB } = process.env;
+  const emulated = (AWS_ENDPOINT_URL_DYNAMODB || AWS_ENDPOINT_URL) && !AWS_ACCESS_KEY_ID;
   const dynamo = new DynamoDBClient({
     region,
+    ...(emulated && { credentials: { accessKeyId: 'emulated', secretAccessKey: 'emulated' } }),
     maxAttempts: 2,
     requestHandler: new NodeHttpHandler({
       connectionTimeout: connectMs,

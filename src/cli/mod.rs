@@ -14,7 +14,7 @@ pub const DEFAULT_STACK: &str = "hello";
 /// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
 ///
 /// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
-/// `stackctl test-NAME` is short for `stackctl test NAME`.
+/// `stackctl test-NAME` is short for `stackctl test NAME`, and `stackctl rbac-test` for `stackctl test --proof rbac`.
 #[derive(Debug, Parser)]
 #[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Every setting may also come from STACKCTL_* variables or the configuration file; \
@@ -121,6 +121,17 @@ pub struct StackArgs {
     pub without: Vec<String>,
 }
 
+/// Where a local cluster's edge is reached.
+#[derive(Debug, Default, Args)]
+pub struct Ports {
+    /// Port of 127.0.0.1 for a local cluster's edge [default: 8443 or a free one]
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<String>,
+    /// The same for plain HTTP [default: 8080 or a free one]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<String>,
+}
+
 /// How long is waited.
 #[derive(Debug, Default, Args)]
 pub struct Patience {
@@ -136,6 +147,7 @@ pub struct Given<'a> {
     pub stack: Option<&'a StackArgs>,
     pub patience: Option<&'a Patience>,
     pub agent_image: Option<&'a String>,
+    pub ports: Option<&'a Ports>,
 }
 
 impl Given<'_> {
@@ -168,12 +180,15 @@ impl Given<'_> {
         if let Some(patience) = self.patience {
             flags.push(("timeout", one(&patience.timeout)));
         }
+        if let Some(ports) = self.ports {
+            flags.extend([("httpsPort", one(&ports.https_port)), ("httpPort", one(&ports.http_port))]);
+        }
         flags.push(("agentImage", self.agent_image.into_iter().cloned().collect()));
         flags.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
 }
 
-/// `test-NAME` becomes `test NAME`; everything else stays.
+/// `test-NAME` becomes `test NAME`, and `rbac-test` what proves access; everything else stays.
 pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut seen_command = false;
     let mut expanded = Vec::new();
@@ -181,6 +196,10 @@ pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
         let text = argument.to_str().unwrap_or_default();
         if position > 0 && !seen_command && !text.starts_with('-') {
             seen_command = true;
+            if text == "rbac-test" {
+                expanded.extend(["test", "--proof", "rbac"].map(Into::into));
+                continue;
+            }
             if let Some(stack) = text.strip_prefix("test-").filter(|stack| !stack.is_empty()) {
                 expanded.extend(["test".into(), stack.into()]);
                 continue;
@@ -212,6 +231,11 @@ mod tests {
             ["stackctl", "-v", "test", "hello", "--junit", "f"]
         );
         assert_eq!(expand(&["stackctl", "up", "test-hello"]), ["stackctl", "up", "test-hello"]);
+        assert_eq!(
+            expand(&["stackctl", "-v", "rbac-test", "hello"]),
+            ["stackctl", "-v", "test", "--proof", "rbac", "hello"]
+        );
+        assert_eq!(expand(&["stackctl", "up", "rbac-test"]), ["stackctl", "up", "rbac-test"]);
         assert_eq!(expand(&["stackctl", "test-"]), ["stackctl", "test-"]);
     }
 }

@@ -11,16 +11,20 @@ use bollard::{
         RestartPolicyNameEnum,
     },
     query_parameters::{
-        ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
-        RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+        ContainerArchiveInfoOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
     },
 };
 use futures::{StreamExt, TryStreamExt};
 
 use super::{OWNER, OWNER_LABEL};
-use crate::error::{Context, Error, Kind, Result};
+use crate::{
+    error::{Context, Error, Kind, Result},
+    event::Progress,
+};
 
 const REMOVE_WITHIN: Duration = Duration::from_secs(20);
+const PULL_WITHIN: Duration = Duration::from_secs(600);
 
 /// A container as the engine lists it, running or not.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +98,48 @@ pub async fn containers(docker: &Docker, labels: &[(&str, &str)]) -> Result<Vec<
     let mut found: Vec<Container> = found.into_iter().map(Container::from).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// The container of exactly that name.
+pub async fn container(docker: &Docker, name: &str) -> Result<Option<Container>> {
+    let filters = HashMap::from([("name".to_owned(), vec![format!("^/{name}$")])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let found = docker
+        .list_containers(Some(options))
+        .await
+        .context(Kind::Platform, || "cannot list the containers of the engine".to_owned())?;
+    Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
+}
+
+pub async fn has_image(docker: &Docker, image: &str) -> Result<bool> {
+    match docker.inspect_image(image).await {
+        Ok(_) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => Err(error).context(Kind::Platform, || format!("cannot look at the image {image}")),
+    }
+}
+
+/// Pulls the image unless the engine has it.
+pub async fn ensure_image(docker: &Docker, image: &str, progress: &Progress) -> Result<()> {
+    if has_image(docker, image).await? {
+        return Ok(());
+    }
+    progress.say(format!("pulling {image}"));
+    let options = CreateImageOptionsBuilder::default().from_image(image).build();
+    let pull = docker.create_image(Some(options), None, None).try_for_each(|step| {
+        if let Some(line) = step.status {
+            progress.output(line);
+        }
+        std::future::ready(Ok(()))
+    });
+    let pulled = tokio::time::timeout(PULL_WITHIN, pull)
+        .await
+        .context(Kind::Platform, || format!("the image {image} was not pulled within 10 minutes"))?;
+    pulled.map_err(|error| {
+        Error::new(Kind::Platform, format!("cannot pull the image {image}")).caused_by(&error).hint(format!(
+            "check the engine's access to its registries, or load the image: docker load, docker tag … {image}"
+        ))
+    })
 }
 
 /// Removes a container, running or not, with its anonymous volumes. One that is already gone is fine.

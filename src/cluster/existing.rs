@@ -55,6 +55,11 @@ impl ExistingCluster {
         Ok(ExistingCluster { access: Access { kubeconfig, context } })
     }
 
+    /// The kubeconfig and the context in it.
+    pub fn where_it_is(&self) -> &Access {
+        &self.access
+    }
+
     fn not_ours(&self, verb: &str) -> Error {
         Error::new(Kind::Usage, format!("stackctl does not {verb} the cluster of the context {}", self.access.context))
             .cause("the provider `existing` uses a cluster that somebody else looks after")

@@ -21,7 +21,7 @@ use super::{
     Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
     engine::{self, Container},
     kubeconfig::UserKubeconfig,
-    network,
+    network, proxy,
     registry::{self, Registry},
 };
 use crate::{
@@ -310,9 +310,14 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("start")),
         }
         progress.say("starting the containers");
-        let companions = self.companions().await?;
+        let (proxies, companions): (Vec<_>, Vec<_>) =
+            self.companions().await?.into_iter().partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
         self.start_all(&companions).await?;
         self.start_all(&nodes).await?;
+        // A port that somebody else took meanwhile is no reason to leave the cluster stopped.
+        if let Err(error) = self.start_all(&proxies).await {
+            progress.warn(format!("{error}; `stackctl up` makes the edge reachable again"));
+        }
         progress.say("waiting for the API server");
         api::await_ready(&self.access().await?, API_WITHIN).await
     }

@@ -7,7 +7,10 @@ pub mod existing;
 pub mod kind;
 pub mod kubeconfig;
 pub mod network;
+pub mod proxy;
 pub mod registry;
+
+pub use engine::{ensure_image, has_image};
 
 use std::path::PathBuf;
 

@@ -11,11 +11,9 @@ use bollard::{
         RestartPolicyNameEnum, VolumeCreateRequest,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
-        ListContainersOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+        CreateContainerOptionsBuilder, InspectContainerOptions, RemoveVolumeOptionsBuilder, StartContainerOptions,
     },
 };
-use futures::TryStreamExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -139,14 +137,7 @@ impl Registry {
     }
 
     async fn container(&self) -> Result<Option<engine::Container>> {
-        let filters = HashMap::from([("name".to_owned(), vec![format!("^/{}$", self.name())])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .context(Kind::Platform, || "cannot list the containers of the engine".to_owned())?;
-        Ok(found.into_iter().map(engine::Container::from).find(|container| container.name == self.name()))
+        engine::container(&self.docker, &self.name()).await
     }
 
     fn judge(&self, container: &engine::Container) -> RegistryState {
@@ -177,7 +168,7 @@ impl Registry {
 
     async fn make(&self, progress: &Progress) -> Result<()> {
         network::ensure(&self.docker, &self.network).await?;
-        self.ensure_image(progress).await?;
+        engine::ensure_image(&self.docker, &self.image, progress).await?;
         self.ensure_volume().await?;
         let name = self.name();
         let mut labels = engine::our_labels(Some(&self.cluster));
@@ -211,31 +202,6 @@ impl Registry {
             .await
             .context(Kind::Platform, || format!("cannot make the container {name}"))?;
         self.start().await
-    }
-
-    async fn ensure_image(&self, progress: &Progress) -> Result<()> {
-        let image = &self.image;
-        match self.docker.inspect_image(image).await {
-            Ok(_) => return Ok(()),
-            Err(error) if engine::status(&error) == Some(404) => {}
-            Err(error) => return Err(error).context(Kind::Platform, || format!("cannot look at the image {image}")),
-        }
-        progress.say(format!("pulling {image}"));
-        let options = CreateImageOptionsBuilder::default().from_image(image).build();
-        let pull = self.docker.create_image(Some(options), None, None).try_for_each(|step| {
-            if let Some(line) = step.status {
-                progress.output(line);
-            }
-            std::future::ready(Ok(()))
-        });
-        let pulled = tokio::time::timeout(Duration::from_secs(600), pull)
-            .await
-            .context(Kind::Platform, || format!("the image {image} was not pulled within 10 minutes"))?;
-        pulled.map_err(|error| {
-            Error::new(Kind::Platform, format!("cannot pull the image {image}")).caused_by(&error).hint(format!(
-                "check the engine's access to its registries, or load the image: docker load, docker tag … {image}"
-            ))
-        })
     }
 
     async fn ensure_volume(&self) -> Result<()> {
@@ -331,7 +297,7 @@ impl Registry {
 }
 
 /// Whether an engine's endpoint (as in DOCKER_HOST) publishes ports on this machine.
-fn is_local(endpoint: &str) -> bool {
+pub(super) fn is_local(endpoint: &str) -> bool {
     match url::Url::parse(endpoint) {
         Ok(url) if url.scheme() == "unix" || url.scheme() == "npipe" => true,
         Ok(url) => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),

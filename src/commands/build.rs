@@ -37,7 +37,9 @@ impl ImageWork {
         let stack = shared::load(&self.stack, &settings)?;
         let session = Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), app).await?;
         let observed = observe::images(&session).await?;
-        session.execute(&plan(&observed)?, &observed).await?;
+        let plan = plan(&observed)?;
+        session.may_push(&plan).await?;
+        session.execute(&plan, &observed).await?;
         shared::show_images(app, &observed).await;
         Ok(())
     }

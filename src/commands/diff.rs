@@ -8,10 +8,12 @@ use crate::{
     error::Result,
     kube::diff,
     observe,
-    plan::up::{gone_instances, stale_objects},
+    plan::{
+        desired_sets,
+        up::{gone_instances, stale_objects},
+    },
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    stack::desired,
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -33,9 +35,8 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;
+    let sets = desired_sets(&session.stack, &observed);
     let live = observed.live.unwrap_or_default();
-    let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(&session.stack, &images);
     let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
     let prune: Vec<_> =
         sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();

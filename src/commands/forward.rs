@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::Args;
+use futures::future::try_join_all;
 
 use super::shared::OfStack;
 use crate::{
@@ -11,40 +12,152 @@ use crate::{
     session::Session,
 };
 
-/// Make a service reachable on 127.0.0.1 until interrupted; survives restarts of its pods
+/// Make services reachable on 127.0.0.1 until interrupted
+///
+/// Each connection goes to the ready pod that has the fewest. Restarts of pods, rollouts and restarts of the API server
+/// end only the connections that they concern. With -v it says which pod serves each.
 #[derive(Debug, Args)]
 pub struct ForwardArgs {
-    /// The Service, and which of its ports where it has several
-    #[arg(value_name = "SERVICE[:PORT]")]
-    service: String,
+    /// A Service, which of its ports where it has several, and in front the port of 127.0.0.1 where it shall be another;
+    /// may be repeated
+    #[arg(value_name = "[LOCAL:]SERVICE[:PORT]", required = true)]
+    services: Vec<Wanted>,
     #[command(flatten)]
     stack: OfStack,
-    /// The port of 127.0.0.1 [default: the one named, else any free one]
+    /// The port of 127.0.0.1, for a single service [default: the one named, else any free one]
     #[arg(long, value_name = "PORT")]
     local_port: Option<u16>,
 }
 
-pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
-    let settings = Given::default().settings(&app.common.target)?;
-    let (service, port) = match args.service.split_once(':') {
-        Some((service, port)) => (service, Some(port)),
-        None => (args.service.as_str(), None),
-    };
-    let local = args.local_port.or_else(|| port?.parse().ok()).unwrap_or(0);
-    if local != 0 && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, local)).is_err() {
-        let owner = ports::owner(local).map(|owner| format!("by {owner}")).unwrap_or_default();
-        return Err(Error::new(Kind::Preflight, format!("port {local} of 127.0.0.1 is in use {owner}").trim_end())
-            .hint("choose another one with --local-port, 0 for any"));
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    local: Option<u16>,
+    service: String,
+    port: Option<String>,
+}
+
+impl std::str::FromStr for Wanted {
+    type Err = String;
+
+    /// No Service is called by a number alone: names begin with a letter.
+    fn from_str(text: &str) -> std::result::Result<Wanted, String> {
+        let usage = || format!("\"{text}\": expected SERVICE, SERVICE:PORT or LOCAL:SERVICE:PORT");
+        let (local, rest) = match text.split_once(':') {
+            Some((local, rest)) if local.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (Some(local.parse().map_err(|_| usage())?), rest)
+            }
+            _ => (None, text),
+        };
+        let (service, port) = match rest.split_once(':') {
+            Some((service, port)) => (service, Some(port.to_owned())),
+            None => (rest, None),
+        };
+        let fits = |name: &str| !name.is_empty() && !name.contains(':');
+        match fits(service) && port.as_deref().is_none_or(fits) {
+            true => Ok(Wanted { local, service: service.to_owned(), port }),
+            false => Err(usage()),
+        }
     }
+}
+
+impl Wanted {
+    /// 0: any free one.
+    fn listen(&self, given: Option<u16>) -> Result<SocketAddr> {
+        let named = self.port.as_ref().and_then(|port| port.parse().ok());
+        let asked = given.or(self.local);
+        let port = asked.or(named).unwrap_or(0);
+        if port != 0
+            && let Err(error) = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        {
+            let what = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    let owner = ports::owner(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
+                    format!("port {port} of 127.0.0.1 is in use{owner}")
+                }
+                _ => format!("cannot listen on port {port} of 127.0.0.1: {error}"),
+            };
+            let service = &self.service;
+            let suffix = self.port.as_ref().map(|port| format!(":{port}")).unwrap_or_default();
+            return Err(Error::new(Kind::Preflight, what)
+                .hint(format!("put another one in front, 0 for any: stackctl forward 0:{service}{suffix}")));
+        }
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+}
+
+pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
+    if args.local_port.is_some() && args.services.len() > 1 {
+        return Err(Error::new(Kind::Usage, "--local-port is for a single service")
+            .hint("name it in front of each: stackctl forward 8080:SERVICE 8081:OTHER"));
+    }
+    let cancel = app.end_quietly();
+    let settings = Given::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings)?;
+    let mut listens = Vec::new();
+    for wanted in &args.services {
+        let listen = wanted.listen(args.local_port)?;
+        if let Some(first) = listens.iter().position(|other| *other == listen && listen.port() != 0) {
+            let other: &Wanted = &args.services[first];
+            let what = format!("{} and {} want the same port {}", other.service, wanted.service, listen.port());
+            return Err(Error::new(Kind::Usage, what).hint("put a port in front of one of them: LOCAL:SERVICE:PORT"));
+        }
+        listens.push(listen);
+    }
     let session = Session::without_stack(settings, app).await?;
-    session.require_cluster().await?;
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, local));
-    let forward = session.kube().await?.forward(&namespace, service, port, listen).await?;
-    app.events.info(format!("http://{} is {service} in namespace {namespace}; Ctrl-C ends it", forward.address));
-    let progress = app.events.progress("forward");
+    session.require_running().await?;
+    let kube = session.kube().await?;
+    let namespace = namespace.as_str();
+    let open = args.services.iter().zip(listens).map(|(wanted, listen)| async move {
+        let forward = kube.forward(namespace, &wanted.service, wanted.port.as_deref(), listen).await?;
+        Ok::<_, Error>((wanted, forward))
+    });
+    let forwards = try_join_all(open).await?;
+    let mut runs = Vec::new();
+    for (wanted, forward) in forwards {
+        let of = format!("{} in namespace {namespace}", wanted.service);
+        app.events.info(format!("http://{} is {of}; Ctrl-C ends it", forward.address));
+        let progress = app.events.progress(format!("forward:{}", wanted.service));
+        runs.push(async move { forward.run(&progress).await });
+    }
     tokio::select! {
-        ended = forward.run(&progress) => ended,
-        () = app.cancel.cancelled() => Ok(()),
+        ended = try_join_all(runs) => ended.map(drop),
+        () = cancel.cancelled() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(local: Option<u16>, service: &str, port: Option<&str>) -> Wanted {
+        Wanted { local, service: service.to_owned(), port: port.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_number_in_front_is_the_local_port() {
+        for (text, expected) in [
+            ("web", wanted(None, "web", None)),
+            ("web:80", wanted(None, "web", Some("80"))),
+            ("web:http", wanted(None, "web", Some("http"))),
+            ("8080:web", wanted(Some(8080), "web", None)),
+            ("0:web:http", wanted(Some(0), "web", Some("http"))),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for wrong in ["", "8080", "8080:", "web:", "70000:web:80", "web:80:81", ":web"] {
+            let parsed = wrong.parse::<Wanted>();
+            assert!(parsed.is_err() || wrong == "8080", "{wrong}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_with_its_program() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = wanted(Some(port), "web", Some("http")).listen(None).unwrap_err();
+        assert_eq!(error.kind, Kind::Preflight);
+        assert!(error.message.contains(&format!("(pid {})", std::process::id())), "{error:?}");
+        assert!(error.hints[0].contains("0:web:http"), "{error:?}");
+        assert_eq!(wanted(None, "web", Some("http")).listen(None).unwrap().port(), 0);
     }
 }

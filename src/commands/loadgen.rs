@@ -1,18 +1,22 @@
+mod fleet;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use self::fleet::FleetArgs;
+use super::load_output::LoadOutputArgs;
 use crate::{
     app::App,
     config,
     error::{Context, Error, Kind, Result},
     load::{
-        document::LoadDocument,
         engine::Target,
         host,
         spec::{Arrivals, Limit, LoadSpec, Stage, WeightedPath},
-        syntax,
+        syntax, verdict,
     },
+    stack::model::LoadProfile,
 };
 
 const DEFAULT_CONNECTIONS: u32 = 50;
@@ -25,6 +29,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// within the timeout, a status of 400 or more, or one other than --expect-status, or a body without --expect-body.
 #[derive(Debug, Args)]
 pub struct LoadgenArgs {
+    #[command(flatten)]
+    fleet: FleetArgs,
     /// Scheme, host, port and, where --path is not given, the path to load
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -32,6 +38,8 @@ pub struct LoadgenArgs {
     load: LoadArgs,
     #[command(flatten)]
     requests: RequestArgs,
+    #[command(flatten)]
+    output: LoadOutputArgs,
     /// The address is not this machine, and you may put a load on it
     #[arg(long)]
     i_own_this_host: bool,
@@ -41,10 +49,10 @@ pub struct LoadgenArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load options")]
 struct LoadArgs {
-    /// Connections, over all threads [default: 50]
+    /// Connections, over all workers and threads [default: the profile's, else 50]
     #[arg(long, short, value_name = "N")]
     connections: Option<u32>,
-    /// Of the measurement [default: 10s]
+    /// Of the measurement [default: the profile's, else 10s]
     #[arg(long, short, value_name = "DURATION", value_parser = config::duration, conflicts_with = "requests")]
     duration: Option<Duration>,
     /// Send so many requests instead
@@ -69,7 +77,7 @@ struct LoadArgs {
     /// End at the first failure
     #[arg(long)]
     abort_on_fail: bool,
-    /// Threads that send [default: one for each core]
+    /// Threads that send [default: one for each core; of each worker in the cluster 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     /// Of random arrivals and of the choice among paths
@@ -111,11 +119,20 @@ enum ArrivalsArg {
 }
 
 pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
-    let spec = args.spec()?;
+    if args.fleet.is_from_cluster(args.url.is_some()) {
+        return fleet::run(&args, app).await;
+    }
+    let conditions = args.fleet.verdict.without_cluster()?;
+    let spec = args.spec(None)?;
     spec.check()?;
+    let output = args.output.open()?;
     let target = Target::resolve(&spec).await?;
     host::permit(&target, &spec.base, args.i_own_this_host)?;
-    let ran = host::run(&spec, &target, args.load.threads, &app.events, &app.cancel).await?;
+    let mut ran = host::run(&spec, &target, args.load.threads, &app.events, &app.cancel).await?;
+    let load_end = ran.result.measured.as_secs_f64();
+    let totals = &ran.document.totals;
+    let run = verdict::Run { totals, samples: &[], scaling: &[], metrics_problem: None, load_end };
+    ran.document.verdict = verdict::judge(&conditions, &run);
     let failed = if app.cancel.is_cancelled() {
         Some(Error::new(Kind::Interrupted, "the load was interrupted").cause("what is shown is what it measured"))
     } else {
@@ -124,21 +141,20 @@ pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
             Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}")).cause(seen(failure))
         })
     };
-    match failed {
-        None => app.show(|| text(&ran.document), &ran.document).await,
-        Some(error) => app.fail_with(|| text(&ran.document), &ran.document, error).await?,
-    }
-    Ok(())
+    let failed = failed.or_else(|| ran.document.verdict.as_ref().and_then(verdict::failure));
+    output.show(&ran.document, failed, app).await
 }
 
 impl LoadgenArgs {
-    fn spec(&self) -> Result<LoadSpec> {
-        let Some(url) = &self.url else {
+    /// What is not said comes from the profile.
+    fn spec(&self, profile: Option<&LoadProfile>) -> Result<LoadSpec> {
+        let Some(url) = self.url.as_ref().or(profile.map(|profile| &profile.url)) else {
             return Err(Error::new(Kind::Usage, "there is nothing to load").hint("--url http://127.0.0.1:PORT"));
         };
         let (base, path) = split(url)?;
         let (load, requests) = (&self.load, &self.requests);
-        let rate = load.rate.map(|rate| match load.arrivals {
+        let rate = load.rate.or(profile.map(|profile| profile.rate));
+        let rate = rate.map(|rate| match load.arrivals {
             ArrivalsArg::Constant => Arrivals::Constant { rate },
             ArrivalsArg::Poisson => Arrivals::Poisson { rate },
         });
@@ -146,7 +162,10 @@ impl LoadgenArgs {
             return Err(Error::new(Kind::Usage, "--arrivals poisson needs a rate").hint("--rate R"));
         }
         let (arrivals, duration) = match load.stages.as_slice() {
-            [] => (rate.unwrap_or(Arrivals::Closed), load.duration.unwrap_or(DEFAULT_DURATION)),
+            [] => {
+                let duration = load.duration.or(profile.map(|profile| profile.duration));
+                (rate.unwrap_or(Arrivals::Closed), duration.unwrap_or(DEFAULT_DURATION))
+            }
             stages => {
                 let duration = stages.iter().map(|stage| stage.duration).sum();
                 (Arrivals::Stages { stages: stages.to_vec() }, duration)
@@ -166,7 +185,7 @@ impl LoadgenArgs {
             method: requests.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned()),
             headers: headers.concat(),
             body,
-            connections: load.connections.unwrap_or(DEFAULT_CONNECTIONS),
+            connections: load.connections.or(profile.map(|profile| profile.connections)).unwrap_or(DEFAULT_CONNECTIONS),
             arrivals,
             limit: match load.requests {
                 Some(requests) => Limit::Requests { requests },
@@ -195,39 +214,4 @@ fn split(url: &str) -> Result<(String, String)> {
     base.set_query(None);
     base.set_fragment(None);
     Ok((base.to_string().trim_end_matches('/').to_owned(), path))
-}
-
-fn text(document: &LoadDocument) -> String {
-    let totals = &document.totals;
-    let latency = |latency: &crate::load::document::Latency| {
-        format!(
-            "mean {:.2} ms, p50 {:.2}, p90 {:.2}, p99 {:.2}, p99.9 {:.2}, max {:.2}",
-            latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max
-        )
-    };
-    let mut lines = vec![
-        format!(
-            "{} requests in {:.2} s, {} failed ({:.3} %), {:.1} succeeded per second",
-            totals.requests,
-            totals.seconds,
-            totals.failed,
-            totals.error_rate * 100.0,
-            totals.rate
-        ),
-        format!("latency: {}", latency(&totals.latency)),
-        format!(
-            "connections: {} made, {} failed; {}",
-            totals.connects.count,
-            totals.connects.failed,
-            latency(&totals.connects.latency)
-        ),
-        format!("bytes: {} received, {} sent", totals.bytes_received, totals.bytes_sent),
-    ];
-    lines.extend(totals.errors.iter().map(|(class, count)| format!("{class}: {count}")));
-    if document.paths.len() > 1 {
-        lines.extend(document.paths.iter().map(|path| {
-            format!("{}: {} requests, {} failed, {}", path.path, path.requests, path.failed, latency(&path.latency))
-        }));
-    }
-    lines.join("\n")
 }

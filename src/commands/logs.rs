@@ -34,10 +34,11 @@ pub struct LogsArgs {
 }
 
 pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
+    let cancel = app.end_quietly();
     let settings = Given::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings)?;
     let session = Session::without_stack(settings, app).await?;
-    session.require_cluster().await?;
+    session.require_running().await?;
     let kube = session.kube().await?;
     let selector = match &args.service {
         None => String::new(),
@@ -59,7 +60,7 @@ pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     loop {
         let line = tokio::select! {
             line = logs.next() => line,
-            () = app.cancel.cancelled() => None,
+            () = cancel.cancelled() => None,
         };
         let Some(line) = line else { return Ok(()) };
         match app.common.output {

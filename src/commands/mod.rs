@@ -2,6 +2,7 @@
 
 mod agent;
 mod build;
+mod ca;
 mod completions;
 mod deploy;
 mod diff;
@@ -12,9 +13,13 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
+mod load_output;
+mod load_view;
 mod loadgen;
+mod login;
 mod logs;
 mod man;
+mod password;
 mod picture;
 mod plan;
 mod power;
@@ -24,6 +29,7 @@ mod shared;
 mod status;
 mod test;
 mod up;
+mod urls;
 mod version;
 
 use clap::Subcommand;
@@ -43,13 +49,19 @@ pub enum Command {
     Build(build::BuildArgs),
     Push(push::PushArgs),
     Deploy(deploy::DeployArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
     Loadgen(loadgen::LoadgenArgs),
     Logs(logs::LogsArgs),
     Forward(forward::ForwardArgs),
+    Urls(urls::UrlsArgs),
+    Open(urls::OpenArgs),
     Doctor(doctor::DoctorArgs),
     List(list::ListArgs),
     Render(render::RenderArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    Ca(ca::CaArgs),
+    Password(password::PasswordArgs),
     Gc(gc::GcArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -58,6 +70,8 @@ pub enum Command {
     Agent(agent::AgentArgs),
     #[command(hide = true)]
     Inspect(inspect::InspectArgs),
+    #[command(hide = true)]
+    LoadView(load_view::LoadViewArgs),
     #[command(hide = true)]
     Picture(picture::PictureArgs),
 }
@@ -76,19 +90,26 @@ impl Command {
             Command::Build(args) => build::run(args, app).await,
             Command::Push(args) => push::run(args, app).await,
             Command::Deploy(args) => deploy::run(args, app).await,
+            Command::Login(args) => login::login(args, app).await,
+            Command::Logout(args) => login::logout(args, app).await,
             Command::Loadgen(args) => loadgen::run(args, app).await,
             Command::Logs(args) => logs::run(args, app).await,
             Command::Forward(args) => forward::run(args, app).await,
+            Command::Urls(args) => urls::run(args, app).await,
+            Command::Open(args) => urls::open_browser(args, app).await,
             Command::Doctor(args) => doctor::run(args, app).await,
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
+            Command::Ca(args) => ca::run(args, app).await,
+            Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,
             Command::Man(args) => man::run(args, app).await,
             Command::Agent(args) => agent::run(args, app).await,
             Command::Inspect(args) => inspect::run(args, app).await,
+            Command::LoadView(args) => load_view::run(args, app).await,
             Command::Picture(args) => picture::run(args, app).await,
         }
     }

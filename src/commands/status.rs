@@ -1,43 +1,53 @@
+use std::time::Duration;
+
 use clap::Args;
-use serde_json::json;
 
 use crate::{
-    app::App, cli::Given, cluster::ClusterState, error::Result, kube::status, observe, report, session::Session,
+    app::App,
+    cli::{Given, Output},
+    error::Result,
+    overview, report,
+    session::Session,
 };
 
-/// Show the cluster, its stacks and how their workloads are
-#[derive(Debug, Args)]
-pub struct StatusArgs {}
+const PAUSE: Duration = Duration::from_secs(2);
 
-pub async fn run(_: StatusArgs, app: &App) -> Result<()> {
+/// Show the cluster, its stacks and how they are: workloads, images, addresses, the last proof, alerts
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Go on showing it as it changes, until interrupted
+    #[arg(long, short)]
+    watch: bool,
+}
+
+pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
     let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
-    let cluster = session.provider.observe().await?;
-    let name = &session.settings.cluster_name;
-    let headline = match &cluster {
-        ClusterState::Ours { stopped: false } => {
-            format!("cluster {name}: Kubernetes {}", session.kube().await?.server_version())
-        }
-        ClusterState::Ours { stopped: true } => format!("cluster {name}: stopped"),
-        ClusterState::Absent => format!("cluster {name}: none"),
-        ClusterState::HalfMade { why } | ClusterState::Foreign { why } | ClusterState::Unreachable { why } => {
-            format!("cluster {name}: {why}")
-        }
-    };
-    if cluster != (ClusterState::Ours { stopped: false }) {
-        app.show(|| headline, &json!({ "name": name, "cluster": cluster, "objects": [] })).await;
-        return Ok(());
+    if args.watch {
+        return watch(&session, app).await;
     }
-    let kube = session.kube().await?;
-    let recorded = observe::recorded_objects(kube).await?;
-    let mut keys: Vec<_> = recorded.live.objects.keys().filter(|key| status::is_shown(key)).collect();
-    keys.sort_by_key(|key| (&key.namespace, &key.kind, &key.name));
-    let objects: Vec<_> = keys.iter().map(|key| recorded.live.objects[*key].clone()).collect();
-    let states = kube.status(&objects).await?;
-    let text = || {
-        let stacks: Vec<_> = recorded.stacks().collect();
-        format!("{headline}\nstacks: {}\n\n{}", stacks.join(", "), report::status_table(&states, report::width()))
-    };
-    let stacks: Vec<_> = recorded.stacks().collect();
-    app.show(text, &json!({ "name": name, "cluster": cluster, "stacks": stacks, "objects": states })).await;
+    let overview = overview::look(&session).await?;
+    app.show(|| report::status_screen(&overview, report::width()), &overview).await;
     Ok(())
+}
+
+/// An API server that is away for a while is part of what there is to see.
+async fn watch(session: &Session, app: &App) -> Result<()> {
+    let cancel = app.end_quietly();
+    app.settle().await;
+    loop {
+        let seen = tokio::select! {
+            seen = overview::look(session) => seen,
+            () = cancel.cancelled() => return Ok(()),
+        };
+        match (seen, app.common.output) {
+            (Ok(overview), Output::Json) => report::data(&serde_json::to_string(&overview).unwrap_or_default()),
+            (Ok(overview), Output::Text) => report::screen(&report::status_screen(&overview, report::width())),
+            (Err(error), Output::Json) => report::data(&serde_json::json!({ "error": error.to_string() }).to_string()),
+            (Err(error), Output::Text) => report::screen(&error.to_string()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = cancel.cancelled() => return Ok(()),
+        }
+    }
 }

@@ -18,6 +18,9 @@ use crate::{
 pub struct TestArgs {
     #[command(flatten)]
     stack: StackArgs,
+    /// Only the proofs of this name or kind (http, trace, promql, …); may be repeated
+    #[arg(long, value_name = "NAME")]
+    proof: Vec<String>,
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -36,10 +39,11 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         ..Given::default()
     };
     let settings = given.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
+    let mut stack = shared::load(&args.stack, &settings)?;
     if stack.proofs.is_empty() {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
     }
+    stack.choose_proofs(&args.proof)?;
     let session = Session::open(settings, stack, ImageArgs::default().options()?, ApplyOptions::default(), app).await?;
     shared::confirm_remote(app, &session).await?;
     let observed = observe::all(&session).await?;

@@ -7,10 +7,13 @@ use super::shared::{self, ImageArgs};
 use crate::{
     app::App,
     artifacts,
-    cli::{Given, Making, Patience, StackArgs},
+    cli::{Given, Making, Patience, Ports, StackArgs},
     error::Result,
-    observe, plan, reach, report,
+    observe,
+    plan::{self, Plan, observed::Observed},
+    reach, report,
     session::{ApplyOptions, Session},
+    urls,
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -32,6 +35,8 @@ pub struct UpArgs {
     images: ImageArgs,
     #[command(flatten)]
     making: Making,
+    #[command(flatten)]
+    ports: Ports,
     #[command(flatten)]
     patience: Patience,
 }
@@ -68,11 +73,27 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
         making: Some(&args.making),
         stack: Some(&args.stack),
         patience: Some(&args.patience),
+        ports: Some(&args.ports),
         ..Given::default()
     };
     let settings = given.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
+}
+
+/// Where the stack is reached: through its edge where this machine has a way to it, else by a forward to each Service.
+async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
+    let ports = match session.learn(|learned| learned.proxy_ports.clone()) {
+        ports if !ports.is_empty() => ports,
+        _ => observed.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default(),
+    };
+    match plan::up::edge::declared(&plan.sets) {
+        Some((set, object)) if session.is_disposable() => {
+            let service = &plan.sets[set].objects[object].object.value;
+            Ok((Vec::new(), urls::tried(session, service, &ports).await?))
+        }
+        _ => Ok((reach::ways(session, plan).await, Vec::new())),
+    }
 }
 
 /// The pipeline, in order: parse, observe, plan, execute, report.
@@ -100,6 +121,8 @@ pub async fn bring_up(
         agent_given: session.settings.agent_image.is_some(),
         rebuild: images.rebuild(),
         prune_data: apply.prune_data,
+        local: session.is_disposable(),
+        asked: session.asked_ports(),
     };
     let plan = plan::up::plan(&session.stack, &options, &observed)?;
     if mode.dry_run {
@@ -112,24 +135,29 @@ pub async fn bring_up(
         app.show(text, &value).await;
         return Ok(());
     }
-    session.preflight(&plan).await?;
+    session.preflight(&plan, &observed).await?;
     let ended = session.execute(&plan, &observed).await;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts) {
         artifacts::write(&session, folder, error).await?;
     }
     let proofs = session.learn(|learned| learned.proofs.clone());
-    let ways = if ended.is_ok() { reach::ways(&session, &plan).await } else { Vec::new() };
+    let (ways, urls) = match &ended {
+        Ok(()) => reached(&session, &plan, &observed).await?,
+        Err(_) => (Vec::new(), Vec::new()),
+    };
     let value = json!({
         "stack": session.stack.name,
         "unchanged": plan.unchanged,
         "starting": plan.starting,
         "reach": ways,
+        "urls": urls,
         "proofs": proofs,
         "run": app.settle().await,
     });
     let text = || {
         let proofs = report::proof_lines(&proofs, app.view.paint());
-        proofs.into_iter().chain(ways.iter().map(reach::Way::text)).collect::<Vec<_>>().join("\n")
+        let urls = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
+        proofs.into_iter().chain(ways.iter().map(reach::Way::text)).chain(urls).collect::<Vec<_>>().join("\n")
     };
     match ended {
         Ok(()) => {

@@ -1,8 +1,10 @@
-//! Checks of what a local cluster needs, each with its cure: shown by `doctor`, enforced before `up` makes anything.
+//! Checks of what the chosen options need, each with its cure: shown by `doctor`; what a local cluster needs is enforced
+//! before `up` makes one.
 
 mod engine;
 mod host;
 mod hub;
+mod options;
 pub mod ports;
 
 use std::{future::Future, time::Duration};
@@ -14,6 +16,8 @@ use serde::Serialize;
 use crate::error::{Error, Kind, Result};
 
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
+/// Several exchanges, one after the other, with a machine far away.
+const SLOW_CHECK_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -62,6 +66,10 @@ pub struct DoctorRequest {
     pub ports: Vec<u16>,
     /// Images come from Docker Hub itself, not from a mirror.
     pub docker_hub: bool,
+    /// Somebody else's registry to push to: `ghcr.io/ORG`.
+    pub registry: Option<String>,
+    /// A cluster that is there, by the context of the kubeconfig; the inner None is the current one.
+    pub existing: Option<Option<String>>,
 }
 
 /// Runs all checks side by side, each with a deadline. In a fixed order; what does not apply is left out.
@@ -71,6 +79,16 @@ pub async fn examine(request: &DoctorRequest) -> Vec<Check> {
     if request.kind {
         running.push(Box::pin(within(CHECK_WITHIN, "kind", engine::kind())));
         running.push(Box::pin(within(CHECK_WITHIN, "inotify", async { host::inotify() })));
+    }
+    if let Some(context) = &request.existing {
+        running.push(Box::pin(within(CHECK_WITHIN, "cluster", options::existing(context.as_deref()))));
+    }
+    let registry = request.registry.as_deref();
+    running.push(Box::pin(within(CHECK_WITHIN, "credential helper", async move { options::helpers(registry) })));
+    if let Some(registry) = registry {
+        running.push(Box::pin(within(SLOW_CHECK_WITHIN, "registry", options::registry(registry))));
+        running.push(Box::pin(within(CHECK_WITHIN, "aws", async move { options::aws(registry) })));
+        running.push(Box::pin(within(CHECK_WITHIN, "git", async { options::git() })));
     }
     running.push(Box::pin(within(CHECK_WITHIN, "ports", async { ports::examine(&request.ports) })));
     if request.docker_hub {
@@ -159,6 +177,8 @@ mod tests {
             kind: true,
             ports: vec![],
             docker_hub: false,
+            registry: None,
+            existing: None,
         };
         let checks = examine(&request).await;
         assert_eq!((checks[0].name, checks[0].status), ("engine", Status::Failed));
@@ -178,6 +198,8 @@ mod tests {
             kind: true,
             ports: Vec::new(),
             docker_hub: true,
+            registry: None,
+            existing: None,
         };
         let since = std::time::Instant::now();
         let checks = examine(&request).await;

@@ -49,11 +49,16 @@ pub fn examine(ports: &[u16]) -> Vec<Check> {
 }
 
 /// To try is the only certain way; a port below 1024 that we may not have ourselves is free for the engine.
-fn is_free(port: u16) -> bool {
+pub fn is_free(port: u16) -> bool {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => true,
         Err(error) => error.kind() == ErrorKind::PermissionDenied,
     }
+}
+
+/// A port that nobody has at the moment.
+pub fn any_free() -> Option<u16> {
+    TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok().map(|address| address.port())
 }
 
 /// `sl local_address rem_address st …`: state 0A is LISTEN, field 9 the inode.

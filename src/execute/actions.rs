@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, delete, interrupted, provide};
+use super::{Done, certificate, delete, interrupted, load, provide};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
@@ -59,6 +59,12 @@ pub async fn act(
         Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
+        Action::ProvideProxy => provide::proxy(session, &progress).await,
+        Action::StartProxy { set, object } => {
+            let key = plan.sets[*set].objects[*object].object.key();
+            start_proxy(session, &key, &progress).await
+        }
+        Action::RemoveProxy => delete::proxy(session).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack.name);
@@ -70,6 +76,10 @@ pub async fn act(
             let created = session.kube().await?.ensure_secret(&set.secrets[*secret], &set.labels()).await?;
             Ok(Done { unchanged: !created, note: None })
         }
+        Action::IssueCertificate { set } => certificate::issue(session, &plan.sets[*set]).await,
+        Action::ProvidePullSecret { set, namespace } => {
+            provide::pull_secret(session, &plan.sets[*set], namespace).await
+        }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
         Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
@@ -78,6 +88,8 @@ pub async fn act(
             wait(session, &key, known, &progress, &cancel).await
         }
         Action::Prove => provide::prove(session, &progress, &cancel).await,
+        Action::Load { .. } => load::run(session, &progress, &cancel).await,
+        Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::leave(session, name).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
@@ -94,6 +106,20 @@ async fn await_network(session: &Session, progress: &Progress, cancel: &Cancella
         Some(proxy) => wait(session, &key, Some(&proxy), progress, cancel).await,
         None => Ok(Done { unchanged: true, note: None }),
     }
+}
+
+async fn start_proxy(session: &Session, service: &Key, progress: &Progress) -> Result<Done> {
+    let live = session.kube().await?.get(service).await?;
+    let ports = up::edge::ports(live.as_ref().unwrap_or_default(), session.asked_ports());
+    if ports.is_empty() {
+        return Err(Error::new(Kind::Platform, format!("{service} has no ports on the nodes")));
+    }
+    let proxy = session.proxy()?;
+    let unchanged = proxy.observe().await?.needs(&ports).is_none();
+    let published = proxy.ensure(&provide::proxy_image(session), &ports, progress).await?;
+    let places: Vec<_> = published.values().map(|port| format!("127.0.0.1:{port}")).collect();
+    session.learn(|learned| learned.proxy_ports = published);
+    Ok(Done { unchanged, note: Some(places.join(", ")) })
 }
 
 async fn publish_registry(session: &Session) -> Result<Done> {
@@ -121,7 +147,10 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         created = kube.ensure_namespace(&key.name, &set.labels()).await?;
     }
     let mut object = desired.object.clone();
-    session.learn(|learned| desired::pin_images(&mut object.value, &learned.images));
+    session.learn(|learned| {
+        desired::pin_images(&mut object.value, &learned.images);
+        desired::mark_certificates(&mut object.value, &learned.certificates);
+    });
     let there = live.and_then(|live| live.live.objects.get(&key));
     let options = ApplyOptions {
         force_conflicts: session.apply.force_conflicts,
@@ -147,6 +176,7 @@ async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) ->
     let kube = session.kube().await?;
     let candidates = up::stale_objects(set, live, session.apply.prune_data);
     let removed = kube.prune(&set.applyset_id(), &candidates.remove).await?;
+    delete::detach(kube, &removed).await?;
     for kept in &candidates.keep {
         let key = kube::json::key(kept);
         session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));

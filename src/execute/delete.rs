@@ -9,7 +9,7 @@ use crate::{
     cluster::{Removed, audit},
     error::Result,
     event::Progress,
-    kube::{CREATED_LABEL, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json},
+    kube::{CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, pull_secret},
     plan::observed::LiveState,
     session::Session,
     stack::{
@@ -48,8 +48,22 @@ pub async fn set(
     let deadline = Instant::now() + session.settings.timeout;
     let options = DeleteOptions { data: true, foreground: true };
     let deleted = kube.delete_waves(&waves, options, deadline.into(), progress).await?;
+    detach(kube, &deleted.removed).await?;
     kube.delete_parent(&parent).await?;
     Ok(removed(session, as_removed(&deleted.removed)))
+}
+
+/// Where the Secret of a private registry went and its namespace stays, nothing may name it any more.
+pub async fn detach(kube: &Kube, removed: &[Key]) -> Result<()> {
+    let is_gone = |namespace: &str| {
+        removed.iter().any(|key| key.kind == "Namespace" && key.group.is_empty() && key.name == namespace)
+    };
+    for namespace in removed.iter().filter_map(|key| key.namespace.as_deref()) {
+        if removed.contains(&pull_secret::key(namespace)) && !is_gone(namespace) {
+            kube.detach_pull_secret(namespace).await?;
+        }
+    }
+    Ok(())
 }
 
 pub async fn leave(session: &Session, component: &str) -> Result<Done> {
@@ -75,6 +89,11 @@ pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
 
 pub async fn cluster(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(removed(session, session.provider.delete(progress).await?))
+}
+
+/// The container that leads to the stack's edge.
+pub async fn proxy(session: &Session) -> Result<Done> {
+    Ok(removed(session, session.proxy()?.delete().await?))
 }
 
 pub async fn images(session: &Session) -> Result<Done> {

@@ -1,7 +1,9 @@
 //! Runs a plan: every step whose needs are met runs at the same time as the others. Knows nothing of printing.
 
 pub mod actions;
+mod certificate;
 mod delete;
+pub mod load;
 pub mod provide;
 
 use std::{

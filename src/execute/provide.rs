@@ -4,9 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, interrupted};
 use crate::{
+    cluster::{self, proxy},
     error::{Error, Kind, Result},
     event::Progress,
-    image,
+    image, observe,
     plan::{
         Images,
         observed::{ImageState, Observed},
@@ -14,6 +15,7 @@ use crate::{
     proof::{self, ProofResult},
     report,
     session::Session,
+    stack::desired::DesiredSet,
 };
 
 fn state<'a>(observed: &'a Observed, service: &str) -> Result<&'a ImageState> {
@@ -31,7 +33,9 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let engine = session.engine()?;
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
     let reference = state(observed, service)?.reference.clone();
-    let built = image::build::build(engine, &spec, &[reference], &session.image_labels(service), progress).await?;
+    let mut labels = session.image_labels(service);
+    labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
+    let built = image::build::build(engine, &spec, &[reference], &labels, progress).await?;
     let cached = match built.cached_steps {
         0 => String::new(),
         steps => format!("{} cached", report::count(steps, "step")),
@@ -94,12 +98,33 @@ pub async fn tag(
     tag: &str,
     progress: &Progress,
 ) -> Result<Done> {
-    let reference = &state(observed, service)?.reference;
+    let state = state(observed, service)?;
+    let reference = &state.reference;
     let repository = session.repository(service);
+    if let Some(remote) = &session.remote {
+        let pinned = session.learn(|learned| learned.images.get(reference).cloned());
+        let digest = pinned.as_ref().and_then(|pinned| Some(pinned.rsplit_once('@')?.1)).or(state.digest.as_deref());
+        if let Some(digest) = digest
+            && remote.tag(&repository, digest, tag).await?
+        {
+            return Ok(Done::default());
+        }
+    }
     image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?)
         .await?;
     push_as(session, reference, &session.push_reference(&repository, tag)?, progress).await?;
     Ok(Done::default())
+}
+
+/// What nodes pull with, where pods are made.
+pub async fn pull_secret(session: &Session, set: &DesiredSet, namespace: &str) -> Result<Done> {
+    let secret = session.remote.as_ref().and_then(|remote| remote.secret.as_ref());
+    let (Some(secret), Some(accounts)) = (secret, set.pull_accounts.get(namespace)) else {
+        return Ok(Done { unchanged: true, note: None });
+    };
+    let kube = session.kube().await?;
+    let wrote = kube.ensure_pull_secret(namespace, &set.labels(), accounts, &secret.base64()).await?;
+    Ok(Done { unchanged: !wrote, note: None })
 }
 
 /// The image of this executable, in the registry from which the cluster pulls.
@@ -131,6 +156,30 @@ pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(Done { unchanged, note: None })
 }
 
+/// What the proxy runs from: an image of the user's own, or this executable.
+pub fn proxy_image(session: &Session) -> String {
+    session.settings.agent_image.clone().unwrap_or_else(|| proxy::image(&session.settings.cluster_name))
+}
+
+/// That image in the engine; pods have no use for it, so no registry gets it.
+pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
+    let engine = session.engine()?;
+    let reference = proxy_image(session);
+    if session.settings.agent_image.is_some() {
+        cluster::ensure_image(&engine.docker, &reference, progress).await?;
+        return Ok(Done::default());
+    }
+    if cluster::has_image(&engine.docker, &reference).await? {
+        return Ok(Done { unchanged: true, note: None });
+    }
+    let platform = session.provider.platform().await?;
+    let agent = image::blocking(move || image::agent::agent_image(&platform)).await?;
+    let labels = session.image_labels(proxy::ROLE);
+    let spec = agent.spec();
+    image::build::build_context(engine, &spec, agent.context, &[reference], &labels, progress).await?;
+    Ok(Done::default())
+}
+
 pub async fn collect_garbage(session: &Session) -> Result<Done> {
     let removed = match session.collect_garbage(image::gc::KEEP).await {
         Ok(removed) => removed,
@@ -149,7 +198,9 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
     let client = session.kube().await?.client();
     let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
-    let run = proof::run(client, namespace, &agent, proofs, session.settings.timeout, progress);
+    let ca = observe::ca_bundle(session.kube().await?, &session.stack).await?;
+    let place = proof::Place { namespace, agent_image: &agent, ca: ca.as_deref() };
+    let run = proof::run(client, place, proofs, session.settings.timeout, progress);
     let mut results = tokio::select! {
         results = run => results?,
         () = cancel.cancelled() => {
@@ -160,12 +211,9 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
     results.extend(
-        session
-            .stack
-            .skipped_proofs
-            .iter()
-            .map(|skipped| ProofResult::skipped(&skipped.name, format!("{} is left out", skipped.component))),
+        session.stack.skipped_proofs.iter().map(|skipped| ProofResult::skipped(&skipped.name, &skipped.reason)),
     );
+    session.remember_proofs(&results);
     session.learn(|learned| learned.proofs = results);
     match failed {
         0 => Ok(Done::note(format!("{total} of {total} passed"))),

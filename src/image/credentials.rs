@@ -9,7 +9,7 @@ use super::endpoint::Environment;
 use crate::error::{Error, Kind, Result};
 
 /// Where docker keeps what it knows of Docker Hub.
-const HUB: &str = "https://index.docker.io/v1/";
+pub(super) const HUB: &str = "https://index.docker.io/v1/";
 
 /// None when docker has none for this host: the registry is then asked anonymously.
 pub async fn find(host: &str) -> Result<Option<DockerCredentials>> {
@@ -63,7 +63,7 @@ fn broken(server: &str, error: &CredentialRetrievalError) -> Error {
     };
     Error::new(Kind::Preflight, format!("docker's credentials for {server} cannot be read"))
         .cause(cause)
-        .hint(format!("Run `docker login {server}` again, or repair config.json in docker's configuration folder"))
+        .hint(format!("Run `stackctl login {server}` again, or repair config.json in docker's configuration folder"))
 }
 
 #[cfg(test)]

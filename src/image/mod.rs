@@ -1,9 +1,11 @@
 //! Images of services: what goes into them, their content fingerprint, builds, pushes and what becomes of old ones.
 //! Knows nothing of clusters.
 
+pub mod access;
 pub mod agent;
 pub mod base;
 pub mod build;
+mod config_file;
 pub mod context;
 pub mod credentials;
 pub mod dockerfile;
@@ -13,12 +15,16 @@ pub mod endpoint;
 pub mod engine;
 pub mod fingerprint;
 pub mod gc;
+pub mod login;
+pub mod pull;
 pub mod push;
 pub mod reference;
 pub mod registry;
+pub mod revision;
 mod session;
 pub mod tag;
 mod trace;
+pub mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::{models::PushImageInfo, query_parameters::PushImageOptionsBuilder};
 use futures::StreamExt;
 
-use super::{Engine, credentials, reference::Reference};
+use super::{Engine, access::Refusal, credentials, reference::Reference};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
@@ -36,10 +36,15 @@ async fn attempt_push(engine: &Engine, reference: &str, progress: &Progress) -> 
     let name = reference.strip_suffix(&format!(":{tag}")).unwrap_or(reference);
     let credentials = credentials::find(&parsed.host).await?;
     let options = PushImageOptionsBuilder::default().tag(&tag).build();
+    let known = credentials.is_some();
     let mut stream = engine.docker.push_image(name, Some(options), credentials);
     let failed = |cause: &dyn std::fmt::Display| {
+        let said = cause.to_string();
+        if let Some(refusal) = Refusal::in_words_of_the_engine(&said, known) {
+            return refusal.error(&format!("pushing {reference}"), &parsed.host).cause(said);
+        }
         Error::new(Kind::Platform, format!("pushing {reference} failed")).cause(cause).hint(format!(
-            "Check that the registry {} runs, accepts pushes and has disk left; `docker login {0}` if it asks who you are",
+            "Check that the registry {} runs, accepts pushes and has disk left; `stackctl login {0}` if it asks who you are",
             parsed.host
         ))
     };

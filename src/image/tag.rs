@@ -1,6 +1,8 @@
 //! Further names for images of the engine.
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use futures::TryStreamExt;
 
 use super::{Engine, credentials, reference::Reference};
@@ -25,6 +27,19 @@ pub async fn remove(engine: &Engine, name: &str) -> Result<()> {
         Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
         Err(error) => Err(engine.failed(&format!("taking the name {name} away"), &error)),
     }
+}
+
+/// References of all images that carry a label, each with its value.
+pub async fn labelled(engine: &Engine, label: &str) -> Result<Vec<(String, String)>> {
+    let filters = std::collections::HashMap::from([("label", vec![label])]);
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let images = engine.docker.list_images(Some(options)).await;
+    let images = images.map_err(|error| engine.failed("listing images", &error))?;
+    let named = images.into_iter().flat_map(|image| {
+        let value = image.labels.get(label).cloned().unwrap_or_default();
+        image.repo_tags.into_iter().map(move |name| (name, value.clone()))
+    });
+    Ok(named.collect())
 }
 
 /// Makes sure that the engine has the image `local`, pulling it as `remote` where it does not.

@@ -35,6 +35,8 @@ use crate::{
     stack::model::{GeneratedSecret, Object, Origin},
 };
 
+mod forward;
+
 /// An image that the cluster can run; it needs a shell.
 fn image() -> String {
     std::env::var("STACKCTL_TEST_IMAGE").unwrap_or_else(|_| "docker.io/library/node:22-slim".to_owned())

@@ -64,19 +64,21 @@ impl Logs {
 impl Kube {
     /// Logs of the pods that the label selector matches. Without pods the stream is empty, or waits for some to come.
     pub async fn logs(&self, namespace: &str, selector: &str, options: LogOptions) -> Result<Logs> {
-        let pods = self.pods(namespace, selector).await;
-        let pods = pods.map_err(|error| {
-            failure::request_failed(
-                &format!("list the pods of {selector} in namespace {namespace}"),
-                &self.server,
-                &error,
-            )
-        })?;
+        let pods = self.selected_pods(namespace, selector).await?;
         let (sender, lines) = mpsc::channel(1024);
         let mut tasks = JoinSet::new();
         let reader = Reader { kube: self.clone(), namespace: namespace.to_owned(), options, sender };
         tasks.spawn(reader.run(selector.to_owned(), pods));
         Ok(Logs { lines, _tasks: tasks })
+    }
+
+    /// The pods that the label selector matches, as they are now.
+    pub async fn selected_pods(&self, namespace: &str, selector: &str) -> Result<Vec<Value>> {
+        let pods = self.pods(namespace, selector).await;
+        pods.map_err(|error| {
+            let what = format!("list the pods of {selector} in namespace {namespace}");
+            failure::request_failed(&what, &self.server, &error)
+        })
     }
 
     /// The selector of the pods that a workload or a Service of that name has; None if there is neither.

@@ -20,6 +20,8 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 pub mod prune;
+pub mod pull_secret;
+mod put;
 pub mod readiness;
 mod request;
 pub mod secrets;

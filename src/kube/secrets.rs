@@ -31,6 +31,12 @@ fn missing(secret: &GeneratedSecret, present: Option<&Value>) -> Map<String, Val
     generated.chain(fixed).map(|(key, text)| (key, BASE64_STANDARD.encode(text).into())).collect()
 }
 
+/// What a Secret as the API server tells it holds under a key; None where it has no such key, or bytes that are no text.
+pub fn text_of(secret: &Value, key: &str) -> Option<String> {
+    let encoded = secret.get("data")?.get(key)?.as_str()?;
+    String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
+}
+
 impl Kube {
     /// Creates the Secret if it is absent, and adds keys that it lacks; what is there is never overwritten.
     /// Returns whether anything was written.
@@ -104,5 +110,14 @@ mod tests {
         let added = missing(&secret, Some(&present));
         assert_eq!(added.keys().collect::<Vec<_>>(), ["token"]);
         assert_eq!(BASE64_STANDARD.decode(added["token"].as_str().unwrap()).unwrap().len(), 8);
+    }
+
+    #[test]
+    fn what_was_made_can_be_read() {
+        let secret =
+            json!({"data": {"user": BASE64_STANDARD.encode("admin"), "bytes": BASE64_STANDARD.encode([0xff])}});
+        assert_eq!(text_of(&secret, "user").as_deref(), Some("admin"));
+        assert_eq!(text_of(&secret, "bytes"), None);
+        assert_eq!(text_of(&secret, "password"), None);
     }
 }

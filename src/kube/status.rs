@@ -1,5 +1,7 @@
 //! A set's state as plain data, for `stackctl status`.
 
+use std::time::Duration;
+
 use ::kube::api::ListParams;
 use futures::{StreamExt, stream};
 use serde::Serialize;
@@ -78,6 +80,13 @@ impl Kube {
     pub async fn status(&self, objects: &[Value]) -> Result<Vec<ObjectStatus>> {
         let all = stream::iter(objects).map(|object| self.status_of(object)).buffered(16);
         all.collect::<Vec<_>>().await.into_iter().collect()
+    }
+
+    /// JSON that a Service answers to a GET through the API server. `service`: `NAME:PORT`. None: no such answer in time.
+    pub async fn ask_service(&self, namespace: &str, service: &str, path: &str, within: Duration) -> Option<Value> {
+        let path = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}");
+        let request = http::Request::get(path).body(Vec::new()).ok()?;
+        tokio::time::timeout(within, self.client.request(request)).await.ok()?.ok()
     }
 
     async fn status_of(&self, object: &Value) -> Result<ObjectStatus> {

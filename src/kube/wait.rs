@@ -260,7 +260,7 @@ fn needs_definition(object: &Value) -> bool {
 }
 
 /// The label selector of a workload's pods.
-pub(super) fn pod_selector(object: &Value) -> Option<String> {
+pub fn pod_selector(object: &Value) -> Option<String> {
     if !matches!(
         json::kind(object),
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job"

@@ -34,7 +34,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
                 .hint("`stackctl start` wakes it; `stackctl down --cluster` removes it with all that it holds"))
         }
         _ if options.disposable && (options.cluster || last) => Ok(whole_cluster()),
-        _ => Ok(one_stack(options, live, last)),
+        _ => Ok(one_stack(options, observed, last)),
     }
 }
 
@@ -52,14 +52,17 @@ pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
     others.map(str::to_owned).collect()
 }
 
-fn one_stack(options: &Options, live: Option<&LiveState>, last: bool) -> Plan {
+fn one_stack(options: &Options, observed: &Observed, last: bool) -> Plan {
     let mut graph = Graph::default();
-    let Some(live) = live else { return graph.into() };
+    let Some(live) = observed.live.as_ref() else { return graph.into() };
     let delete = |kind: SetKind, name: &str| Action::DeleteSet { kind, name: name.to_owned() };
     let mut deleted = Vec::new();
     if live.stacks().any(|stack| stack == options.stack) {
         let id = format!("delete:{}", options.stack);
         deleted.push(graph.add(id, &[], delete(SetKind::Stack, &options.stack)));
+    }
+    if observed.proxy.container.as_ref().is_some_and(|container| container.foreign.is_none()) {
+        graph.add("delete:proxy", &[], Action::RemoveProxy);
     }
     // The stack goes first: its objects may still need what the components serve.
     let after = deleted.clone();
@@ -84,7 +87,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{kube::inventory::Parent, plan::observed::RegistryState};
+    use crate::{cluster::proxy::ProxyState, kube::inventory::Parent, plan::observed::RegistryState};
 
     fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
         let parent =
@@ -97,6 +100,7 @@ mod tests {
             registry: RegistryState::Absent,
             images: BTreeMap::new(),
             live: Some(live),
+            proxy: ProxyState::default(),
         }
     }
 

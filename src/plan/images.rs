@@ -22,9 +22,16 @@ pub fn push(observed: &Observed, rebuild: bool) -> Result<Plan> {
             .hint("`stackctl up` makes it; --registry names another one"));
     }
     let mut graph = Graph::default();
-    for (service, _) in observed.images.iter().filter(|(_, image)| rebuild || image.digest.is_none()) {
-        let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
-        graph.add(format!("push:{service}"), &[build], Action::Push { service: service.clone() });
+    for (service, image) in &observed.images {
+        let mut last = None;
+        if rebuild || image.digest.is_none() {
+            let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
+            last = Some(graph.add(format!("push:{service}"), &[build], Action::Push { service: service.clone() }));
+        }
+        for tag in &image.tags {
+            let action = Action::Tag { service: service.clone(), tag: tag.clone() };
+            graph.add(format!("tag:{service}:{tag}"), last.as_slice(), action);
+        }
     }
     Ok(graph.into())
 }

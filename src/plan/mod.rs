@@ -2,20 +2,23 @@
 
 pub mod down;
 pub mod images;
+pub mod load;
 pub mod observed;
 pub mod test;
 pub mod up;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
+use observed::Observed;
 use serde::Serialize;
 
 use crate::{
     event::{PlannedStep, StepId},
     stack::{
-        desired::DesiredSet,
-        model::{Key, SetKind},
+        desired::{self, DesiredSet},
+        model::{Key, SetKind, Stack},
     },
+    tls,
 };
 
 /// Steps in an order in which each comes after all that it needs.
@@ -78,6 +81,15 @@ pub enum Action {
         set: usize,
         secret: usize,
     },
+    /// Issues the set's certificate, or renews it, and tells clients in the cluster whose signature it bears.
+    IssueCertificate {
+        set: usize,
+    },
+    /// The Secret with which nodes pull from a private registry, and its place in ServiceAccounts.
+    ProvidePullSecret {
+        set: usize,
+        namespace: String,
+    },
     Apply {
         set: usize,
         object: usize,
@@ -91,7 +103,22 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
+    /// The image that the proxy runs from.
+    ProvideProxy,
+    /// Makes this Service's ports reachable from this machine.
+    StartProxy {
+        set: usize,
+        object: usize,
+    },
+    RemoveProxy,
     Prove,
+    /// Puts the load on from pods in the cluster.
+    Load {
+        url: String,
+        workers: u32,
+    },
+    /// Waits until what the load scaled up is back at its minimum.
+    AwaitScaleDown,
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -119,14 +146,25 @@ impl Action {
     /// The set of which it writes a part.
     fn applies_to(&self) -> Option<usize> {
         match self {
-            Action::WriteInventory { set } | Action::CreateSecret { set, .. } | Action::Apply { set, .. } => Some(*set),
+            Action::WriteInventory { set }
+            | Action::CreateSecret { set, .. }
+            | Action::ProvidePullSecret { set, .. }
+            | Action::Apply { set, .. } => Some(*set),
             _ => None,
         }
     }
 
     /// Steps that leave nothing half done when they are stopped at once.
     pub fn only_waits(&self) -> bool {
-        matches!(self, Action::Await { .. } | Action::AwaitNetwork | Action::Preload { .. } | Action::Prove)
+        matches!(
+            self,
+            Action::Await { .. }
+                | Action::AwaitNetwork
+                | Action::Preload { .. }
+                | Action::Prove
+                | Action::Load { .. }
+                | Action::AwaitScaleDown
+        )
     }
 }
 
@@ -202,6 +240,22 @@ impl From<Graph> for Plan {
     fn from(graph: Graph) -> Plan {
         Plan { steps: graph.steps, ..Plan::default() }
     }
+}
+
+/// The objects as they should be, with images and certificates as far as they are known.
+pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
+    let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
+    let mut sets = desired::desired(stack, &images);
+    let serials = sets.iter().filter_map(|set| {
+        let wanted = set.certificate.as_ref()?;
+        let decision = tls::decide(wanted, observed.certificate(wanted));
+        Some((wanted.secret.clone(), decision.serial()?.to_owned()))
+    });
+    let serials = serials.collect();
+    for object in sets.iter_mut().flat_map(|set| &mut set.objects) {
+        desired::mark_certificates(&mut object.object.value, &serials);
+    }
+    sets
 }
 
 /// `apply:Deployment/hello-service`; a namespace other than the set's own is named too.

@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
-    cluster::ClusterState,
+    cluster::{ClusterState, proxy::ProxyState},
     kube::{inventory::Parent, known::Known, live::Live},
-    stack::model::{Key, instance_name},
+    stack::model::{Certificate, Key, instance_name},
+    tls::Seen,
 };
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Observed {
     pub images: BTreeMap<String, ImageState>,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
+    /// The container that leads to the stack's edge.
+    pub proxy: ProxyState,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,13 @@ pub enum RegistryState {
     },
 }
 
+impl Observed {
+    /// None: its Secret is not there.
+    pub fn certificate(&self, wanted: &Certificate) -> Option<&Seen> {
+        self.live.as_ref()?.certificates.get(&wanted.secret_key())
+    }
+}
+
 /// The image that a service's sources amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageState {
@@ -42,6 +52,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// Further tags that an external registry has not, or has elsewhere.
+    pub tags: Vec<String>,
 }
 
 impl ImageState {
@@ -66,8 +78,12 @@ pub struct LiveState {
     pub ready: HashSet<Key>,
     /// The port that the KEP-1755 ConfigMap names.
     pub published_port: Option<u16>,
+    /// By the key of its Secret.
+    pub certificates: BTreeMap<Key, Seen>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
+    pub pull_secrets: BTreeSet<String>,
 }
 
 impl LiveState {

@@ -1,6 +1,6 @@
 //! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
 
-use super::{Action, Graph, Plan, object_step, observed::Observed};
+use super::{Action, Graph, Node, Plan, desired_sets, object_step, observed::Observed};
 use crate::{
     cluster::ClusterState,
     error::{Error, Kind, Result},
@@ -13,6 +13,17 @@ use crate::{
 
 /// Fails with `Kind::Preflight` where the stack is not there.
 pub fn plan(stack: &Stack, agent_given: bool, observed: &Observed) -> Result<Plan> {
+    let (mut graph, sets, needs) = readied(stack, agent_given, observed)?;
+    graph.add("prove", &needs, Action::Prove);
+    Ok(Plan { sets, ..Plan::from(graph) })
+}
+
+/// The steps after which all that is declared is ready and the agent's image can be pulled: what they need to be ended.
+pub(super) fn readied(
+    stack: &Stack,
+    agent_given: bool,
+    observed: &Observed,
+) -> Result<(Graph, Vec<DesiredSet>, Vec<Node>)> {
     let absent = || {
         Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))
             .hint(format!("`stackctl up {}` brings it up, `up --test` proves it at once", stack.name))
@@ -24,8 +35,7 @@ pub fn plan(stack: &Stack, agent_given: bool, observed: &Observed) -> Result<Pla
     if !live.parents.contains_key(&desired::parent_name(SetKind::Stack, &stack.name)) {
         return Err(absent());
     }
-    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let sets = desired::desired(stack, &references);
+    let sets = desired_sets(stack, observed);
     let mut graph = Graph::default();
     let mut needs = Vec::new();
     for (set, object) in positions(&sets) {
@@ -38,8 +48,7 @@ pub fn plan(stack: &Stack, agent_given: bool, observed: &Observed) -> Result<Pla
     if !agent_given {
         needs.push(graph.add("agent", &[], Action::ProvideAgent));
     }
-    graph.add("prove", &needs, Action::Prove);
-    Ok(Plan { sets, ..Plan::from(graph) })
+    Ok((graph, sets, needs))
 }
 
 fn positions(sets: &[DesiredSet]) -> impl Iterator<Item = (usize, usize)> {

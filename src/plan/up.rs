@@ -1,12 +1,15 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
+pub mod edge;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     ops::RangeTo,
 };
 
+
 use super::{
-    Action, Graph, Images, Node, Plan, object_step,
+    Action, Graph, Images, Node, Plan, desired_sets, object_step,
     observed::{LiveState, Observed, RegistryState},
 };
 use crate::{
@@ -18,13 +21,14 @@ use crate::{
         inventory::Parent,
         noop::{self, Verdict},
         prune::{self, Candidates},
-        readiness,
+        pull_secret, readiness,
     },
     stack::{
         desired::{self, DesiredObject, DesiredSet},
-        model::{GeneratedSecret, Key, Scope, SetKind, Stack},
+        model::{Certificate, GeneratedSecret, Key, Scope, SetKind, Stack},
         podspec,
     },
+    tls,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -42,6 +46,10 @@ pub struct Options {
     pub rebuild: bool,
     /// Claims that left the stack go too.
     pub prune_data: bool,
+    /// The cluster's nodes are containers of an engine here.
+    pub local: bool,
+    /// For the edge, if the stack has one.
+    pub asked: edge::Asked,
 }
 
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
@@ -53,8 +61,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         publish_registry(&mut graph, observed, &platform);
     }
 
-    let references = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let mut sets = desired::desired(stack, &references);
+    let mut sets = desired_sets(stack, observed);
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
@@ -106,6 +113,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         sets.push(set);
     }
     everything.extend(awaited);
+    edge::plan(&mut graph, options, observed, &sets, platform.cluster);
     if !pushed.is_empty() && observed.registry != RegistryState::External {
         graph.add("gc", &everything, Action::CollectGarbage);
     }
@@ -181,7 +189,8 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
             let needs: Vec<_> = registry.into_iter().chain([build]).collect();
             last = Some(graph.add(format!("push:{service}"), &needs, Action::Push { service: service.clone() }));
         }
-        if let Some(tag) = &options.tag {
+        let tags: BTreeSet<&String> = options.tag.iter().chain(&image.tags).collect();
+        for tag in tags {
             let needs: Vec<_> = last.or(registry).into_iter().collect();
             let action = Action::Tag { service: service.clone(), tag: tag.clone() };
             graph.add(format!("tag:{service}:{tag}"), &needs, action);
@@ -351,7 +360,8 @@ impl<'a> SetPlanner<'a> {
     fn waves(&mut self, begun: &mut Begun, end: u8) {
         let (index, set) = (begun.index, &self.sets[begun.index]);
         let mut waves: BTreeSet<u8> = set.objects.iter().map(|object| object.wave).collect();
-        waves.extend((!set.secrets.is_empty()).then(secret_wave));
+        let secrets = !set.secrets.is_empty() || set.certificate.is_some() || !set.pull_accounts.is_empty();
+        waves.extend(secrets.then(secret_wave));
         for wave in waves.into_iter().filter(|wave| (begun.next..end).contains(wave)) {
             let mut ends = Vec::new();
             for &object in begun.changed.iter().filter(|&&object| set.objects[object].wave == wave) {
@@ -371,9 +381,14 @@ impl<'a> SetPlanner<'a> {
             }
             // Secrets come with the configuration that they stand beside.
             if wave == secret_wave() {
-                let secrets = self.secrets(index, &begun.gate);
+                let mut secrets = self.secrets(index, &begun.gate);
+                // After the accounts that list it, before the pods, which get what their account lists as they are made.
+                secrets.extend(self.pull_secrets(index, &begun.gate));
                 ends.extend(&secrets);
                 begun.planned.applied.extend(secrets);
+                let certificate = self.certificate(index, &begun.gate);
+                ends.extend(certificate);
+                begun.planned.applied.extend(certificate);
             }
             if let Some(joint) = self.graph.join(format!("wave:{}:{wave}", set.parent()), &ends) {
                 begun.gate = vec![joint];
@@ -393,6 +408,9 @@ impl<'a> SetPlanner<'a> {
             return true;
         }
         if desired.services.iter().any(|service| self.pushed.contains_key(service)) {
+            return false;
+        }
+        if self.awaits_certificate(desired) {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
@@ -460,6 +478,38 @@ impl<'a> SetPlanner<'a> {
         nodes
     }
 
+    fn certificate(&mut self, index: usize, gate: &[Node]) -> Option<Node> {
+        let set = &self.sets[index];
+        let wanted = set.certificate.as_ref()?;
+        if !tls::decision::is_due(wanted, self.observed.certificate(wanted)) {
+            return None;
+        }
+        let id = object_step("certificate", &wanted.secret_key(), &set.namespace);
+        let node = self.graph.add(id, gate, Action::IssueCertificate { set: index });
+        self.configs.extend([wanted.secret_key(), wanted.bundle_key()].map(|key| (key, node)));
+        Some(node)
+    }
+
+    /// Whether its pods see a certificate that will be another one.
+    fn awaits_certificate(&self, desired: &DesiredObject) -> bool {
+        let issued = |wanted: &&Certificate| {
+            matches!(tls::decide(wanted, self.observed.certificate(wanted)), tls::Decision::Issue(_))
+        };
+        let mut wanted = self.sets.iter().filter_map(|set| set.certificate.as_ref()).filter(issued);
+        wanted.any(|wanted| desired.configs.contains(&wanted.secret_key()))
+    }
+
+    fn pull_secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
+        let set = &self.sets[index];
+        let current = |namespace: &String| self.live().is_some_and(|live| live.pull_secrets.contains(namespace));
+        let outdated: Vec<&String> = set.pull_accounts.keys().filter(|namespace| !current(namespace)).collect();
+        let step = |namespace: &String| {
+            let id = object_step("registry", &pull_secret::key(namespace), &set.namespace);
+            self.graph.add(id, gate, Action::ProvidePullSecret { set: index, namespace: namespace.clone() })
+        };
+        outdated.into_iter().map(step).collect()
+    }
+
     fn has_stale_objects(&self, set: &DesiredSet) -> bool {
         self.live().is_some_and(|live| !stale_objects(set, live, self.options.prune_data).remove.is_empty())
     }
@@ -482,16 +532,23 @@ fn secret_wave() -> u8 {
 
 /// What the set's parent must say.
 pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
-    let secret = (!set.secrets.is_empty()).then(|| KindRef::any_version("", "Secret"));
-    let keys = set.objects.iter().map(|object| object.object.key());
+    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
+    let made = || set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set)).chain(pull.clone());
+    let keys = set.objects.iter().map(|object| object.object.key()).chain(made());
     Parent {
         name: set.parent(),
         id: set.applyset_id(),
-        kinds: keys.clone().map(|key| KindRef::any_version(&key.group, &key.kind)).chain(secret).collect(),
+        kinds: keys.clone().map(|key| KindRef::any_version(&key.group, &key.kind)).collect(),
         namespaces: keys.filter_map(|key| key.namespace).filter(|namespace| namespace != SYSTEM_NAMESPACE).collect(),
         users: (set.kind == SetKind::Component).then(|| user.to_owned()).into_iter().collect(),
         ..Parent::default()
     }
+}
+
+/// What `Action::IssueCertificate` writes.
+fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> + Clone {
+    let certificate = set.certificate.iter();
+    certificate.flat_map(|certificate| [certificate.secret_key(), certificate.bundle_key()])
 }
 
 /// Instances of components that the stack had and has no more, as sets without objects.
@@ -508,8 +565,10 @@ pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prun
 
 /// Objects that carry the set's label but are no longer declared.
 pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Candidates {
-    let secrets = set.secrets.iter().map(GeneratedSecret::key);
-    let wanted: HashSet<Key> = set.objects.iter().map(|object| object.object.key()).chain(secrets).collect();
+    let made = set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set));
+    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
+    let declared = set.objects.iter().map(|object| object.object.key());
+    let wanted: HashSet<Key> = declared.chain(made).chain(pull).collect();
     prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
 }
 

@@ -1,6 +1,6 @@
 //! One HTTP request and the judgement of its answer.
 
-use std::{error::Error as StdError, io, path::Path, sync::Arc};
+use std::{error::Error as StdError, fmt, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -18,83 +18,149 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::{json::difference, wire::AgentCheck};
-use crate::error::{Context, Error, Kind, Result};
+use serde_json::Value;
+
+use super::json::difference;
+use crate::{
+    error::{Context, Error, Kind, Result},
+    stack::claims::{HttpCheck, Where},
+};
 
 /// Longer bodies are not compared.
 const BODY_LIMIT: usize = 4 << 20;
 /// As much of a body as is shown.
 const SHOWN: usize = 500;
 
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Makes each request on a connection of its own, so that no attempt profits or suffers from an earlier one.
 #[derive(Debug, Clone)]
-pub struct Requester(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct Requester {
+    client: HttpClient,
+    /// Trusts the stack's CA and no other; None: the stack has none.
+    own: Option<HttpClient>,
+}
 
-impl Requester {
-    /// `ca_bundle`: PEM; None: the roots of the system.
-    pub fn new(ca_bundle: Option<&Path>) -> Result<Requester> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = || {
-            ClientConfig::builder_with_provider(provider.clone())
-                .with_safe_default_protocol_versions()
-                .context(Kind::Unexpected, || "TLS could not be set up".to_owned())
-        };
-        let config = match ca_bundle {
-            Some(file) => builder()?.with_root_certificates(roots(file)?),
-            // A machine without roots can still make HTTP requests; HTTPS then fails with an unknown issuer.
-            None => match builder()?.with_native_roots() {
-                Ok(config) => config,
-                Err(_) => builder()?.with_root_certificates(RootCertStore::empty()),
-            },
-        }
-        .with_no_client_auth();
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .retry_canceled_requests(false)
-            .build(connector);
-        Ok(Requester(client))
-    }
+/// What came back, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+}
 
-    /// One attempt; an error says what was seen instead of what was expected.
-    pub async fn attempt(&self, check: &AgentCheck) -> std::result::Result<(), String> {
-        let mut request = request(check)?;
-        let connection = capture_connection(&mut request);
-        let limit = tokio::time::Instant::now() + check.timeout();
-        let late = |what: &str| format!("timed out after {} ms: {what}", check.timeout_ms);
-        let response = match tokio::time::timeout_at(limit, self.0.request(request)).await {
-            Ok(response) => response.map_err(|error| transport(&error))?,
-            Err(_) if connection.connection_metadata().is_some() => {
-                return Err(late("connected, but nothing was answered"));
-            }
-            Err(_) => return Err(late("no connection")),
-        };
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect();
-        let body = match tokio::time::timeout_at(limit, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
-                return Err(format!("status {status}, a body of more than {BODY_LIMIT} bytes"));
-            }
-            Ok(Err(error)) => {
-                return Err(format!("status {status}, then the body broke off: {}", transport(error.as_ref())));
-            }
-            Err(_) => return Err(late(&format!("status {status}, but the body did not end"))),
-        };
-        judge(check, status, &body)
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}, {}", self.status, shown(&self.body))
     }
 }
 
-fn roots(file: &Path) -> Result<RootCertStore> {
-    let what = || format!("the CA bundle {} could not be read", file.display());
+type Seen<T> = std::result::Result<T, String>;
+
+impl Requester {
+    /// `ca_bundle`: PEM; None: the roots of the system. `own_ca`: the certificates of the stack's CA as PEM.
+    pub fn new(ca_bundle: Option<&Path>, own_ca: Option<&str>) -> Result<Requester> {
+        let roots = ca_bundle.map(|file| {
+            let what = || format!("the CA bundle {} could not be read", file.display());
+            roots(&std::fs::read(file).context(Kind::Usage, what)?, what)
+        });
+        let own = own_ca.map(|pem| roots_of_stack(pem).and_then(|roots| client(Some(roots))));
+        Ok(Requester { client: client(roots.transpose()?)?, own: own.transpose()? })
+    }
+
+    /// One attempt; an error says what was seen instead of what was expected.
+    pub async fn attempt(&self, check: &HttpCheck) -> Seen<()> {
+        let client = match (check.ca, &self.own) {
+            (false, _) => &self.client,
+            (true, Some(own)) => own,
+            (true, None) => return Err("the stack has no CA that could be trusted".to_owned()),
+        };
+        let headers: Vec<(String, String)> = check.headers.clone().into_iter().collect();
+        let body = check.body.as_deref().unwrap_or_default();
+        let answer = exchange(client, &check.method, &check.url, &headers, body, check.timeout).await?;
+        judge(check, &answer)
+    }
+
+    /// A GET without headers of its own.
+    pub async fn get(&self, url: &str, timeout: Duration) -> Seen<Answer> {
+        self.send("GET", url, &[], "", timeout).await
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: &str,
+        timeout: Duration,
+    ) -> Seen<Answer> {
+        exchange(&self.client, method, url, headers, body, timeout).await
+    }
+}
+
+fn client(roots: Option<RootCertStore>) -> Result<HttpClient> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = || {
+        ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .context(Kind::Unexpected, || "TLS could not be set up".to_owned())
+    };
+    let config = match roots {
+        Some(roots) => builder()?.with_root_certificates(roots),
+        // A machine without roots can still make HTTP requests; HTTPS then fails with an unknown issuer.
+        None => match builder()?.with_native_roots() {
+            Ok(config) => config,
+            Err(_) => builder()?.with_root_certificates(RootCertStore::empty()),
+        },
+    }
+    .with_no_client_auth();
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector))
+}
+
+async fn exchange(
+    client: &HttpClient,
+    method: &str,
+    url: &str,
+    headers: &[(String, String)],
+    body: &str,
+    timeout: Duration,
+) -> Seen<Answer> {
+    let mut request = request(method, url, headers, body)?;
+    let connection = capture_connection(&mut request);
+    let limit = tokio::time::Instant::now() + timeout;
+    let late = |what: &str| format!("timed out after {} ms: {what}", timeout.as_millis());
+    let response = match tokio::time::timeout_at(limit, client.request(request)).await {
+        Ok(response) => response.map_err(|error| transport(&error))?,
+        Err(_) if connection.connection_metadata().is_some() => {
+            return Err(late("connected, but nothing was answered"));
+        }
+        Err(_) => return Err(late("no connection")),
+    };
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), BODY_LIMIT).collect();
+    match tokio::time::timeout_at(limit, body).await {
+        Ok(Ok(body)) => Ok(Answer { status, body: body.to_bytes() }),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(format!("status {status}, a body of more than {BODY_LIMIT} bytes"))
+        }
+        Ok(Err(error)) => Err(format!("status {status}, then the body broke off: {}", transport(error.as_ref()))),
+        Err(_) => Err(late(&format!("status {status}, but the body did not end"))),
+    }
+}
+
+fn roots_of_stack(pem: &str) -> Result<RootCertStore> {
+    roots(pem.as_bytes(), || "the certificate of the stack's CA could not be read".to_owned())
+}
+
+fn roots(pem: &[u8], what: impl Fn() -> String + Copy) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).context(Kind::Usage, what)? {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.context(Kind::Usage, what)?).context(Kind::Usage, what)?;
     }
     if roots.is_empty() {
@@ -103,38 +169,41 @@ fn roots(file: &Path) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn request(check: &AgentCheck) -> std::result::Result<Request<Full<Bytes>>, String> {
-    let mut request = Request::builder().method(check.method.as_str()).uri(&check.url);
-    if !check.headers.keys().any(|name| name.eq_ignore_ascii_case("user-agent")) {
+fn request(method: &str, url: &str, headers: &[(String, String)], body: &str) -> Seen<Request<Full<Bytes>>> {
+    let mut request = Request::builder().method(method).uri(url);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
         request = request.header("user-agent", concat!("stackctl/", env!("CARGO_PKG_VERSION")));
     }
-    for (name, value) in &check.headers {
+    for (name, value) in headers {
         request = request.header(name, value);
     }
-    let body = Full::new(Bytes::from(check.body.clone().unwrap_or_default()));
+    let body = Full::new(Bytes::from(body.to_owned()));
     request.body(body).map_err(|error| format!("a request that cannot be made: {error}"))
 }
 
 /// What must come back, in words.
-pub fn expectation(check: &AgentCheck) -> String {
+pub fn expectation(check: &HttpCheck) -> String {
     let mut parts = vec![format!("{} {}: status {}", check.method, check.url, check.status)];
     parts.extend(check.json.as_ref().map(|json| format!("JSON {json}")));
     parts.extend(check.contains.as_ref().map(|text| format!("a body that contains {text:?}")));
+    parts.extend(check.wheres.iter().map(Where::to_string));
     parts.join(", ")
 }
 
-fn judge(check: &AgentCheck, status: u16, body: &[u8]) -> std::result::Result<(), String> {
+fn judge(check: &HttpCheck, answer: &Answer) -> Seen<()> {
+    let (status, body) = (answer.status, &answer.body);
     if status != check.status {
-        return Err(format!("status {status}, {}", shown(body)));
+        return Err(answer.to_string());
     }
-    if let Some(expected) = &check.json {
-        match serde_json::from_slice(body) {
-            Err(error) => return Err(format!("status {status}, no JSON ({error}), {}", shown(body))),
-            Ok(seen) => {
-                if let Some(difference) = difference(expected, &seen) {
-                    return Err(format!("status {status}, JSON that differs {difference}"));
-                }
-            }
+    if check.json.is_some() || !check.wheres.is_empty() {
+        let seen: Value = serde_json::from_slice(body)
+            .map_err(|error| format!("status {status}, no JSON ({error}), {}", shown(body)))?;
+        if let Some(difference) = check.json.as_ref().and_then(|expected| difference(expected, &seen)) {
+            return Err(format!("status {status}, JSON that differs {difference}"));
+        }
+        let wrong: Vec<String> = check.wheres.iter().filter_map(|claim| claim.judge(&seen).err()).collect();
+        if !wrong.is_empty() {
+            return Err(format!("status {status}, JSON in which {}", wrong.join(", ")));
         }
     }
     match &check.contains {

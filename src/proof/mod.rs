@@ -1,4 +1,4 @@
-//! Checks of a running stack: data in, results out. HTTP checks run inside the cluster, in a short-lived pod whose image
+//! Checks of a running stack: data in, results out. Most checks run inside the cluster, in a short-lived pod whose image
 //! is this executable; `agent` is what runs there, `run` is what starts it and reads the results.
 
 pub mod agent;
@@ -6,13 +6,16 @@ mod autoscaler;
 mod http;
 mod json;
 pub mod pod;
+mod prometheus;
+mod rbac;
 mod result;
 mod run;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod wire;
 
 pub use self::{
     result::ProofResult,
-    run::{remove_pods, run},
+    run::{Place, remove_pods, run},
 };

@@ -11,6 +11,8 @@ use crate::error::{Error, Kind, Result};
 pub const ARGUMENTS: [&str; 2] = ["agent", "prove"];
 /// Environment variable that holds the checks.
 pub const INPUT: &str = "STACKCTL_CHECKS";
+/// Environment variable with the certificate of the stack's CA, PEM.
+pub const CA: &str = "STACKCTL_CA";
 /// Selects every agent pod.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=stackctl,io.stackctl.agent=proof";
 
@@ -19,14 +21,27 @@ const INPUT_LIMIT: usize = 120 * 1024;
 /// A pod this much past its own deadline belongs to a run that was killed.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// What a pod of the agent is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub image: &'a str,
+    /// Certificate of the stack's CA, PEM; public.
+    pub ca: Option<&'a str>,
+    /// The ServiceAccount whose token it gets; None: no token.
+    pub service_account: Option<&'a str>,
+}
+
 /// `suffix`: random, lower-case letters and digits. `checks`: what `run_agent` takes; not secret, but visible to whoever
 /// may read pods. `deadline`: after it the kubelet ends the pod, whatever became of us.
-pub fn build(suffix: &str, image: &str, checks: &str, deadline: Duration) -> Result<Value> {
+pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration) -> Result<Value> {
     if checks.len() > INPUT_LIMIT {
         return Err(Error::new(Kind::Usage, "the proofs are too long to be handed to the agent")
             .cause(format!("{} bytes, at most {INPUT_LIMIT}", checks.len()))
             .hint("shorten the bodies and expectations of the proofs"));
     }
+    let variable = |name: &str, text: &str| json!({ "name": name, "value": escape_references(text) });
+    let environment: Vec<Value> =
+        [variable(INPUT, checks)].into_iter().chain(given.ca.map(|ca| variable(CA, ca))).collect();
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     Ok(json!({
         "apiVersion": "v1",
@@ -39,7 +54,8 @@ pub fn build(suffix: &str, image: &str, checks: &str, deadline: Duration) -> Res
             "restartPolicy": "Never",
             "activeDeadlineSeconds": deadline.as_secs().max(1),
             "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": false,
+            "serviceAccountName": given.service_account.unwrap_or("default"),
+            "automountServiceAccountToken": given.service_account.is_some(),
             // Variables for every service of the namespace would only crowd the environment.
             "enableServiceLinks": false,
             "securityContext": {
@@ -50,10 +66,10 @@ pub fn build(suffix: &str, image: &str, checks: &str, deadline: Duration) -> Res
             },
             "containers": [{
                 "name": "agent",
-                "image": image,
+                "image": given.image,
                 "imagePullPolicy": "IfNotPresent",
                 "args": ARGUMENTS,
-                "env": [{ "name": INPUT, "value": escape_references(checks) }],
+                "env": environment,
                 "resources": { "requests": resources, "limits": { "cpu": "500m", "memory": "128Mi" } },
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
@@ -153,9 +169,22 @@ mod tests {
         pod(json!({ "phase": "Pending", "containerStatuses": [status] }))
     }
 
+    const GIVEN: Given = Given { image: "registry/agent:1", ca: None, service_account: None };
+
+    #[test]
+    fn an_account_and_a_ca_are_handed_over() {
+        let given = Given { ca: Some("PEM"), service_account: Some("rbac-test"), ..GIVEN };
+        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE).unwrap()).unwrap();
+        let spec = pod.spec.unwrap();
+        assert_eq!(spec.service_account_name.as_deref(), Some("rbac-test"));
+        assert_eq!(spec.automount_service_account_token, Some(true));
+        let env = spec.containers[0].env.as_ref().unwrap();
+        assert_eq!((env[1].name.as_str(), env[1].value.as_deref()), (CA, Some("PEM")));
+    }
+
     #[test]
     fn the_pod_is_valid_and_restricted() {
-        let value = build("abc12", "registry/agent:1", "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
+        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
         let pod: Pod = serde_json::from_value(value).unwrap();
         assert_eq!(pod.metadata.name.as_deref(), Some("stackctl-proof-abc12"));
         let labels = pod.metadata.labels.unwrap();
@@ -178,7 +207,7 @@ mod tests {
 
     #[test]
     fn too_much_input_is_refused() {
-        assert_eq!(build("a", "i", &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
+        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Runs proofs against a cluster: HTTP checks in a pod, autoscaler checks from here.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use ::kube::{
     Api, Client,
@@ -33,15 +33,23 @@ const CLEANUP: Duration = Duration::from_secs(10);
 /// The kubelet may still be writing the last lines when the pod has ended.
 const LOG_ATTEMPTS: u32 = 5;
 
+/// Where and from what checks run.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub namespace: &'a str,
+    /// An image whose entry point is this executable, as the nodes name it.
+    pub agent_image: &'a str,
+    /// Certificate of the stack's CA as PEM, for checks with `ca: true`.
+    pub ca: Option<&'a str>,
+}
+
 /// Checks all proofs and returns their results in the order of `proofs`.
 ///
-/// `agent_image`: an image whose entry point is this executable, as the nodes name it. The pod is created in
-/// `namespace` and deleted in any case; what is past `deadline` fails. A proof that fails is a result; errors are
+/// The pods, one for each ServiceAccount that a check needs, are created in the namespace and deleted in any case; what is past `deadline` fails. A proof that fails is a result; errors are
 /// `Refused` (the pod was not admitted) and `NotReady` (it did not run, with the cause).
 pub async fn run(
     client: &Client,
-    namespace: &str,
-    agent_image: &str,
+    place: Place<'_>,
     proofs: &[Proof],
     deadline: Duration,
     progress: &Progress,
@@ -53,13 +61,22 @@ pub async fn run(
         Check::Autoscaler(check) => {
             Some(async move { Ok((index, autoscaler::prove(client, proof, check, limit, progress).await)) })
         }
-        Check::Http(_) => None,
+        _ => None,
     });
-    let agent = Agent { api: Api::namespaced(client.clone(), namespace), namespace, image: agent_image, progress };
+    let mut by_account: BTreeMap<Option<&str>, Vec<AgentCheck>> = BTreeMap::new();
+    for check in &checks {
+        by_account.entry(check.check.service_account()).or_default().push(check.clone());
+    }
+    let api: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
+    let agents = by_account.iter().map(|(service_account, checks)| {
+        let given = pod::Given { image: place.agent_image, ca: place.ca, service_account: *service_account };
+        let agent = Agent { api: api.clone(), namespace: place.namespace, given, progress };
+        async move { agent.results(checks, limit).await }
+    });
     let (in_cluster, from_here) =
-        futures::try_join!(agent.results(&checks, limit), futures::future::try_join_all(autoscalers))?;
+        futures::try_join!(futures::future::try_join_all(agents), futures::future::try_join_all(autoscalers))?;
     let mut results: Vec<(usize, ProofResult)> = from_here;
-    results.extend(in_cluster);
+    results.extend(in_cluster.into_iter().flatten());
     results.sort_by_key(|(index, _)| *index);
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
@@ -80,7 +97,7 @@ pub async fn remove_pods(client: &Client, namespace: &str) -> Result<Vec<String>
 struct Agent<'a> {
     api: Api<Pod>,
     namespace: &'a str,
-    image: &'a str,
+    given: pod::Given<'a>,
     progress: &'a Progress,
 }
 
@@ -104,9 +121,9 @@ impl Agent<'_> {
     async fn create(&self, checks: &[AgentCheck], limit: Instant) -> Result<Pod> {
         let input =
             serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
-        let needed: Duration = checks.iter().map(|check| check.eventually() + check.timeout()).sum();
+        let needed: Duration = checks.iter().map(|check| check.eventually() + check.check.timeout()).sum();
         let left = limit.saturating_duration_since(Instant::now());
-        let value = pod::build(&suffix(), self.image, &input, (needed + STARTING).min(left))?;
+        let value = pod::build(&suffix(), self.given, &input, (needed + STARTING).min(left))?;
         let pod: Pod =
             serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
         let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
@@ -145,7 +162,7 @@ impl Agent<'_> {
             match pod::state(&pod) {
                 State::Ended(why) => return Ok(why),
                 State::Broken(why) => {
-                    let hint = format!("is the image {} where the nodes can pull it?", self.image);
+                    let hint = format!("is the image {} where the nodes can pull it?", self.given.image);
                     let error = Error::new(Kind::NotReady, what()).cause(why.clone());
                     // The back-off of older kubelets does not say what the attempt before it did.
                     let more = last.starts_with("ErrImagePull") && !why.contains(&last);
@@ -236,7 +253,7 @@ fn result(check: &AgentCheck, found: &[AgentResult], why: Option<&str>) -> Proof
             passed: false,
             took: Duration::ZERO,
             attempts: 0,
-            expected: Some(super::http::expectation(check)),
+            expected: Some(super::agent::expectation(&check.check)),
             seen: Some(format!("the agent ended before it was decided ({})", why.unwrap_or("its log is incomplete"))),
             skipped: None,
         },

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    load::charts,
     record::Record,
     style::{Paint, clean, count, duration},
 };
@@ -12,8 +13,17 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 /// How many levels of waiting steps are shown when there is room.
 const DEPTH: usize = 4;
 
-/// The lines of the live region: at most `rows`, each at most `columns` wide.
+/// The lines of the live region: at most `rows`, each at most `columns` wide. The charts of a load run, then the tree.
 pub fn frame(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, usize)) -> Vec<String> {
+    let tree = tree(record, now, paint, (columns, rows));
+    let Some(watch) = &record.load else { return tree };
+    let room = rows.saturating_sub(2 + tree.len()).max(1);
+    let mut frame = charts(watch, paint.color, (columns, room));
+    frame.extend(tree);
+    frame
+}
+
+fn tree(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, usize)) -> Vec<String> {
     let items = items(record);
     if items.is_empty() {
         return Vec::new();

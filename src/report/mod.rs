@@ -10,6 +10,7 @@ mod failure;
 mod junit;
 mod lines;
 mod live;
+mod load;
 mod out;
 mod plain;
 mod record;
@@ -34,10 +35,11 @@ use tokio::{
 
 pub use self::{
     junit::junit,
-    out::data,
+    load::{load_comparison, load_page, load_summary},
+    out::{data, screen},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_table, table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_screen, table, url_table},
 };
 use self::{
     lines::Lines,

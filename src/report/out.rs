@@ -1,13 +1,24 @@
 //! The only place that writes to the standard streams.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// Data, with a final line feed if it lacks one. A reader that went away (`| head`) is no error.
 pub fn data(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let _ = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+}
+
+/// Data in place of what stood on the screen, where stdout is one; else after it.
+pub fn screen(text: &str) {
+    if std::io::stdout().is_terminal() {
+        // Home, then the text with each line's rest cleared, then what is below.
+        let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
+        data(&format!("\x1b[H{lines}\x1b[J"));
+    } else {
+        data(&format!("{text}\n\n"));
+    }
 }
 
 /// One line of progress or of an error.

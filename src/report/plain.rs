@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     lines::Lines,
+    load,
     record::Record,
     style::{clock, duration},
 };
@@ -12,21 +13,33 @@ use crate::event::{Event, StepId};
 /// A step that runs this long gets a line that says it started.
 const SLOW: Duration = Duration::from_secs(2);
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Between two lines about a load run.
+const LOAD: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Plain {
     pub lines: Lines,
     /// When a running step was last spoken of.
     spoken: HashMap<StepId, Duration>,
+    /// Phase and time of the last line about a load run.
+    load: Option<(&'static str, Duration)>,
 }
 
 impl Plain {
     pub fn new(lines: Lines) -> Plain {
-        Plain { lines, spoken: HashMap::new() }
+        Plain { lines, spoken: HashMap::new(), load: None }
     }
 
-    pub fn event(&self, record: &Record, event: &Event, now: Duration) -> Vec<String> {
-        self.lines.of(record, event).into_iter().map(|line| format!("{} {line}", clock(now))).collect()
+    pub fn event(&mut self, record: &Record, event: &Event, now: Duration) -> Vec<String> {
+        let mut lines = self.lines.of(record, event);
+        if let (Event::Load(_), Some(watch)) = (event, &record.load) {
+            let due = |(phase, at): (&str, Duration)| phase != watch.phase || watch.elapsed >= at + LOAD;
+            if self.load.is_none_or(due) {
+                self.load = Some((watch.phase, watch.elapsed));
+                lines.push(load::line(watch));
+            }
+        }
+        lines.into_iter().map(|line| format!("{} {line}", clock(now))).collect()
     }
 
     pub fn tick(&mut self, record: &Record, now: Duration) -> Vec<String> {
@@ -93,6 +106,20 @@ mod tests {
         00:26 ▸ await:hello
         00:27 ✓ await:hello  4.0 s
         "###);
+    }
+
+    #[test]
+    fn a_load_run_speaks_each_five_seconds() {
+        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false });
+        let mut record = Record::default();
+        let mut text = Vec::new();
+        for tick in load::ticks().into_iter().skip(279).take(45) {
+            let now = tick.elapsed;
+            let event = Event::Load(Box::new(tick));
+            record.add(&event);
+            text.extend(plain.event(&record, &event, now));
+        }
+        insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]

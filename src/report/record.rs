@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::load::Watch;
 use crate::event::{Event, Level, Outcome, StepId};
 
 /// Lines of output kept per step, shown when it fails.
@@ -62,6 +63,8 @@ pub struct Record {
     /// In the order of the plan.
     pub steps: Vec<Step>,
     pub warnings: Vec<String>,
+    /// The load run, where there is one.
+    pub load: Option<Watch>,
     index: HashMap<StepId, usize>,
     /// The wave of each folded step.
     folds: HashMap<usize, usize>,
@@ -103,7 +106,8 @@ impl Record {
                 step.note = note.as_deref().map(super::style::clean);
             }
             Event::Notice { level: Level::Warning, message } => self.warnings.push(message.clone()),
-            Event::Load(_) | Event::Notice { level: Level::Info, .. } => {}
+            Event::Load(tick) => self.load.get_or_insert_default().add(tick),
+            Event::Notice { level: Level::Info, .. } => {}
         }
     }
 

@@ -7,10 +7,12 @@ use super::{
     style::{Paint, bytes, clean, count, duration},
 };
 use crate::{
-    cluster::Removed,
+    cluster::{ClusterState, Removed},
     event::{Event, PlannedStep},
     kube::status::ObjectStatus,
+    overview::{Alert, Image, Overview},
     proof::ProofResult,
+    urls::Url,
 };
 
 /// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
@@ -97,7 +99,7 @@ pub fn diff_text(diff: &str, paint: Paint) -> String {
 }
 
 /// Workloads and what belongs to them, one row each.
-pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
+fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
     let row = |state: &ObjectStatus| {
         let what = match (&state.workload, &state.autoscaler) {
             (Some(workload), _) => {
@@ -130,6 +132,56 @@ pub fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
         ]
     };
     table(["namespace", "object", "state", "what", "note"], &states.iter().map(row).collect::<Vec<_>>(), width)
+}
+
+/// All that is known about a cluster, on one screen.
+pub fn status_screen(overview: &Overview, width: Option<u16>) -> String {
+    let name = &overview.name;
+    let version = overview.version.as_deref().unwrap_or_default();
+    let mut blocks = match &overview.cluster {
+        ClusterState::Ours { stopped: false } => vec![format!("cluster {name}: Kubernetes {version}")],
+        ClusterState::Ours { stopped: true } => return format!("cluster {name}: stopped"),
+        ClusterState::Absent => return format!("cluster {name}: none"),
+        ClusterState::HalfMade { why } | ClusterState::Foreign { why } | ClusterState::Unreachable { why } => {
+            return format!("cluster {name}: {why}");
+        }
+    };
+    let mut head = vec![format!("stacks: {}", overview.stacks.join(", "))];
+    head.extend(overview.edges.iter().map(|(stack, urls)| format!("edge of {stack}: {}", urls.join(", "))));
+    for proof in &overview.proofs {
+        let total = proof.passed + proof.failed.len();
+        let failed = match proof.failed.is_empty() {
+            true => String::new(),
+            false => format!("; failed: {}", proof.failed.join(", ")),
+        };
+        let at = proof.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        head.push(format!("last proof of {}: {} of {total} passed, {at}{failed}", proof.stack, proof.passed));
+    }
+    if let Some(alerts) = &overview.alerts {
+        let of = |alert: &Alert| {
+            let severity = alert.severity.as_ref().map(|severity| format!(" ({severity})")).unwrap_or_default();
+            let summary = alert.summary.as_ref().map(|summary| format!(": {}", clean(summary))).unwrap_or_default();
+            format!("\n  {}/{}{severity}{summary}", alert.namespace, alert.name)
+        };
+        let list: String = alerts.iter().map(of).collect();
+        head.push(
+            format!("alerts firing: {}{list}", if alerts.is_empty() { "none" } else { "" }).trim_end().to_owned(),
+        );
+    }
+    blocks[0].push_str(&format!("\n{}", head.join("\n")));
+    blocks.push(status_table(&overview.objects, width));
+    if !overview.images.is_empty() {
+        let row =
+            |image: &Image| [image.name.clone(), image.built_from.clone().unwrap_or_else(|| "unknown".to_owned())];
+        blocks.push(table(["image", "built from"], &overview.images.iter().map(row).collect::<Vec<_>>(), width));
+    }
+    blocks.join("\n\n")
+}
+
+/// Routes, where they are and what answered.
+pub fn url_table(urls: &[Url], width: Option<u16>) -> String {
+    let row = |url: &Url| [url.route.clone(), url.url.clone(), url.answer()];
+    table(["route", "url", "answer"], &urls.iter().map(row).collect::<Vec<_>>(), width)
 }
 
 fn count_of(number: i64, noun: &str) -> String {

@@ -100,6 +100,7 @@ impl Assembly<'_> {
             namespace,
             objects,
             secrets,
+            certificate: None,
             background: self.declaration.background,
             needs: match self.kind {
                 SetKind::Component => self.declaration.needs.iter().map(|name| self.set_name(&name.value)).collect(),

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::stack::{
+    claims::{AutoscalerCheck, Check},
     components::Components,
-    declaration::{Declaration, ServiceDecl},
+    dashboards,
+    declaration::{Declaration, ProofDecl, ServiceDecl},
     files::Folder,
     load::LoadRequest,
-    model::{Key, Object, Origin, Service, Set, SetKind},
+    model::{Key, Origin, Proof, Service, Set, SetKind},
     podspec,
     problems::{Problems, suggestion},
+    reader::Located,
 };
 
 /// `--set` by component, the stack's own under the empty name.
@@ -125,8 +128,54 @@ pub fn images(sets: &[Set], services: &BTreeMap<String, Service>, problems: &mut
     }
 }
 
-pub fn has_autoscaler(sets: &[Set], namespace: &str, name: &str) -> bool {
-    sets.iter().flat_map(|set| &set.objects).map(Object::key).any(|key| {
-        key.kind == "HorizontalPodAutoscaler" && key.namespace.as_deref() == Some(namespace) && key.name == name
-    })
+/// Why a proof is skipped, by what `--set` says.
+pub fn unfit(
+    decl: &ProofDecl,
+    declaration: &Declaration,
+    chosen: &BTreeMap<String, Value>,
+    problems: &mut Problems,
+) -> Option<String> {
+    for (names, field) in [(&decl.set, "set"), (&decl.unset, "unset")] {
+        for name in names.iter().filter(|name| !declaration.values.iter().any(|value| value.name == name.value)) {
+            let hint = suggestion(&name.value, declaration.values.iter().map(|value| value.name.as_str()));
+            problems.at(name.origin.clone(), format!("there is no value `{}`{hint} (proofs.{field})", name.value));
+        }
+    }
+    // An empty text is as good as none.
+    let is_set = |name: &&Located<String>| chosen.get(&name.value).is_some_and(|value| value.as_str() != Some(""));
+    let missing = decl.set.iter().find(|name| !is_set(name)).map(|name| format!("{} is not set", name.value));
+    missing.or_else(|| decl.unset.iter().find(is_set).map(|name| format!("{} is set", name.value)))
+}
+
+/// What a proof names must be there; a check of dashboards gets their expressions.
+pub fn complete(proof: &mut Proof, sets: &[Set], namespace: &str, problems: &mut Problems) {
+    let find = |kind: &str, namespace: &str, name: &str| {
+        sets.iter().flat_map(|set| &set.objects).find(|object| {
+            let key = object.key();
+            key.kind == kind && key.namespace.as_deref() == Some(namespace) && key.name == name
+        })
+    };
+    let absent = |kind: &str, namespace: &str, name: &str| Err(format!("there is no {kind}/{name} in {namespace}"));
+    let outcome = match &mut proof.check {
+        Check::Autoscaler(AutoscalerCheck { name, namespace, .. }) => {
+            match find("HorizontalPodAutoscaler", namespace, name) {
+                Some(_) => Ok(()),
+                None => absent("HorizontalPodAutoscaler", namespace, name),
+            }
+        }
+        Check::Rbac(check) => match find("ServiceAccount", namespace, &check.service_account) {
+            Some(_) => Ok(()),
+            None => absent("ServiceAccount", namespace, &check.service_account),
+        },
+        Check::Dashboards(check) => match find("ConfigMap", namespace, &check.config_map) {
+            Some(object) => dashboards::expressions(&object.value)
+                .map(|expressions| check.expressions = expressions)
+                .map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin)),
+            None => absent("ConfigMap", namespace, &check.config_map),
+        },
+        Check::Http(_) | Check::Trace(_) | Check::Promql(_) | Check::Targets(_) => Ok(()),
+    };
+    if let Err(message) = outcome {
+        problems.at(proof.origin.clone(), message);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::stack::{
     declaration::{Declaration, Role},
+    edge,
     embedded::Tree,
     files::Folder,
     model::{Scope, SetKind},
@@ -44,8 +45,17 @@ impl<'a> Components<'a> {
         for need in needs {
             components.visit(need, &mut Vec::new(), problems);
         }
+        // Not a component, but left out as one.
+        if without.iter().any(|name| name == edge::NAME) {
+            components.gone.insert(edge::NAME.to_owned(), edge::NAME.to_owned());
+        }
         components.check_without(problems);
         components
+    }
+
+    /// Whether the stack uses a component of that name, or would if it were not left out.
+    pub fn knows(&self, name: &str) -> bool {
+        self.loaded.contains_key(name) || self.gone.contains_key(name) || name == edge::NAME
     }
 
     /// In the order in which they need each other.
@@ -197,7 +207,7 @@ impl<'a> Components<'a> {
             if kind == SetKind::Component && self.find(&need.value).is_some() {
                 continue;
             }
-            if !self.loaded.contains_key(&need.value) && !self.gone.contains_key(&need.value) {
+            if !self.knows(&need.value) {
                 let hint = suggestion(&need.value, self.loaded.keys().map(String::as_str));
                 problems.at(
                     need.origin.clone(),

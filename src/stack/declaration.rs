@@ -9,6 +9,7 @@ use crate::stack::{
     problems::{Problems, suggestion},
     proofs,
     reader::{Fields, Item, Located},
+    routes::{self, EdgeDecl, RouteDecl},
     scalar,
     values::ValueDecl,
 };
@@ -44,6 +45,9 @@ pub struct Declaration {
     pub variants: Vec<VariantDecl>,
     pub generate: Vec<SecretDecl>,
     pub proofs: Vec<ProofDecl>,
+    /// None: not said.
+    pub edge: Option<EdgeDecl>,
+    pub routes: Vec<RouteDecl>,
     pub load: BTreeMap<String, LoadProfile>,
 }
 
@@ -79,6 +83,9 @@ pub struct ProofDecl {
     pub proof: Proof,
     /// Components without which the proof can't hold.
     pub needs: Vec<Located<String>>,
+    /// Values that must be set, and that must not.
+    pub set: Vec<Located<String>>,
+    pub unset: Vec<Located<String>>,
 }
 
 impl Declaration {
@@ -126,6 +133,7 @@ impl Declaration {
         let mut pod_security = None;
         let mut background = false;
         let mut load = BTreeMap::new();
+        let (mut edge, mut routes) = (None, Vec::new());
         if component {
             namespace = fields.get("namespace").and_then(|item| item.name(problems));
             let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
@@ -138,12 +146,15 @@ impl Declaration {
                 }
             }
         } else {
+            edge = fields.get("edge").and_then(|item| routes::edge(&item, problems));
+            routes = each(fields.get("routes"), problems, routes::route);
             pod_security = fields.get("podSecurity").and_then(|item| item.one_of(&POD_SECURITY, problems));
             load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
         }
         fields.finish(problems);
         unique(proofs.iter().map(|decl| (&decl.proof.name, &decl.proof.origin)), "proof", problems);
         unique(generate.iter().map(|decl| (&decl.name, &decl.origin)), "generated secret", problems);
+        routes::unique(&routes, problems);
         unique(manifests.iter().map(|path| (&path.value, &path.origin)), "manifest", problems);
         Some(Declaration {
             name,
@@ -159,6 +170,8 @@ impl Declaration {
             variants,
             generate,
             proofs,
+            edge,
+            routes,
             load,
         })
     }

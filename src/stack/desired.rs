@@ -8,12 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::stack::{
     assemble::SYSTEM_NAMESPACE,
-    model::{GeneratedSecret, Key, Object, Origin, Scope, Set, SetKind, Stack},
+    model::{Certificate, GeneratedSecret, Key, Object, Origin, Scope, Set, SetKind, Stack},
     podspec, scalar,
 };
 
 /// Annotation of a pod template: changes when a ConfigMap or Secret changes that its pods see, so that they roll.
 pub const CONFIG_HASH: &str = "stackctl.io/config-hash";
+
+/// Annotation of a pod template: the serial number of the certificate that its pods serve.
+const CERTIFICATE: &str = "stackctl.io/certificate";
 
 /// Never made, and so never removed, on behalf of a stack.
 const SHARED_NAMESPACES: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", SYSTEM_NAMESPACE];
@@ -28,8 +31,11 @@ pub struct DesiredSet {
     /// By wave, within it in the order of the files.
     pub objects: Vec<DesiredObject>,
     pub secrets: Vec<GeneratedSecret>,
+    pub certificate: Option<Certificate>,
     pub background: bool,
     pub needs: Vec<String>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,14 +69,16 @@ impl DesiredSet {
             namespace: namespace.to_owned(),
             objects: Vec::new(),
             secrets: Vec::new(),
+            certificate: None,
             background: false,
             needs: Vec::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
 
     /// Whether nothing is wanted of it any more.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.secrets.is_empty()
+        self.objects.is_empty() && self.secrets.is_empty() && self.certificate.is_none()
     }
 
     /// The name of the ApplySet's parent.
@@ -143,8 +151,13 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
             namespace: set.namespace.clone(),
             objects,
             secrets: set.secrets.clone(),
+            certificate: set.certificate.clone(),
             background: set.background,
             needs: set.needs.clone(),
+            pull_accounts: match set.kind {
+                SetKind::Stack => stack.pull_accounts.clone(),
+                SetKind::Component => BTreeMap::new(),
+            },
         }
     };
     stack.sets.iter().map(finish).collect()
@@ -284,6 +297,20 @@ fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
 /// Gives images their digests: `pins` maps references as `desired` was given them to the ones that pods shall name.
 pub fn pin_images(object: &mut Value, pins: &BTreeMap<String, String>) {
     podspec::replace_images(object, |image| pins.get(image).cloned());
+}
+
+/// Marks pods that see one of these Secrets with the serial number of the certificate in it, so that they roll when it
+/// is renewed.
+pub fn mark_certificates(object: &mut Value, serials: &BTreeMap<String, String>) {
+    for (_, serial) in serials.iter().filter(|(secret, _)| uses_secret(object, secret)).collect::<Vec<_>>() {
+        let Some(template) = podspec::rolling_template(object).and_then(Value::as_object_mut) else { return };
+        insert(template, "annotations", &[(CERTIFICATE, serial)]);
+    }
+}
+
+/// Whether pods of the object see the Secret.
+pub fn uses_secret(object: &Value, secret: &str) -> bool {
+    podspec::spec(object).is_some_and(|spec| podspec::references(spec).contains(&("Secret", secret.to_owned())))
 }
 
 /// Puts entries into a map of `metadata`, which is made where absent or empty.

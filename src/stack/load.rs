@@ -9,6 +9,7 @@ use crate::{
         checks,
         components::Components,
         declaration::{Declaration, Role},
+        edge,
         embedded::{BUILT_IN, Tree},
         files::Folder,
         model::{Check, SetKind, SkippedProof, Stack},
@@ -159,8 +160,13 @@ fn assemble(
         incomplete |= assembled.incomplete;
         for decl in &declaration.proofs {
             components.check_proof_needs(&decl.needs, kind, problems);
-            if let Some(component) = components.missing(&decl.needs, kind) {
-                skipped_proofs.push(SkippedProof { name: decl.proof.name.clone(), component });
+            let missing = components.missing(&decl.needs, kind).map(|component| format!("{component} is left out"));
+            if let Some(reason) = missing.or_else(|| checks::unfit(decl, declaration, &chosen, problems)) {
+                skipped_proofs.push(SkippedProof {
+                    name: decl.proof.name.clone(),
+                    kind: decl.proof.check.kind(),
+                    reason,
+                });
                 continue;
             }
             let mut proof = decl.proof.clone();
@@ -173,19 +179,35 @@ fn assemble(
         }
         sets.push(assembled.set);
     }
-    for proof in &proofs {
-        if let Check::Autoscaler(check) = &proof.check
-            && !incomplete
-            && !checks::has_autoscaler(&sets, &check.namespace, &check.name)
-        {
-            let message = format!("there is no HorizontalPodAutoscaler/{} in {}", check.name, check.namespace);
-            problems.at(proof.origin.clone(), message);
+    if !incomplete {
+        for proof in &mut proofs {
+            checks::complete(proof, &sets, &namespace, problems);
         }
     }
+    let edge_request = edge::Request {
+        declaration,
+        components: &components,
+        provider: &request.provider,
+        left_out: request.without.iter().any(|name| name == edge::NAME),
+        incomplete,
+    };
+    let edge = edge::assemble(&edge_request, &mut sets, problems);
+    proofs.extend(edge.proofs);
+    skipped_proofs.extend(edge.skipped);
     checks::unique(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
-    Stack { name: name.to_owned(), namespace, services, sets, proofs, skipped_proofs, load: declaration.load.clone() }
+    Stack {
+        name: name.to_owned(),
+        namespace,
+        services,
+        sets,
+        proofs,
+        skipped_proofs,
+        edge: edge.edge,
+        load: declaration.load.clone(),
+        pull_accounts: BTreeMap::new(),
+    }
 }
 
 #[cfg(test)]

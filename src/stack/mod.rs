@@ -2,25 +2,37 @@
 
 mod assemble;
 mod checks;
+pub mod claims;
 mod components;
+mod dashboards;
 mod declaration;
 pub mod desired;
+pub mod edge;
 mod embedded;
+#[cfg(test)]
+mod embedded_tests;
+mod field;
 mod files;
+#[cfg(test)]
+mod hardening;
 mod load;
 mod located;
 mod manifests;
 pub mod model;
 mod patch;
 pub mod podspec;
+#[cfg(test)]
+mod policy;
 mod problems;
 mod proofs;
+pub mod pull;
 mod reader;
 mod render;
-mod scalar;
+mod routes;
+pub mod scalar;
 mod setter;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod values;
 
 pub use load::{LoadRequest, list, load, name_of};

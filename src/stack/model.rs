@@ -1,9 +1,17 @@
 //! What a stack is once it was read and found valid.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 use include_dir::Dir;
 use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+pub use crate::stack::claims::{AutoscalerCheck, Check};
 
 /// A stack: variants chosen, values set, every cross-reference checked.
 #[derive(Debug, Clone)]
@@ -14,11 +22,15 @@ pub struct Stack {
     /// Components in the order in which they need each other, the stack's own set last.
     pub sets: Vec<Set>,
     pub proofs: Vec<Proof>,
-    /// Proofs of the stack that need a component which is left out.
+    /// Proofs that can't hold as the stack is.
     pub skipped_proofs: Vec<SkippedProof>,
+    /// None: no routes, or left out.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever shows where the stack is reached"))]
+    pub edge: Option<Edge>,
     /// Load profiles by name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "declared and validated with the stack; a load run reads it"))]
     pub load: BTreeMap<String, LoadProfile>,
+    /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
+    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -32,11 +44,14 @@ pub struct Service {
     pub args: BTreeMap<String, String>,
 }
 
-/// A proof that can't hold without a component that was left out.
+/// A proof that can't hold as the stack is, without a component for instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedProof {
     pub name: String,
-    pub component: String,
+    /// Of its check, as `Check::kind`.
+    pub kind: &'static str,
+    /// Such as `grafana is left out`.
+    pub reason: String,
 }
 
 /// Where files come from: the binary itself or a folder.
@@ -76,6 +91,8 @@ pub struct Set {
     /// In the order of the files.
     pub objects: Vec<Object>,
     pub secrets: Vec<GeneratedSecret>,
+    /// Of an edge.
+    pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
     /// Names of the sets of components that must be ready first.
@@ -116,6 +133,82 @@ pub struct GeneratedSecret {
     pub fixed: BTreeMap<String, String>,
 }
 
+/// A certificate of the local authority: a Secret with it and its key, and a ConfigMap with the authority's own, for
+/// clients in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub secret: String,
+    /// The ConfigMap; the certificate is under `ca.crt`.
+    pub bundle: String,
+    pub namespace: String,
+    /// Host names and IP addresses.
+    pub names: BTreeSet<String>,
+    pub origin: Origin,
+}
+
+/// The one front of a stack: where requests from outside come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    pub kind: EdgeKind,
+    /// Names under which it is reached, besides those that it always has.
+    pub hosts: Vec<String>,
+    /// Of an Ingress or a Gateway.
+    pub class: Option<String>,
+    pub namespace: String,
+    /// In the order of the file.
+    pub routes: Vec<Route>,
+    pub skipped: Vec<SkippedRoute>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeKind {
+    /// An nginx of the stack's own.
+    Nginx,
+    /// Ingress objects for a controller that the cluster has.
+    Ingress,
+    /// A Gateway with its HTTPRoutes for a controller that the cluster has.
+    Gateway,
+    /// Routes are known, and served by nothing.
+    None,
+}
+
+impl EdgeKind {
+    pub const ALL: [EdgeKind; 4] = [EdgeKind::Nginx, EdgeKind::Ingress, EdgeKind::Gateway, EdgeKind::None];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            EdgeKind::Nginx => "nginx",
+            EdgeKind::Ingress => "ingress",
+            EdgeKind::Gateway => "gateway",
+            EdgeKind::None => "none",
+        }
+    }
+}
+
+/// Requests to a path and all below it go to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `/hello`, without a slash at the end; `/` for all that no other route takes.
+    pub path: String,
+    pub service: String,
+    /// Of the service.
+    pub namespace: String,
+    pub port: u16,
+    /// The service sees `/write` where `/hello/write` was asked for.
+    pub strip: bool,
+    /// How long the service may take to answer.
+    pub timeout: Duration,
+    pub origin: Origin,
+}
+
+/// A route to a component that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedRoute {
+    pub path: String,
+    pub component: String,
+}
+
 /// Identifies an object in a cluster, apart from its version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -149,9 +242,36 @@ impl Stack {
             sets: Vec::new(),
             proofs: Vec::new(),
             skipped_proofs: Vec::new(),
+            edge: None,
             load: BTreeMap::new(),
+            pull_accounts: BTreeMap::new(),
         }
     }
+}
+
+impl Stack {
+    /// Leaves only the proofs of these names or kinds; none named: all. Err: a name that fits no proof.
+    pub fn choose_proofs(&mut self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            let known = self.proofs.iter().any(|proof| fits(name, &proof.name, proof.check.kind()));
+            if !known && !self.skipped_proofs.iter().any(|proof| fits(name, &proof.name, proof.kind)) {
+                let all = self.proofs.iter().map(|proof| format!("{} ({})", proof.name, proof.check.kind()));
+                return Err(Error::new(Kind::Usage, format!("--proof {name}: stack {} has no such proof", self.name))
+                    .hint(format!("its proofs: {}", all.collect::<Vec<_>>().join(", "))));
+            }
+        }
+        let chosen = |name: &str, kind: &str| names.iter().any(|wanted| fits(wanted, name, kind));
+        self.proofs.retain(|proof| chosen(&proof.name, proof.check.kind()));
+        self.skipped_proofs.retain(|proof| chosen(&proof.name, proof.kind));
+        Ok(())
+    }
+}
+
+fn fits(wanted: &str, name: &str, kind: &str) -> bool {
+    wanted.eq_ignore_ascii_case(name) || wanted == kind
 }
 
 impl GeneratedSecret {
@@ -162,6 +282,21 @@ impl GeneratedSecret {
             namespace: Some(self.namespace.clone()),
             name: self.name.clone(),
         }
+    }
+}
+
+impl Certificate {
+    pub fn secret_key(&self) -> Key {
+        self.key("Secret", &self.secret)
+    }
+
+    pub fn bundle_key(&self) -> Key {
+        self.key("ConfigMap", &self.bundle)
+    }
+
+    fn key(&self, kind: &str, name: &str) -> Key {
+        let namespace = Some(self.namespace.clone());
+        Key { group: String::new(), kind: kind.to_owned(), namespace, name: name.to_owned() }
     }
 }
 
@@ -193,37 +328,6 @@ pub struct Proof {
     /// How long a failed attempt may be repeated; None: the first attempt decides.
     pub eventually: Option<Duration>,
     pub origin: Origin,
-}
-
-#[derive(Debug, Clone)]
-pub enum Check {
-    Http(HttpCheck),
-    Autoscaler(AutoscalerCheck),
-}
-
-/// One HTTP request and what must come back.
-#[derive(Debug, Clone)]
-pub struct HttpCheck {
-    pub method: String,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-    /// Default 200.
-    pub status: u16,
-    /// The body, parsed, must equal this.
-    pub json: Option<Value>,
-    /// The body must contain this text.
-    pub contains: Option<String>,
-    /// Per attempt; default 10 s.
-    pub timeout: Duration,
-}
-
-/// The named HorizontalPodAutoscaler reports a current value for a resource metric.
-#[derive(Debug, Clone)]
-pub struct AutoscalerCheck {
-    pub name: String,
-    pub namespace: String,
-    pub metric: String,
 }
 
 /// Requests to send and what must hold while they are sent.

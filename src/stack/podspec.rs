@@ -35,6 +35,12 @@ pub fn spec(object: &Value) -> Option<&Value> {
     object.pointer(template_pointer(object)?)?.get("spec")
 }
 
+/// The pod template of a workload; a Pod is its own.
+#[cfg(test)]
+pub fn template(object: &Value) -> Option<&Value> {
+    object.pointer(template_pointer(object)?)
+}
+
 fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
     CONTAINERS.into_iter().filter_map(|list| spec.get(list)?.as_array()).flatten()
 }

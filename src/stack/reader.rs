@@ -96,6 +96,10 @@ impl<'a> Item<'a> {
         number.or_else(|| self.expected(problems, "a number greater than 0"))
     }
 
+    pub fn number(&self, problems: &mut Problems) -> Option<f64> {
+        self.node.to_scalar().and_then(|value| value.as_f64()).or_else(|| self.expected(problems, "a number"))
+    }
+
     pub fn duration(&self, problems: &mut Problems) -> Option<Duration> {
         let raw = self.raw(problems)?;
         scalar::duration(&raw).or_else(|| self.expected(problems, "a duration such as `500ms`, `60s` or `1m30s`"))

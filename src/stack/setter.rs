@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::stack::field::{Step, as_text, steps};
 
 /// Such as `Deployment/app spec.template.spec.containers[name=app].env[name=MODE].value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,27 +13,6 @@ pub struct Setter {
     pub name: String,
     path: Vec<Step>,
     text: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// `spec`, or `["app.kubernetes.io/name"]` for a key with dots.
-    Key(String),
-    /// `[0]`
-    Index(usize),
-    /// `[name=app]`: the item whose field has the text.
-    Where(String, String),
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Key(key) if key.contains('.') => write!(f, "[\"{key}\"]"),
-            Step::Key(key) => f.write_str(key),
-            Step::Index(index) => write!(f, "[{index}]"),
-            Step::Where(key, value) => write!(f, "[{key}={value}]"),
-        }
-    }
 }
 
 impl Setter {
@@ -92,59 +73,6 @@ impl fmt::Display for Setter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-impl Step {
-    fn enter<'a>(&self, at: &'a mut Value) -> Option<&'a mut Value> {
-        match self {
-            Step::Key(key) => at.as_object_mut()?.get_mut(key),
-            Step::Index(index) => at.as_array_mut()?.get_mut(*index),
-            Step::Where(key, wanted) => at.as_array_mut()?.iter_mut().find(|item| {
-                let field = item.as_object().and_then(|map: &Map<_, _>| map.get(key));
-                field.is_some_and(|field| as_text(field) == *wanted)
-            }),
-        }
-    }
-}
-
-fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn steps(path: &str) -> Option<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        if let Some(inner) = rest.strip_prefix("[\"") {
-            let (key, after) = inner.split_once("\"]")?;
-            steps.push(Step::Key(key.to_owned()));
-            rest = after;
-        } else if let Some(inner) = rest.strip_prefix('[') {
-            let (inner, after) = inner.split_once(']')?;
-            steps.push(match inner.split_once('=') {
-                Some((key, value)) if !key.is_empty() && !value.is_empty() => Step::Where(key.into(), value.into()),
-                Some(_) => return None,
-                None => Step::Index(inner.parse().ok()?),
-            });
-            rest = after;
-        } else {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            if end == 0 {
-                return None;
-            }
-            steps.push(Step::Key(rest[..end].to_owned()));
-            rest = &rest[end..];
-        }
-        if let Some(after) = rest.strip_prefix('.') {
-            if after.is_empty() || after.starts_with(['.', '[']) {
-                return None;
-            }
-            rest = after;
-        } else if !rest.is_empty() && !rest.starts_with('[') {
-            return None;
-        }
-    }
-    (!steps.is_empty()).then_some(steps)
 }
 
 #[cfg(test)]

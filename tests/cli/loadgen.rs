@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Home;
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 /// Serves each connection in a thread of its own until the tests end.
 fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
@@ -45,11 +45,11 @@ fn head(stream: &mut impl Read) -> Option<String> {
 }
 
 /// Answers each request with this.
-fn answering(answer: &'static str) -> u16 {
+pub fn answering(answer: &'static str) -> u16 {
     serve(move |mut stream| while head(&mut stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {})
 }
 
-fn url(port: u16) -> String {
+pub fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
@@ -128,7 +128,7 @@ fn what_is_sent_is_what_was_asked_for() {
 fn wrong_arguments() {
     let home = Home::new();
     let cases: &[(&[&str], &str)] = &[
-        (&[], "--url"),
+        (&["--from", "host"], "--url"),
         (&["--url", "nonsense"], "nonsense"),
         (&["--url", "ftp://127.0.0.1/"], "http://HOST:PORT"),
         (&["--url", "http://me:hunter2@127.0.0.1/"], "--header @FILE"),

@@ -8,7 +8,9 @@
 )]
 
 mod input;
+mod load_output;
 mod loadgen;
+mod login;
 mod platform;
 mod surface;
 

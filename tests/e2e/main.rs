@@ -10,7 +10,9 @@
 
 mod failures;
 mod lifecycle;
+mod load;
 mod place;
+mod private;
 mod soak;
 mod stacks;
 
@@ -24,8 +26,11 @@ type Test = (&'static str, fn(&Place));
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [lifecycle::FIRST, failures::ALL, stacks::ALL, lifecycle::LAST].concat();
-    let place = Arc::new(Place::new("e2e"));
+    let tests: Vec<Test> =
+        [lifecycle::FIRST, failures::ALL, stacks::ALL, load::ALL, private::ALL, lifecycle::LAST].concat();
+    // Another name lets several people of one machine run them side by side.
+    let cluster = std::env::var("STACKCTL_TEST_CLUSTER").unwrap_or_else(|_| "e2e".to_owned());
+    let place = Arc::new(Place::new(&cluster));
     let trials = tests
         .into_iter()
         .map(|(name, test)| {

@@ -76,6 +76,7 @@ config_offline() {
     echo "nodeImage: $(header node tag)"
     echo "registryMirrors: [\"docker.io=http://$MIRROR\", \"registry.k8s.io=http://$MIRROR\"]"
     [ ! -f "$bundle" ] || echo "caBundle: $bundle"
-    echo "without: []"
+    # There is no Go module, Debian package or npm package that has it.
+    echo "without: [grafana]"
   } | write "$config"
 }

@@ -30,7 +30,7 @@ test('serves, drains on SIGTERM and exits with 0', async (t) => {
   assert.deepEqual(await (await fetch(`${url}/`, single)).json(), { message: 'hello world' });
   assert.equal(await (await fetch(`${url}/healthz`, single)).text(), 'OK');
   child.kill('SIGTERM');
-  assert.match((await lines.next()).value, /^SIGTERM: draining/);
+  assert.match(JSON.parse((await lines.next()).value).message, /^SIGTERM: draining/);
   const during = await fetch(`${url}/`);
   assert.deepEqual([await during.json(), during.headers.get('connection')], [{ message: 'hello world' }, 'close']);
   const [code] = await once(child, 'exit');
@@ -49,7 +49,7 @@ test('a setting that makes no sense ends it, named', async (t) => {
   child.stderr.on('data', (chunk) => (text += chunk));
   const [code] = await once(child, 'close');
   assert.equal(code, 1);
-  assert.match(text, /^hello cannot start: HELLO_DELAY_RATIO/);
+  assert.match(JSON.parse(text).message, /^hello cannot start: HELLO_DELAY_RATIO/);
 });
 
 test('a port in use ends it with the reason', async (t) => {

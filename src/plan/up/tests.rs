@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    cluster::proxy::{Container, ProxyState, config},
     kube::live::Live,
     plan::observed::ImageState,
     report::plan_text,
@@ -48,9 +49,13 @@ fn stack() -> Stack {
 }
 
 fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>) -> Observed {
-    let image =
-        ImageState { reference: "registry.stackctl.internal/shop/web:0123".into(), digest: digest.map(str::to_owned) };
-    Observed { cluster, nodes_outdated: false, registry, images: [("web".to_owned(), image)].into(), live: None }
+    let image = ImageState {
+        reference: "registry.stackctl.internal/shop/web:0123".into(),
+        digest: digest.map(str::to_owned),
+        tags: Vec::new(),
+    };
+    let images = [("web".to_owned(), image)].into();
+    Observed { cluster, nodes_outdated: false, registry, images, live: None, proxy: ProxyState::default() }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };
@@ -105,6 +110,58 @@ fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
     let at = |id: &str| plan.steps.iter().position(|step| &*step.id == id).unwrap_or_else(|| panic!("{}", text(&plan)));
     let prune = &plan.steps[at("prune:shop")];
     assert!(prune.needs.contains(&at("apply:Deployment/web")), "{}", text(&plan));
+}
+
+/// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
+fn edge() -> (Stack, Key, serde_json::Value) {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
+                   ports: [{ name: https, port: 8443 }, { name: http, port: 8080 }]\n";
+    let stack = crate::stack::testing::shop("name: shop\nmanifests: [edge.yaml]\n", &[("edge.yaml", service)]).stack();
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let object = set.objects.iter().find(|object| object.object.key().kind == "Service").unwrap();
+    let mut live = object.object.value.clone();
+    live["spec"]["ports"][0]["nodePort"] = json!(30443);
+    live["spec"]["ports"][1]["nodePort"] = json!(30080);
+    (stack, object.object.key(), live)
+}
+
+/// What is planned for the proxy where all objects are as they should be.
+fn proxy_steps(stack: &Stack, options: &Options, seen: &Observed) -> Vec<String> {
+    let mut graph = Graph::default();
+    edge::plan(&mut graph, options, seen, &desired::desired(stack, &BTreeMap::new()), None);
+    graph.steps.iter().map(|step| step.id.to_string()).collect()
+}
+
+#[test]
+fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
+    let (stack, key, service) = edge();
+    let options = Options { local: true, ..up() };
+    let first = observed(ClusterState::Absent, RegistryState::Absent, None);
+    let planned = plan(&stack, &options, &first).unwrap();
+    let at = |id: &str| planned.steps.iter().position(|step| &*step.id == id).unwrap();
+    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/edge")));
+    assert!(proxy_steps(&stack, &up(), &first).is_empty(), "only where the nodes are here");
+
+    let ports = edge::ports(&service, edge::Asked::default());
+    let live = LiveState { live: Live { objects: [(key, service)].into() }, ..LiveState::default() };
+    let nodes = vec!["stackctl-control-plane".to_owned()];
+    let container = Container {
+        running: true,
+        config: config(&nodes, &ports),
+        published: [(8443, 8443), (8080, 40001)].into(),
+        foreign: None,
+    };
+    let mut seen = Observed {
+        live: Some(live),
+        proxy: ProxyState { nodes, container: Some(container) },
+        ..observed(RUNNING, RegistryState::Running { port: 1 }, None)
+    };
+    assert_eq!(proxy_steps(&stack, &options, &seen), Vec::<String>::new());
+    let asked = Options { asked: edge::Asked { https: Some(443), http: None }, ..options.clone() };
+    assert_eq!(proxy_steps(&stack, &asked, &seen), ["proxy:image", "proxy"]);
+    seen.proxy.container.as_mut().unwrap().running = false;
+    assert_eq!(proxy_steps(&stack, &options, &seen), ["proxy:image", "proxy"]);
+    assert_eq!(proxy_steps(&self::stack(), &options, &seen), ["proxy:remove"]);
 }
 
 #[test]
@@ -238,4 +295,50 @@ fn an_instance_that_is_on_record_with_data_alone_stays_there() {
     };
     assert_eq!(pruned(&up(), &live), 0);
     assert_eq!(pruned(&Options { prune_data: true, ..up() }, &live), 1);
+}
+
+#[test]
+fn a_private_registry_gets_its_secret_between_accounts_and_pods_and_its_tags_after_the_push() {
+    let mut stack = stack();
+    stack.pull_accounts = [("shop".to_owned(), ["default".to_owned()].into())].into();
+    let mut seen = observed(RUNNING, RegistryState::External, None);
+    let image = seen.images.get_mut("web").unwrap();
+    image.tags = vec!["0a1b2c3".to_owned(), "latest".to_owned()];
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    let at = |plan: &Plan, id: &str| plan.steps.iter().position(|step| &*step.id == id);
+    let reaches = |from: usize, to: usize| {
+        let mut open = vec![from];
+        while let Some(step) = open.pop() {
+            if step == to {
+                return true;
+            }
+            open.extend(&planned.steps[step].needs);
+        }
+        false
+    };
+    let secret = at(&planned, "registry:Secret/stackctl-registry").unwrap_or_else(|| panic!("{}", text(&planned)));
+    assert!(reaches(at(&planned, "apply:Deployment/web").unwrap(), secret), "{}", text(&planned));
+    let push = at(&planned, "push:web").unwrap();
+    for tag in ["tag:web:0a1b2c3", "tag:web:latest"] {
+        assert_eq!(planned.steps[at(&planned, tag).unwrap()].needs, [push], "{}", text(&planned));
+    }
+
+    // As it should be, it is not in the plan; and as long as it is wanted, it is not pruned.
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let labels = set.labels();
+    let there = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {
+        "name": "stackctl-registry", "namespace": "shop", "uid": "1", "labels": labels}});
+    let live = |current: bool| LiveState {
+        live: Live { objects: [(pull_secret::key("shop"), there.clone())].into() },
+        pull_secrets: if current { ["shop".to_owned()].into() } else { BTreeSet::new() },
+        ..LiveState::default()
+    };
+    let seen = Observed { live: Some(live(true)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert_eq!(at(&planned, "registry:Secret/stackctl-registry"), None, "{}", text(&planned));
+    assert_eq!(at(&planned, "prune:shop"), None, "{}", text(&planned));
+    stack.pull_accounts.clear();
+    let seen = Observed { live: Some(live(false)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let planned = plan(&stack, &up(), &seen).unwrap();
+    assert!(at(&planned, "prune:shop").is_some(), "{}", text(&planned));
 }

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     event::Events,
-    stack::model::{AutoscalerCheck, HttpCheck, Origin},
+    stack::{
+        claims::HttpCheck,
+        model::{AutoscalerCheck, Origin},
+    },
 };
 
 const OLD: &str = "stackctl-proof-old";
@@ -27,6 +30,8 @@ fn http(name: &str) -> Proof {
         status: 200,
         json: None,
         contains: None,
+        wheres: Vec::new(),
+        ca: false,
         timeout: Duration::from_secs(1),
     };
     proof(name, Check::Http(check))
@@ -89,7 +94,8 @@ async fn run_against(server: &Server, proofs: &[Proof], deadline: Duration) -> R
     let config = ::kube::Config::new(format!("http://{}", server.address).parse().unwrap());
     let client = Client::try_from(config).unwrap();
     let (events, _receiver) = Events::channel();
-    run(&client, "hello", "registry/agent:1", proofs, deadline, &events.progress("prove")).await
+    let place = Place { namespace: "hello", agent_image: "registry/agent:1", ca: None };
+    run(&client, place, proofs, deadline, &events.progress("prove")).await
 }
 
 fn deleted(server: &Server) -> Vec<String> {

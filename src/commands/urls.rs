@@ -1,0 +1,99 @@
+use clap::Args;
+
+use super::shared;
+use crate::{
+    app::App,
+    cli::{Given, StackArgs},
+    error::{Error, Kind, Result},
+    reach, report,
+    session::{ApplyOptions, ImageOptions, Session},
+    urls,
+};
+
+/// List where a stack is reached, each address tried
+#[derive(Debug, Args)]
+pub struct UrlsArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
+    let session = open(&args.stack, app).await?;
+    match urls::of_stack(&session).await? {
+        Some(urls) => {
+            let silent: Vec<_> = urls.iter().filter(|url| url.error.is_some()).map(|url| url.route.as_str()).collect();
+            let text = || report::url_table(&urls, report::width());
+            if !silent.is_empty() {
+                let error = Error::new(Kind::NotReady, format!("no answer from {}", silent.join(", ")))
+                    .hint("`stackctl status` shows what is not ready");
+                return app.fail_with(text, &urls, error).await;
+            }
+            app.show(text, &urls).await;
+        }
+        None => {
+            let ways = reach::of_stack(&session).await;
+            app.show(|| ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n"), &ways).await;
+        }
+    }
+    Ok(())
+}
+
+async fn open(args: &StackArgs, app: &App) -> Result<Session> {
+    let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
+    let stack = shared::load(args, &settings)?;
+    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    session.require_running().await?;
+    Ok(session)
+}
+
+/// Open a stack's address in the browser
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// A route, such as /hello, or the service behind one, such as grafana [default: the first route]
+    route: Option<String>,
+    /// The stack that it belongs to
+    #[arg(long, default_value = crate::cli::DEFAULT_STACK, value_name = "STACK")]
+    stack: String,
+}
+
+pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
+    let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
+    let session = open(&stack, app).await?;
+    let Some(urls) = urls::of_stack(&session).await? else {
+        return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
+            .hint(format!("`stackctl urls {}` says how its services are reached", args.stack)));
+    };
+    let Some(url) = urls::find(&urls, args.route.as_deref()) else {
+        let known: Vec<_> = urls.iter().map(|url| url.route.as_str()).collect();
+        let word = args.route.unwrap_or_default();
+        return Err(Error::new(Kind::Usage, format!("stack {} has no route {word}", session.stack.name))
+            .hint(format!("its routes: {}", known.join(", "))));
+    };
+    if let Some(error) = &url.error {
+        return Err(Error::new(Kind::NotReady, format!("{} does not answer", url.url))
+            .cause(error)
+            .hint("`stackctl status` shows what is not ready"));
+    }
+    let opened = browse(&url.url).await;
+    app.show(|| url.url.clone(), &serde_json::json!({ "url": url.url, "opened": opened })).await;
+    Ok(())
+}
+
+/// Whether a program took the address; where there is none, it is there to be clicked or copied.
+async fn browse(url: &str) -> bool {
+    for program in ["xdg-open", "open"] {
+        let child = tokio::process::Command::new(program)
+            .arg(url)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let Ok(mut child) = child else { continue };
+        // Some return at once, others stay for as long as the browser does.
+        return match tokio::time::timeout(std::time::Duration::from_secs(3), child.wait()).await {
+            Ok(ended) => ended.is_ok_and(|status| status.success()),
+            Err(_) => true,
+        };
+    }
+    false
+}

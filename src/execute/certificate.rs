@@ -1,0 +1,54 @@
+//! The certificate of an edge: looked at again, issued if it is due, and its authority told to clients in the cluster.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use super::Done;
+use crate::{
+    error::{Error, Kind, Result},
+    kube::Kube,
+    observe,
+    session::Session,
+    stack::desired::DesiredSet,
+    tls::{Authority, Decision, authority, decide},
+};
+
+pub async fn issue(session: &Session, set: &DesiredSet) -> Result<Done> {
+    let wanted = set.certificate.as_ref();
+    let wanted = wanted.ok_or_else(|| Error::new(Kind::Unexpected, "the set has no certificate"))?;
+    let kube = session.kube().await?;
+    let authority = session.authority().await?;
+    // Another run may have been faster since the plan was made.
+    let seen = observe::certificate(kube, wanted, Some(&authority)).await?;
+    let (serial, note) = match decide(wanted, seen.as_ref()) {
+        Decision::Keep { serial } | Decision::KeepForeign { serial, .. } => (serial, None),
+        Decision::Issue(reason) => {
+            let issued = authority.issue(&wanted.names, authority::now())?;
+            let data = json!({
+                "tls.crt": BASE64_STANDARD.encode(&issued.certificate),
+                "tls.key": BASE64_STANDARD.encode(&issued.key),
+                "ca.crt": BASE64_STANDARD.encode(authority.certificate()),
+            });
+            let body = json!({"type": "kubernetes.io/tls", "data": data, "metadata": {"labels": set.labels()}});
+            kube.put(&wanted.secret_key(), &body, &wanted.origin).await?;
+            let until = authority::date(issued.not_after);
+            (issued.serial, Some(format!("issued until {until}: {reason}")))
+        }
+    };
+    let bundled = note.is_none() && seen.is_some_and(|seen| seen.bundled);
+    if !bundled {
+        bundle(kube, set, &authority).await?;
+    }
+    session.learn(|learned| learned.certificates.insert(wanted.secret.clone(), serial));
+    Ok(Done { unchanged: bundled, note })
+}
+
+/// Whose signature clients in the cluster have to accept: that of the Secret's own authority where it names one.
+async fn bundle(kube: &Kube, set: &DesiredSet, authority: &Authority) -> Result<()> {
+    let Some(wanted) = &set.certificate else { return Ok(()) };
+    let secret = kube.get(&wanted.secret_key()).await?;
+    let named = secret.as_ref().and_then(|secret| observe::pem(secret, "ca.crt"));
+    let text = named.unwrap_or_else(|| authority.certificate().to_owned());
+    let body = json!({"data": {"ca.crt": text}, "metadata": {"labels": set.labels()}});
+    kube.put(&wanted.bundle_key(), &body, &wanted.origin).await.map(|_| ())
+}

@@ -1,0 +1,11 @@
+//! Load from inside the cluster: a Job of workers, held by a line each, and their measurements put together.
+
+mod collect;
+mod control;
+mod crew;
+mod drive;
+mod job;
+mod run;
+pub mod worker;
+
+pub use self::run::{Fleet, Ran, run};

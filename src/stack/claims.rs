@@ -1,0 +1,364 @@
+//! What proofs claim about a running stack. Claims that are checked from inside the cluster travel there as they are.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::stack::field::FieldPath;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    Http(HttpCheck),
+    Trace(TraceCheck),
+    Promql(PromqlCheck),
+    Targets(TargetsCheck),
+    Dashboards(DashboardsCheck),
+    Rbac(RbacCheck),
+    /// The only one that is checked from here.
+    Autoscaler(AutoscalerCheck),
+}
+
+/// One HTTP request and what must come back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HttpCheck {
+    pub method: String,
+    pub url: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Default 200.
+    pub status: u16,
+    /// The body, parsed, must equal this. `null` is an expectation, too; absence is none.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub json: Option<Value>,
+    /// The body must contain this text.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// What must hold of fields of the body, parsed.
+    #[serde(default, rename = "where")]
+    pub wheres: Vec<Where>,
+    /// HTTPS trusts the stack's own CA, and no other.
+    #[serde(default)]
+    pub ca: bool,
+    /// Per attempt; default 10 s.
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Where {
+    pub path: FieldPath,
+    pub test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Test {
+    Equals(Value),
+    Above(f64),
+    Below(f64),
+    /// Of a text: a part of it; of a list: an item that has this text or contains it.
+    Contains(String),
+    Exists(bool),
+}
+
+/// A request whose trace must be found in Jaeger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceCheck {
+    /// Sent with a `traceparent` of its own.
+    pub request: HttpCheck,
+    /// Base URL of Jaeger's query service, such as `http://jaeger:16686/jaeger`.
+    pub jaeger: String,
+    pub spans: Vec<SpanClaim>,
+}
+
+/// A span that the trace must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpanClaim {
+    #[serde(default)]
+    pub service: Option<String>,
+    pub operation: String,
+    /// Compared as texts.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Whether its status is an error.
+    #[serde(default)]
+    pub error: Option<bool>,
+}
+
+/// Every sample that the query yields is within the bounds, and there is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromqlCheck {
+    /// Base URL of Prometheus, such as `http://prometheus:9090/prometheus`.
+    pub url: String,
+    pub query: String,
+    #[serde(default)]
+    pub above: Option<f64>,
+    #[serde(default)]
+    pub below: Option<f64>,
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+/// Every active target of Prometheus is up, and each of the jobs has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetsCheck {
+    pub url: String,
+    #[serde(default)]
+    pub jobs: Vec<String>,
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+/// Every expression of the dashboards in a ConfigMap is one that Prometheus understands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DashboardsCheck {
+    pub url: String,
+    pub config_map: String,
+    /// Each must return data as well.
+    #[serde(default)]
+    pub data: bool,
+    /// Filled in when the ConfigMap is known.
+    #[serde(default)]
+    pub expressions: Vec<Expression>,
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+/// One PromQL expression of a panel, its variables replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expression {
+    /// `FILE: PANEL`
+    pub place: String,
+    pub query: String,
+}
+
+/// What a ServiceAccount may do in the stack's namespace, asked with its own token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RbacCheck {
+    pub service_account: String,
+    #[serde(default)]
+    pub allowed: Vec<Access>,
+    #[serde(default)]
+    pub denied: Vec<Access>,
+    /// Per request.
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    pub verb: String,
+    /// Plural, with its group unless that is the core one: `deployments.apps`.
+    pub resource: String,
+}
+
+/// The named HorizontalPodAutoscaler reports a current value for a resource metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AutoscalerCheck {
+    pub name: String,
+    pub namespace: String,
+    pub metric: String,
+}
+
+impl Check {
+    /// The key under which a proof declares it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Check::Http(_) => "http",
+            Check::Trace(_) => "trace",
+            Check::Promql(_) => "promql",
+            Check::Targets(_) => "targets",
+            Check::Dashboards(_) => "dashboards",
+            Check::Rbac(_) => "rbac",
+            Check::Autoscaler(_) => "autoscaler",
+        }
+    }
+
+    /// The longest that one attempt takes.
+    pub fn timeout(&self) -> Duration {
+        let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        match self {
+            Check::Http(check) => check.timeout,
+            Check::Trace(check) => check.request.timeout * 2,
+            Check::Promql(check) => check.timeout,
+            Check::Targets(check) => check.timeout,
+            // All of them together, as all of its requests are.
+            Check::Dashboards(check) => check.timeout,
+            Check::Rbac(check) => check.timeout * many(check.allowed.len() + check.denied.len()),
+            Check::Autoscaler(_) => Duration::ZERO,
+        }
+    }
+
+    /// The account whose token the check needs.
+    pub fn service_account(&self) -> Option<&str> {
+        match self {
+            Check::Rbac(check) => Some(&check.service_account),
+            _ => None,
+        }
+    }
+}
+
+impl Where {
+    /// Err: what was seen instead.
+    pub fn judge(&self, body: &Value) -> Result<(), String> {
+        let found = self.path.find(body);
+        let holds = match (&self.test, found) {
+            (Test::Exists(wanted), found) => *wanted == found.is_some_and(|found| !found.is_null()),
+            (_, None) => return Err(format!("there is no {}", self.path)),
+            (Test::Equals(wanted), Some(found)) => same(wanted, found),
+            (Test::Above(bound), Some(found)) => number(found).is_some_and(|number| number > *bound),
+            (Test::Below(bound), Some(found)) => number(found).is_some_and(|number| number < *bound),
+            (Test::Contains(part), Some(Value::Array(items))) => {
+                items.iter().any(|item| item.as_str().is_some_and(|item| item.contains(part.as_str())))
+            }
+            (Test::Contains(part), Some(found)) => found.as_str().is_some_and(|found| found.contains(part.as_str())),
+        };
+        match holds {
+            true => Ok(()),
+            false => Err(format!("{} is {}", self.path, found.map_or_else(|| "absent".to_owned(), short))),
+        }
+    }
+}
+
+/// Prometheus and others write numbers as texts.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.parse().ok()).filter(|number| !number.is_nan())
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one.total_cmp(&other).is_eq(),
+        _ => one == other,
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 200 { text } else { text.chars().take(199).chain(['…']).collect() }
+}
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match &self.test {
+            Test::Equals(value) => write!(f, "{path} = {value}"),
+            Test::Above(bound) => write!(f, "{path} > {bound}"),
+            Test::Below(bound) => write!(f, "{path} < {bound}"),
+            Test::Contains(part) => write!(f, "{path} contains {part:?}"),
+            Test::Exists(true) => write!(f, "{path} exists"),
+            Test::Exists(false) => write!(f, "no {path}"),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)
+    }
+}
+
+impl fmt::Display for SpanClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.operation)?;
+        if let Some(service) = &self.service {
+            write!(f, " of {service}")?;
+        }
+        match self.error {
+            Some(true) => write!(f, " that failed"),
+            Some(false) => write!(f, " that did not fail"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// A duration as a number of milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judge(path: &str, test: Test) -> Result<(), String> {
+        let body =
+            json!({"status": {"items": [{"x": 3, "text": "2.5", "name": "blue", "none": null}], "tags": ["a1", "b"]}});
+        Where { path: path.parse().unwrap(), test }.judge(&body)
+    }
+
+    #[test]
+    fn fields_are_judged() {
+        for (path, test) in [
+            ("status.items[0].x", Test::Equals(json!(3.0))),
+            ("status.items[0].x", Test::Above(2.0)),
+            ("status.items[0].text", Test::Below(2.6)),
+            ("status.items[name=blue].x", Test::Equals(json!(3))),
+            ("status.items[0].name", Test::Contains("lu".into())),
+            ("status.tags", Test::Contains("a".into())),
+            ("status.items[0]", Test::Exists(true)),
+            ("status.items[1]", Test::Exists(false)),
+            ("status.items[0].none", Test::Exists(false)),
+        ] {
+            assert_eq!(judge(path, test.clone()), Ok(()), "{path} {test:?}");
+        }
+        for (path, test, seen) in [
+            ("status.items[0].x", Test::Above(3.0), "status.items[0].x is 3"),
+            ("status.items[0].name", Test::Above(3.0), "status.items[0].name is \"blue\""),
+            ("status.items[0].x", Test::Equals(json!("3")), "status.items[0].x is 3"),
+            ("status.items[7].x", Test::Below(3.0), "there is no status.items[7].x"),
+            ("status.tags", Test::Contains("c".into()), "status.tags is [\"a1\",\"b\"]"),
+            ("status.tags", Test::Exists(false), "status.tags is [\"a1\",\"b\"]"),
+            ("status.nothing", Test::Exists(true), "status.nothing is absent"),
+        ] {
+            assert_eq!(judge(path, test).unwrap_err(), seen);
+        }
+    }
+
+    #[test]
+    fn claims_survive_the_way_into_the_cluster() {
+        let http = |json: Option<Value>| HttpCheck {
+            method: "GET".into(),
+            url: "http://a/".into(),
+            headers: BTreeMap::new(),
+            body: None,
+            status: 200,
+            json,
+            contains: None,
+            wheres: vec![Where { path: "a[0].b".parse().unwrap(), test: Test::Exists(true) }],
+            ca: true,
+            timeout: Duration::from_millis(1500),
+        };
+        let span = SpanClaim { service: None, operation: "o".into(), attributes: BTreeMap::new(), error: Some(true) };
+        let access = Access { verb: "list".into(), resource: "pods".into() };
+        let timeout = Duration::from_secs(1);
+        for check in [
+            Check::Http(http(None)),
+            Check::Http(http(Some(Value::Null))),
+            Check::Trace(TraceCheck { request: http(None), jaeger: "j".into(), spans: vec![span] }),
+            Check::Rbac(RbacCheck { service_account: "s".into(), allowed: vec![access], denied: vec![], timeout }),
+        ] {
+            let text = serde_json::to_string(&check).unwrap();
+            assert_eq!(serde_json::from_str::<Check>(&text).unwrap(), check, "{text}");
+        }
+    }
+}

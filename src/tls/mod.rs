@@ -1,0 +1,10 @@
+//! TLS of edges: the authority of this machine, the certificates that it issues, and the system's trust in it.
+//! Knows nothing of clusters.
+
+pub mod authority;
+pub mod certificate;
+pub mod decision;
+pub mod trust;
+
+pub use authority::Authority;
+pub use decision::{Decision, Seen, decide};
