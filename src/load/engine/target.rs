@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 
-use super::request;
+use super::request::{self, Requests};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     load::{failure::Failure, spec::LoadSpec},
@@ -42,8 +42,9 @@ pub struct Target {
 pub struct Broken(pub Failure, pub String);
 
 impl Target {
-    /// Looks the name up, sends nothing.
+    /// Looks the name up, sends nothing. Requests that cannot be sent are an error before that.
     pub async fn resolve(spec: &LoadSpec) -> Result<Target> {
+        Requests::new(spec)?;
         let base = request::base(&spec.base)?;
         let tls = match base.scheme() {
             "https" => Some((TlsConnector::from(Arc::new(tls_config(spec)?)), server_name(&base)?)),
