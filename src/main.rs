@@ -16,7 +16,6 @@ mod execute;
 mod image;
 mod interrupt;
 mod kube;
-#[allow(dead_code, reason = "its parts are being put together")]
 mod load;
 mod observe;
 mod overview;

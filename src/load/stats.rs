@@ -207,6 +207,7 @@ impl WorkerResult {
     }
 
     /// Over all paths.
+    #[cfg(test)]
     pub fn total(&self) -> Tally {
         let mut total = Tally::default();
         self.paths.iter().for_each(|path| total.add(&path.unpack()));

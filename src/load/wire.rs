@@ -1,19 +1,15 @@
 //! How a worker is told what to do and what it prints: one line of JSON each second and one at its end.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 
 use super::{
     spec::LoadSpec,
     stats::{Tick, WorkerResult},
 };
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 
-/// Arguments of this executable that make it a worker. `--order FILE` follows where the order is not in `ORDER`.
+/// Arguments of this executable that make it a worker.
 pub const ARGUMENTS: [&str; 2] = ["agent", "load"];
-/// Environment variable that holds an `Order` as JSON.
-pub const ORDER: &str = "STACKCTL_LOAD";
 /// Environment variable that holds the index of the worker, from 0, as an Indexed Job sets it; absent: 0.
 pub const INDEX: &str = "JOB_COMPLETION_INDEX";
 
@@ -26,14 +22,6 @@ pub struct Order {
     pub workers: u32,
     /// Of each worker; None: one for each core that it may use.
     pub threads: Option<u32>,
-    /// When the warm-up begins, in µs since 1970; None: at once.
-    pub start_unix_us: Option<u64>,
-}
-
-impl Order {
-    pub fn parse(text: &str) -> Result<Order> {
-        serde_json::from_str(text).context(Kind::Usage, || "the order for a load could not be read".to_owned())
-    }
 }
 
 /// What a worker prints on stdout.
@@ -66,18 +54,10 @@ impl Line {
     }
 }
 
-/// The moment of this process's clock that a time since 1970 is; a time that has passed is one that has passed.
-pub fn instant(unix_us: u64) -> Instant {
-    let (now, wall) = (Instant::now(), SystemTime::now());
-    let at = UNIX_EPOCH + Duration::from_micros(unix_us);
-    match at.duration_since(wall) {
-        Ok(ahead) => now + ahead,
-        Err(past) => now.checked_sub(past.duration()).unwrap_or(now),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::load::{
         failure::Failure,
@@ -105,13 +85,5 @@ mod tests {
             assert_eq!(Line::parse(&format!("  {text}\n")), Some(line));
         }
         assert_eq!(Line::parse("thread 'main' panicked"), None);
-    }
-
-    #[test]
-    fn times_are_moments() {
-        let in_a_minute = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(60);
-        let ahead = instant(in_a_minute.as_micros() as u64).duration_since(Instant::now());
-        assert!((59..=60).contains(&ahead.as_secs()));
-        assert!(instant(0) <= Instant::now());
     }
 }

@@ -178,7 +178,7 @@ fn request(args: &LoadgenArgs, stack: &Stack) -> Result<LoadRequest> {
     let conditions = profile.map(|(_, profile)| profile.verdict.clone()).unwrap_or_default();
     Ok(LoadRequest {
         // A worker has one core, however many its node has.
-        order: Order { spec, workers: fleet.workers, threads: args.load.threads.or(Some(1)), start_unix_us: None },
+        order: Order { spec, workers: fleet.workers, threads: args.load.threads.or(Some(1)) },
         profile: profile.map(|(name, _)| name.to_owned()),
         verdict: verdict::merged(conditions, fleet.verdict.conditions()),
     })

@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_lost_workers_share_is_what_it_would_have_sent() {
-        let mut order = Order { spec: spec::fixture(&["/"]), workers: 4, threads: Some(1), start_unix_us: None };
+        let mut order = Order { spec: spec::fixture(&["/"]), workers: 4, threads: Some(1) };
         order.spec.connections = 10;
         let shares = |order: &Order| (0..4).map(|worker| share(order, worker)).collect::<Vec<_>>();
         assert_eq!(shares(&order), [0.3, 0.3, 0.2, 0.2]);

@@ -17,7 +17,7 @@ use crate::load::{
 const LONG: Duration = Duration::from_secs(20);
 
 fn order() -> Order {
-    Order { spec: spec::fixture(&["/secret"]), workers: 3, threads: None, start_unix_us: None }
+    Order { spec: spec::fixture(&["/secret"]), workers: 3, threads: None }
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
