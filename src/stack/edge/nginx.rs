@@ -77,6 +77,7 @@ fn deployment() -> Value {
         "name": "nginx",
         "image": IMAGE,
         "command": ["/bin/sh", format!("{FOLDER}/start.sh")],
+        "env": [{"name": "AWAITED_NAME", "value": "kubernetes.default.svc.cluster.local"}],
         "ports": [
             {"name": "https", "containerPort": HTTPS},
             {"name": "http", "containerPort": HTTP},

@@ -23,6 +23,12 @@ while read -r word value rest; do
     esac
 done < "${RESOLV_CONF:-/etc/resolv.conf}"
 echo "resolver$servers valid=5s;" > /tmp/resolver.conf
+# nginx asks as it starts, and then not before its time-out: the DNS of a cluster that was just made may still be silent.
+tries=0
+while [ -n "${AWAITED_NAME:-}" ] && [ $tries -lt 40 ] && ! RES_OPTIONS='timeout:1 attempts:1' getent hosts "$AWAITED_NAME" > /dev/null; do
+    tries=$((tries + 1))
+    sleep 0.5
+done
 exec nginx -e stderr -c /etc/edge/nginx.conf
 "#;
 
