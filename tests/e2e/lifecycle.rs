@@ -130,7 +130,7 @@ fn forward(place: &Place) {
     let _ = child.kill();
     child.wait().expect("its end");
     assert_eq!(taken.code, 3, "{taken}");
-    taken.says(&[&port, "stackctl", "--local-port"]);
+    taken.says(&[&port, "stackctl", "0:hello-service:8400"]);
 }
 
 fn images(place: &Place) {
