@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -10,8 +10,11 @@ use crate::place::{Place, Run, eventually};
 
 type Test = (&'static str, fn());
 
-pub const ALL: &[Test] =
-    &[("a_cluster_of_three_nodes", three_nodes), ("an_engine_restart_changes_nothing_and_pulls_go_on", engine_restart)];
+pub const ALL: &[Test] = &[
+    ("a_cluster_of_three_nodes", three_nodes),
+    ("rollouts_of_hello_and_of_the_edge_lose_no_request", rollouts),
+    ("an_engine_restart_changes_nothing_and_pulls_go_on", engine_restart),
+];
 
 const CALM: &[&str] = &["--set", "unhealthyRatio=0", "--set", "delayRatio=0"];
 
@@ -30,6 +33,39 @@ fn three_nodes() {
     assert!(!on.is_empty() && on.iter().all(|node| node.contains("worker")), "{on:?}");
     place.ok(&["test-hello"]);
     place.ok(&[&["up", "hello", "--nodes", "1+2"], CALM].concat()).says(&["nothing to do"]);
+    place.ok(&["down"]).says(&["0 left"]);
+}
+
+/// 20 connections that are kept, 50 requests per second at their times, and three rollouts meanwhile.
+fn rollouts() {
+    let place = Place::plain("e2e-roll");
+    place.ok(&["down", "--cluster", "--yes"]);
+    place.ok(&[&["up", "hello"], CALM].concat());
+    let authority = place.ok(&["ca", "path"]).stdout.trim().to_owned();
+    let shared = ["--rate", "50", "--connections", "20", "--duration", "100s", "--output", "json"];
+    for (workload, more) in [
+        ("deployment/hello-service", ["--url", "http://hello-service:8400/", "--timeout", "10s"]),
+        ("deployment/edge", ["--url", "https://edge:8443/hello/", "--ca-bundle", &authority]),
+    ] {
+        let mut load = place.command(&[&["loadgen", "hello", "--from", "cluster"], &more[..], &shared].concat());
+        let child = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("stackctl starts");
+        eventually("the workers run", Duration::from_secs(60), || {
+            let pods = place.get(&["pods", "-n", "hello", "-l", "io.stackctl.agent"]);
+            pods["items"].as_array()?.iter().find(|pod| pod["status"]["phase"] == "Running").map(drop)
+        });
+        for _ in 0..3 {
+            place.kubectl(&["rollout", "restart", workload, "-n", "hello"]);
+            place.kubectl(&["rollout", "status", workload, "-n", "hello", "--timeout", "60s"]);
+        }
+        let ended = child.wait_with_output().expect("its end");
+        let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        let document: serde_json::Value =
+            serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
+        let totals = &document["totals"];
+        eprintln!("3 rollouts of {workload}: {} requests, {} failed", totals["requests"], totals["failed"]);
+        assert_eq!(totals["failed"], 0, "{workload}: {}", totals["errors"]);
+        assert!(totals["requests"].as_u64() >= Some(4900), "{totals}");
+    }
     place.ok(&["down"]).says(&["0 left"]);
 }
 
