@@ -25,7 +25,6 @@ pub struct Stack {
     /// Proofs that can't hold as the stack is.
     pub skipped_proofs: Vec<SkippedProof>,
     /// None: no routes, or left out.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever shows where the stack is reached"))]
     pub edge: Option<Edge>,
     /// Load profiles by name.
     pub load: BTreeMap<String, LoadProfile>,
