@@ -5,7 +5,7 @@ use bollard::query_parameters::{
 };
 use futures::TryStreamExt;
 
-use super::{Engine, credentials, reference::Reference};
+use super::{Engine, access::Refusal, credentials, reference::Reference};
 use crate::error::Result;
 
 fn split(reference: &str) -> (&str, &str) {
@@ -63,6 +63,12 @@ pub async fn remote_digest(engine: &Engine, reference: &str) -> Result<Option<St
         Ok(found) => Ok(found.descriptor.digest),
         // Docker Hub and others answer 401 or 403 for a repository that is not there yet; a push tells which it is.
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 401 | 403 | 404, .. }) => Ok(None),
+        // Older engines answer 500 whatever it was, and say it in words.
+        Err(error)
+            if Refusal::in_words_of_the_engine(&error.to_string(), true).is_some_and(|refusal| refusal.is_of_us()) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(engine.failed(&format!("asking the registry for {reference}"), &error)),
     }
 }

@@ -61,6 +61,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it is about who we are and what we may.
+    pub fn is_of_us(&self) -> bool {
+        matches!(self, Refusal::NoCredentials | Refusal::WrongCredentials | Refusal::NotAllowed)
+    }
+
     /// What an engine says of a push or pull that a registry refused; None where it is about something else.
     pub fn in_words_of_the_engine(text: &str, credentials: bool) -> Option<Refusal> {
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
