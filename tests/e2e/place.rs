@@ -226,6 +226,15 @@ fn files_below(folder: &Path) -> Vec<String> {
             }
         }
     }
+    // The machine's authority stays, and the receipt says so; with it the folders that hold nothing else.
+    let (kept, mut found): (Vec<String>, Vec<String>) = found
+        .into_iter()
+        .partition(|path| path.ends_with("stackctl/ca/authority.pem") || path.ends_with("stackctl/ca/ca.crt"));
+    let below = |folder: &str, path: &String| path.starts_with(&format!("{folder}/"));
+    let mut bare: Vec<String> =
+        found.iter().filter(|folder| kept.iter().any(|path| below(folder, path))).cloned().collect();
+    bare.retain(|folder| found.iter().all(|path| !below(folder, path) || kept.iter().any(|kept| below(path, kept))));
+    found.retain(|path| !bare.contains(path));
     found.sort();
     found
 }
