@@ -147,7 +147,7 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.place.command(arguments);
-        command.env("DOCKER_CONFIG", self.place.path("docker")).env("STACKCTL_CONFIG", &self.config);
+        command.env("DOCKER_CONFIG", self.place.path("stacks/docker")).env("STACKCTL_CONFIG", &self.config);
         command.env("STACKCTL_REGISTRY", format!("{}/org", self.registry.host()));
         command
     }
@@ -211,11 +211,11 @@ fn private(place: &Place) {
     refused.says(&["asks who you are", "stackctl login 127.0.0.1:"]);
     assert!(!refused.stderr.contains("build:web"), "{refused}");
     scene.login(3, "wrong").says(&["does not know this user name with this password or token"]);
-    assert!(!place.path("docker/config.json").exists(), "kept although it was refused");
+    assert!(!place.path("stacks/docker/config.json").exists(), "kept although it was refused");
     scene.run(3, &["doctor"]).says(&["asks who you are"]);
 
     scene.login(0, PASSWORD).says(&["logged in to 127.0.0.1:", "in clear text"]);
-    let file = place.path("docker/config.json");
+    let file = place.path("stacks/docker/config.json");
     assert_eq!(std::fs::metadata(&file).expect("config.json").permissions().mode() & 0o777, 0o600);
     scene.run(0, &["doctor"]).says(&["takes the login of me"]);
 
