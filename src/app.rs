@@ -92,19 +92,28 @@ impl App {
 
     /// Asks before something that cannot be taken back; without a terminal the answer is no.
     pub fn confirm(&self, question: &str) -> Result<()> {
+        self.agreed(question, &format!("{question} [y/N] "), &["y", "Y", "yes"])
+    }
+
+    /// The same where a yes is typed too easily: the answer is the name of what is about to be changed.
+    pub fn confirm_by_name(&self, warning: &str, name: &str) -> Result<()> {
+        self.agreed(warning, &format!("{warning}. To go on, type {name}: "), &[name])
+    }
+
+    fn agreed(&self, what: &str, prompt: &str, answers: &[&str]) -> Result<()> {
         if self.common.yes {
             return Ok(());
         }
-        let refused = || Error::new(Kind::Usage, format!("not done without a yes: {question}"));
+        let refused = || Error::new(Kind::Usage, format!("not done without a yes: {what}"));
         if !std::io::stdin().is_terminal() {
             return Err(refused().hint("--yes answers in advance"));
         }
         let mut stderr = std::io::stderr();
-        let _ = write!(stderr, "{question} [y/N] ");
+        let _ = write!(stderr, "{prompt}");
         let _ = stderr.flush();
         let mut answer = String::new();
         let read = std::io::stdin().read_line(&mut answer);
-        match read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        match read.is_ok() && answers.contains(&answer.trim()) {
             true => Ok(()),
             false => Err(refused()),
         }

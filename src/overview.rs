@@ -33,6 +33,8 @@ pub struct Overview {
     /// `v1.36.3`
     pub version: Option<String>,
     pub stacks: Vec<String>,
+    /// `metrics-server`, and of a stack's own `hello.collector`.
+    pub components: Vec<String>,
     pub objects: Vec<ObjectStatus>,
     pub images: Vec<Image>,
     /// By stack, where its edge is reached on this machine.
@@ -88,6 +90,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
         name: session.settings.cluster_name.clone(),
         version: None,
         stacks: Vec::new(),
+        components: Vec::new(),
         objects: Vec::new(),
         images: Vec::new(),
         edges: BTreeMap::new(),
@@ -102,6 +105,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
     overview.version = Some(kube.server_version().to_owned());
     let recorded = observe::recorded_objects(kube).await?;
     overview.stacks = recorded.stacks().map(str::to_owned).collect();
+    overview.components = recorded.components().map(|(name, _)| name.to_owned()).collect();
     let mut keys: Vec<_> = recorded.live.objects.keys().filter(|key| status::is_shown(key)).collect();
     keys.sort_by_key(|key| (&key.namespace, &key.kind, &key.name));
     let objects: Vec<_> = keys.iter().map(|key| recorded.live.objects[*key].clone()).collect();

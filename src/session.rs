@@ -1,5 +1,8 @@
 //! The handles of one run: engine, provider, API server, and what its steps learn on the way.
 
+mod audit;
+pub mod preflight;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
@@ -18,15 +21,13 @@ use crate::{
     app::App,
     cluster::{
         CLUSTER_LABEL, ClusterSpec, ClusterState, DEFAULT_NETWORK, OWNER, OWNER_LABEL, Provider, Removed,
-        audit::{self, Kept},
         existing::{self, ExistingCluster},
         kind::KindCluster,
         kubeconfig::UserKubeconfig,
-        proxy::{self, Proxy},
-        registry::{DEFAULT_IMAGE, Registry as LocalRegistry},
+        proxy::Proxy,
+        registry::Registry as LocalRegistry,
     },
     config::{DEFAULT_CLUSTER, ProviderName, Settings},
-    doctor::{self, DoctorRequest},
     error::{Error, Kind, Result},
     event::Events,
     execute::{
@@ -40,8 +41,8 @@ use crate::{
     proof::ProofResult,
     remote::Remote,
     stack::{
-        self, desired,
-        model::{Key, Service, SetKind, Stack},
+        self,
+        model::{Key, Service, Stack},
     },
     state::{Folder, State},
     tls::{Authority, authority},
@@ -220,7 +221,7 @@ impl Session {
         self.settings.provider == ProviderName::Kind
     }
 
-    /// What a yes is asked for: a cluster that is not on this machine.
+    /// The context of a cluster that is not on this machine.
     pub async fn remote_target(&self) -> Result<Option<String>> {
         if self.settings.provider != ProviderName::Existing {
             return Ok(None);
@@ -228,7 +229,7 @@ impl Session {
         let access = self.provider.access().await?;
         let context = access.context.clone();
         let remote = image::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
-        Ok(remote.then(|| format!("the cluster of context {context}")))
+        Ok(remote.then_some(context))
     }
 
     /// Fails unless there is a cluster that `up` made.
@@ -255,48 +256,6 @@ impl Session {
                     .hint(format!("start it again: stackctl start{option}")))
             }
             _ => self.require_cluster().await,
-        }
-    }
-
-    /// Fails before anything is built where somebody else's registry would refuse it.
-    pub async fn may_push(&self, plan: &Plan) -> Result<()> {
-        let pushed = plan.steps.iter().find_map(|step| match &step.action {
-            Action::Push { service } => Some(service),
-            _ => None,
-        });
-        match (&self.remote, pushed) {
-            (Some(remote), Some(service)) => remote.may_push(&self.repository(service)).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// What `up` checks before it makes anything. A run that finds all there skips it.
-    pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
-        self.preflight_ports(plan, observed)?;
-        self.may_push(plan).await?;
-        if !plan.has(&Action::CreateCluster) {
-            return Ok(());
-        }
-        let request = doctor_request(&self.settings, self.engine.clone());
-        let checks = doctor::examine(&request).await;
-        let one_node = self.settings.control_planes + self.settings.workers == 1;
-        let warnings = checks.iter().filter(|check| check.status == doctor::Status::Warning);
-        for check in warnings.filter(|check| !(one_node && check.name == "inotify")) {
-            let cure = check.cure.as_deref().unwrap_or_default();
-            self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
-        }
-        doctor::preflight(&checks)
-    }
-
-    /// A port that was asked for by number is had, or nothing is made.
-    fn preflight_ports(&self, plan: &Plan, observed: &Observed) -> Result<()> {
-        let starts = plan.steps.iter().any(|step| matches!(step.action, Action::StartProxy { .. }));
-        let edge::Asked { https, http } = self.asked_ports();
-        let has = observed.proxy.container.as_ref().map(|container| &container.published);
-        let ours = |port: &u16| has.is_some_and(|published| published.values().any(|known| known == port));
-        match https.into_iter().chain(http).find(|port| !ours(port) && !doctor::ports::is_free(*port)) {
-            Some(port) if starts => Err(proxy::taken(port)),
-            _ => Ok(()),
         }
     }
 
@@ -438,69 +397,6 @@ impl Session {
             Some(name.rsplit_once(':')?.1.to_owned())
         });
         Ok(images.collect())
-    }
-
-    /// What is left of the cluster, or of the stack where the cluster stays. Believes no state. `instances`: the sets of
-    /// the stack's own components.
-    pub async fn audit(&self, whole_cluster: bool, instances: &[String]) -> Result<Left> {
-        if !whole_cluster {
-            let mut things = self.objects_left(instances).await?;
-            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
-                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
-            }
-            return Ok(Left { things, kept: Vec::new() });
-        }
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        let scope = audit::Scope {
-            docker,
-            cluster: &self.settings.cluster_name,
-            network: DEFAULT_NETWORK,
-            user: &self.user,
-            state: &self.state,
-            ports: &[],
-        };
-        let mut bases = vec![DEFAULT_IMAGE.to_owned()];
-        bases.extend(self.settings.node_image.clone());
-        let things = audit::leftovers(&scope).await?;
-        let mut kept = audit::kept(docker, endpoint, &bases).await?;
-        // One that can't be used any more is told by whatever uses it.
-        if let Ok(Some(authority)) = self.known_authority().await {
-            let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
-            kept.push(Kept { name: "certificate authority".to_owned(), size });
-        }
-        Ok(Left { things, kept })
-    }
-
-    /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
-    async fn objects_left(&self, instances: &[String]) -> Result<Vec<Removed>> {
-        if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
-            return Ok(Vec::new());
-        }
-        let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
-        let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
-        let found = self.kube().await?.members(&ids).await?;
-        let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
-        Ok(found.iter().map(removed).collect())
-    }
-}
-
-/// What an audit found.
-#[derive(Debug)]
-pub struct Left {
-    pub things: Vec<Removed>,
-    /// Stays on purpose.
-    pub kept: Vec<Kept>,
-}
-
-pub fn doctor_request(settings: &Settings, engine: Result<Engine>) -> DoctorRequest {
-    DoctorRequest {
-        endpoint: engine.as_ref().map(|engine| engine.endpoint.clone()).unwrap_or_default(),
-        engine: engine.map(|engine| engine.docker),
-        kind: settings.provider == ProviderName::Kind,
-        ports: Vec::new(),
-        docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
-        registry: settings.registry.clone(),
-        existing: (settings.provider == ProviderName::Existing).then(|| settings.context.clone()),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,18 +14,16 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::RootCertStore;
 use serde::Serialize;
 
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{Error, Kind, Result},
     kube::json,
     plan::up::edge,
     session::Session,
     stack::{desired, model::Stack},
+    tls,
 };
 
 /// An edge may take so long to have its pods in its Service everywhere.
@@ -43,7 +40,7 @@ pub struct Url {
     pub url: String,
     /// The service behind it, if it is one alone.
     pub serves: Option<String>,
-    /// HTTP status; over TLS, of a server whose certificate is the local authority's.
+    /// HTTP status; over TLS, of a server whose certificate is the local authority's. None: an error of the edge's own.
     pub status: Option<u16>,
     pub took_ms: u64,
     /// Why nothing came back, or nothing that could be trusted.
@@ -60,6 +57,16 @@ impl Url {
             }
             (None, error) => format!("no answer: {}", error.as_deref().unwrap_or("unknown")),
         }
+    }
+}
+
+/// Fails with the routes that led nowhere.
+pub fn all_answered(urls: &[Url]) -> Result<()> {
+    let silent: Vec<_> = urls.iter().filter(|url| url.error.is_some()).map(|url| url.route.as_str()).collect();
+    match silent.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::NotReady, format!("no answer from {}", silent.join(", ")))
+            .hint("`stackctl status` shows what is not ready")),
     }
 }
 
@@ -100,24 +107,12 @@ pub async fn tried(session: &Session, service: &serde_json::Value, published: &B
 
 type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
+/// Trusts the authority and nobody else.
 fn client(authority: Option<&[u8]>) -> Result<Http> {
     let what = || "the certificate of the local authority cannot be used".to_owned();
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority.unwrap_or_default()) {
-        roots.add(certificate.context(Kind::Preflight, what)?).context(Kind::Preflight, what)?;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context(Kind::Unexpected, || "TLS could not be set up".to_owned())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+    let roots = authority.map(|pem| tls::client::roots(pem, Kind::Preflight, what)).transpose()?;
+    let config = tls::client::config(Some(roots.unwrap_or_else(RootCertStore::empty)))?;
+    let connector = tls::client::connector(config, HttpConnector::new());
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
 
@@ -138,6 +133,7 @@ async fn attempt(client: &Http, base: &str, route: String, serves: Option<String
         if done || Instant::now() + PAUSE > until {
             let took_ms = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
             let (status, error) = match seen {
+                Ok(status) if is_excuse(status) => (None, Some(format!("the edge says {status}"))),
                 Ok(status) => (Some(status.as_u16()), None),
                 Err(error) => (None, Some(error)),
             };

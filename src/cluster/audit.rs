@@ -82,6 +82,17 @@ pub async fn remove_images(docker: &Docker, cluster: &str) -> Result<Vec<Removed
     Ok(removed)
 }
 
+/// Images of nodes that the engine has, by name: kind's, whatever made them come.
+pub async fn node_images(docker: &Docker) -> Result<Vec<String>> {
+    let filters = HashMap::from([("reference".to_owned(), vec!["kindest/node".to_owned()])]);
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let images = docker
+        .list_images(Some(options))
+        .await
+        .context(Kind::Platform, || "cannot list the images of the engine".to_owned())?;
+    Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+}
+
 /// Base images among `names` that the engine has, and its build cache: all stay. `endpoint`: as in DOCKER_HOST.
 pub async fn kept(docker: &Docker, endpoint: &str, names: &[String]) -> Result<Vec<Kept>> {
     let image = |name: String| async move {

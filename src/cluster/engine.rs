@@ -7,12 +7,13 @@ use bollard::{
     container::LogOutput,
     exec::{StartExecOptions, StartExecResults},
     models::{
-        ContainerSummary, ContainerSummaryStateEnum, ContainerUpdateBody, ExecConfig, RestartPolicy,
-        RestartPolicyNameEnum,
+        ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, ContainerUpdateBody, EndpointSettings,
+        ExecConfig, HostConfig, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
-        ContainerArchiveInfoOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
-        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+        ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
+        DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        StartContainerOptions, UploadToContainerOptionsBuilder,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -111,12 +112,48 @@ pub async fn container(docker: &Docker, name: &str) -> Result<Option<Container>>
     Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
 }
 
+/// Ports of the host that a cluster's containers publish, its nodes' included.
+pub async fn published(docker: &Docker, cluster: &str) -> Result<Vec<u16>> {
+    let nodes = containers(docker, &[(super::KIND_CLUSTER_LABEL, cluster)]).await?;
+    let others = containers(docker, &[(super::CLUSTER_LABEL, cluster)]).await?;
+    Ok(nodes.iter().chain(&others).flat_map(|container| &container.ports).map(|(_, outside)| *outside).collect())
+}
+
 pub async fn has_image(docker: &Docker, image: &str) -> Result<bool> {
     match docker.inspect_image(image).await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),
         Err(error) => Err(error).context(Kind::Platform, || format!("cannot look at the image {image}")),
     }
+}
+
+/// What a container of ours on `network` has to have: it comes back with the engine, and can be reached by its name.
+pub fn on_network(network: &str, body: ContainerCreateBody, host: HostConfig) -> ContainerCreateBody {
+    let restart = RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), ..Default::default() };
+    ContainerCreateBody {
+        host_config: Some(HostConfig { network_mode: Some(network.to_owned()), restart_policy: Some(restart), ..host }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), EndpointSettings::default())])),
+        }),
+        ..body
+    }
+}
+
+/// A port of 127.0.0.1; 0: any free one.
+pub fn on_loopback(port: u16) -> PortBinding {
+    let host_port = if port == 0 { String::new() } else { port.to_string() };
+    PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(host_port) }
+}
+
+pub async fn create_container(docker: &Docker, name: &str, body: ContainerCreateBody) -> Result<()> {
+    let options = CreateContainerOptionsBuilder::default().name(name).build();
+    let made = docker.create_container(Some(options), body).await;
+    made.map(drop).context(Kind::Platform, || format!("cannot make the container {name}"))
+}
+
+pub async fn start_container(docker: &Docker, name: &str) -> Result<()> {
+    let started = docker.start_container(name, None::<StartContainerOptions>).await;
+    started.context(Kind::Platform, || format!("cannot start the container {name}"))
 }
 
 /// Pulls the image unless the engine has it.

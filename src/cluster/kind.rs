@@ -10,10 +10,7 @@ mod preload;
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use bollard::{
-    Docker,
-    query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
-};
+use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
@@ -170,14 +167,8 @@ impl KindCluster {
         // An engine would make a lost source of a mount itself, but as root.
         self.folder
             .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
-        let start = |container: Container| async move {
-            self.docker
-                .start_container(&container.id, None::<StartContainerOptions>)
-                .await
-                .context(Kind::Platform, || format!("cannot start the container {}", container.name))
-        };
-        let stopped = containers.iter().filter(|container| !container.running).cloned();
-        try_join_all(stopped.map(start)).await.map(drop)
+        let stopped = containers.iter().filter(|container| !container.running);
+        try_join_all(stopped.map(|container| engine::start_container(&self.docker, &container.name))).await.map(drop)
     }
 
     /// Containers of the cluster besides kind's own, such as its registry.

@@ -10,7 +10,7 @@ pub mod network;
 pub mod proxy;
 pub mod registry;
 
-pub use engine::{ensure_image, has_image};
+pub use engine::{ensure_image, has_image, published};
 
 use std::path::PathBuf;
 

@@ -4,25 +4,19 @@
 //! Its labels say whose it is and what it was made from, its port bindings say where it is; nothing is remembered
 //! elsewhere.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bollard::{
     Docker,
-    models::{
-        ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
-        RestartPolicyNameEnum,
-    },
-    query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions},
+    models::{ContainerCreateBody, HealthConfig, HostConfig},
+    query_parameters::InspectContainerOptions,
 };
 use tokio::net::TcpStream;
 
 use super::{CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Removed, engine, kind::mark};
 use crate::{
     doctor::ports,
-    error::{Context, Error, Kind, Result},
+    error::{Error, Kind, Result},
     event::Progress,
     proxy::Route,
 };
@@ -168,10 +162,7 @@ impl Proxy {
     }
 
     async fn start(&self) -> Result<()> {
-        self.docker
-            .start_container(&self.name(), None::<StartContainerOptions>)
-            .await
-            .context(Kind::Platform, || format!("cannot start the container {}", self.name()))
+        engine::start_container(&self.docker, &self.name()).await
     }
 
     async fn nodes(&self) -> Result<Vec<String>> {
@@ -244,12 +235,9 @@ impl Proxy {
             let routes = routes.iter().flat_map(|route| ["--listen".to_owned(), route.to_string()]);
             ["agent", "proxy"].map(str::to_owned).into_iter().chain(routes).chain(last.map(str::to_owned)).collect()
         };
-        let bindings = published.iter().map(|(inside, outside)| {
-            // An empty host port: any free one.
-            let host_port = if *outside == 0 { String::new() } else { outside.to_string() };
-            let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(host_port) };
-            (format!("{inside}/tcp"), Some(vec![binding]))
-        });
+        let bindings = published
+            .iter()
+            .map(|(inside, outside)| (format!("{inside}/tcp"), Some(vec![engine::on_loopback(*outside)])));
         let check = ["CMD".to_owned(), "/stackctl".to_owned()].into_iter().chain(arguments(Some("--check")));
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
@@ -264,29 +252,16 @@ impl Proxy {
                 retries: Some(3),
                 ..Default::default()
             }),
-            host_config: Some(HostConfig {
-                network_mode: Some(self.network.clone()),
-                port_bindings: Some(bindings.collect()),
-                cap_drop: Some(vec!["ALL".to_owned()]),
-                security_opt: Some(vec!["no-new-privileges".to_owned()]),
-                readonly_rootfs: Some(true),
-                restart_policy: Some(RestartPolicy {
-                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(HashMap::from([(self.network.clone(), EndpointSettings::default())])),
-            }),
             ..Default::default()
         };
-        let name = self.name();
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        self.docker
-            .create_container(Some(options), body)
-            .await
-            .context(Kind::Platform, || format!("cannot make the container {name}"))?;
+        let host = HostConfig {
+            port_bindings: Some(bindings.collect()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            readonly_rootfs: Some(true),
+            ..Default::default()
+        };
+        engine::create_container(&self.docker, &self.name(), engine::on_network(&self.network, body, host)).await?;
         self.start().await
     }
 

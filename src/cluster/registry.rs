@@ -6,13 +6,8 @@ use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
-    models::{
-        ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
-        RestartPolicyNameEnum, VolumeCreateRequest,
-    },
-    query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, RemoveVolumeOptionsBuilder, StartContainerOptions,
-    },
+    models::{ContainerCreateBody, HostConfig, VolumeCreateRequest},
+    query_parameters::{InspectContainerOptions, RemoveVolumeOptionsBuilder},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -118,10 +113,7 @@ impl Registry {
     }
 
     pub async fn start(&self) -> Result<()> {
-        self.docker
-            .start_container(&self.name(), None::<StartContainerOptions>)
-            .await
-            .context(Kind::Platform, || format!("cannot start the container {}", self.name()))
+        engine::start_container(&self.docker, &self.name()).await
     }
 
     /// Removes the container and its volume, as far as they carry our label.
@@ -174,33 +166,19 @@ impl Registry {
         let mut labels = engine::our_labels(Some(&self.cluster));
         labels.insert(CONFIG_LABEL.to_owned(), self.config());
         let port = format!("{PORT}/tcp");
-        // An empty host port: any free one.
-        let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
         let body = ContainerCreateBody {
             image: Some(self.image.clone()),
             labels: Some(labels),
             env: Some(vec!["REGISTRY_STORAGE_DELETE_ENABLED=true".to_owned()]),
             exposed_ports: Some(vec![port.clone()]),
-            host_config: Some(HostConfig {
-                binds: Some(vec![format!("{name}:/var/lib/registry")]),
-                network_mode: Some(self.network.clone()),
-                port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
-                restart_policy: Some(RestartPolicy {
-                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(HashMap::from([(self.network.clone(), EndpointSettings::default())])),
-            }),
             ..Default::default()
         };
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        self.docker
-            .create_container(Some(options), body)
-            .await
-            .context(Kind::Platform, || format!("cannot make the container {name}"))?;
+        let host = HostConfig {
+            binds: Some(vec![format!("{name}:/var/lib/registry")]),
+            port_bindings: Some(HashMap::from([(port, Some(vec![engine::on_loopback(0)]))])),
+            ..Default::default()
+        };
+        engine::create_container(&self.docker, &name, engine::on_network(&self.network, body, host)).await?;
         self.start().await
     }
 

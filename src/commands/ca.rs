@@ -34,30 +34,45 @@ enum Action {
 
 pub async fn run(args: CaArgs, app: &App) -> Result<()> {
     let state = State::from_env()?;
-    let authority = match args.action {
-        Action::Untrust => Authority::load(&state, now())?,
-        Action::Path | Action::Trust => Some(Authority::ensure(&state, now())?),
-    };
-    let Some(authority) = authority else {
-        app.show(|| "there is no authority".to_owned(), &json!({ "changed": false })).await;
-        return Ok(());
-    };
-    let file = authority.file().display().to_string();
     let system = System::here();
+    let anchor = match args.action {
+        // Also of one that can't be used any more: that is when trust is taken back.
+        Action::Untrust => Authority::kept(&state)?,
+        Action::Path | Action::Trust => Some(Authority::ensure(&state, now())?.anchor()),
+    };
+    let Some(anchor) = anchor else {
+        return nothing_kept(app, &system).await;
+    };
+    let file = anchor.file.display().to_string();
     let (outcome, text) = match args.action {
         Action::Path => {
             app.show(|| file.clone(), &json!({ "path": file })).await;
             return Ok(());
         }
-        Action::Trust => match system.trust(&authority).await? {
+        Action::Trust => match system.trust(&anchor).await? {
             Outcome::Changed => (Outcome::Changed, format!("the system trusts {file}")),
             Outcome::Unchanged => (Outcome::Unchanged, format!("the system trusts {file} already")),
         },
-        Action::Untrust => match system.untrust(&authority).await? {
+        Action::Untrust => match system.untrust(&anchor).await? {
             Outcome::Changed => (Outcome::Changed, format!("the system trusts {file} no longer")),
             Outcome::Unchanged => (Outcome::Unchanged, format!("the system does not trust {file}")),
         },
     };
     app.show(|| text, &json!({ "path": file, "changed": outcome == Outcome::Changed })).await;
+    Ok(())
+}
+
+/// Without the authority nobody knows which anchor was its own; several users of a machine may have one each.
+async fn nothing_kept(app: &App, system: &System) -> Result<()> {
+    let anchors: Vec<String> = system.anchors().iter().map(|path| path.display().to_string()).collect();
+    let text = || match anchors.is_empty() {
+        true => "there is no authority, and the system trusts none of stackctl's".to_owned(),
+        false => format!(
+            "there is no authority here any more; what the system trusts of stackctl's, of any user:\n  {}\nremove what \
+             is yours, then run update-ca-certificates --fresh or update-ca-trust extract",
+            anchors.join("\n  ")
+        ),
+    };
+    app.show(text, &json!({ "changed": false, "anchors": anchors })).await;
     Ok(())
 }

@@ -3,11 +3,12 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    cli::{Given, Making},
+    cli::{Given, Making, Ports},
+    cluster,
     doctor::{self, Status},
     error::Result,
     image, report,
-    session::doctor_request,
+    session::preflight::{doctor_request, wanted_ports},
 };
 
 /// Look at everything that `up` needs, and say what each failure's cure is
@@ -15,11 +16,21 @@ use crate::{
 pub struct DoctorArgs {
     #[command(flatten)]
     making: Making,
+    #[command(flatten)]
+    ports: Ports,
 }
 
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
-    let settings = Given { making: Some(&args.making), ..Given::default() }.settings(&app.common.target)?;
-    let request = doctor_request(&settings, image::engine::connect().await);
+    let settings = Given { making: Some(&args.making), ports: Some(&args.ports), ..Given::default() }
+        .settings(&app.common.target)?;
+    let engine = image::engine::connect().await;
+    let mut ports = wanted_ports(&settings)?;
+    if let Ok(engine) = &engine {
+        // What the cluster has already is no obstacle.
+        let published = cluster::published(&engine.docker, &settings.cluster_name).await.unwrap_or_default();
+        ports.retain(|port| !published.contains(port));
+    }
+    let request = doctor_request(&settings, engine, ports);
     let checks = doctor::examine(&request).await;
     let text = || {
         let rows: Vec<[String; 4]> = checks

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::json;
 
@@ -5,12 +7,13 @@ use super::shared;
 use crate::{
     app::App,
     cli::{DEFAULT_STACK, Given, Patience},
+    config::Settings,
     error::{Error, Kind, Result},
-    observe,
+    image, observe,
     plan::{self, Action},
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    stack,
+    stack::{self, LoadRequest},
 };
 
 /// Remove a stack, with its cluster when nothing else is in it, and look for anything left
@@ -45,7 +48,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let removed = session.learn(|learned| std::mem::take(&mut learned.removed));
     let live = observed.live.iter();
     let instances: Vec<String> = live.flat_map(|live| live.instances(&session.stack.name)).map(str::to_owned).collect();
-    let left = session.audit(plan.has(&Action::DeleteCluster), &instances).await?;
+    let bases = bases(&args.stack, &session.settings);
+    let left = session.audit(plan.has(&Action::DeleteCluster), &instances, &bases).await?;
     let kept: Vec<report::Kept> =
         left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
     let receipt = json!({ "removed": removed, "kept": kept, "left": left.things });
@@ -57,4 +61,17 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.things.len(), "thing")))
         .hint("run the same command again; what stays can be removed by these names with docker or kubectl");
     app.fail_with(text, &receipt, error).await
+}
+
+/// The images that the stack's services are built from, as far as it can still be read.
+fn bases(stack: &str, settings: &Settings) -> BTreeSet<String> {
+    let request = LoadRequest {
+        stack: stack.to_owned(),
+        provider: settings.provider.name().to_owned(),
+        without: settings.without.clone(),
+        ..LoadRequest::default()
+    };
+    let services = stack::load(&request).map(|stack| stack.services).unwrap_or_default();
+    let bases = services.values().filter_map(|service| image::base::of(service).ok());
+    bases.flatten().collect()
 }

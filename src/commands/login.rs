@@ -64,7 +64,7 @@ pub async fn login(args: LoginArgs, app: &App) -> Result<()> {
         password: Some(token.clone()),
         ..Default::default()
     };
-    let registry = RemoteRegistry::new(&host, Some(credentials));
+    let registry = RemoteRegistry::new(&host, Some(credentials))?;
     match registry.greet().await {
         Ok(Greeting::Welcome) => {}
         Ok(Greeting::Open | Greeting::Asks) => {

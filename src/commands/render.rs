@@ -5,7 +5,12 @@ use crate::{
     app::App,
     cli::{Given, StackArgs},
     error::Result,
-    observe, stack,
+    observe,
+    stack::{
+        self,
+        desired::DesiredSet,
+        model::{GeneratedSecret, Key},
+    },
 };
 
 /// Print the stack's objects as plain YAML; needs no engine and no cluster
@@ -25,5 +30,21 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     all.sort_by_key(|object| object.wave);
     let objects = || all.iter().map(|object| &object.object.value);
     app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
+    let made = made_by_up(&sets);
+    if !made.is_empty() {
+        app.remark(&format!("left out, because `up` makes them itself: {}", made.join(", "))).await;
+    }
     Ok(())
+}
+
+/// What pods of these sets may need and no manifest holds: secrets are made where they are used.
+fn made_by_up(sets: &[DesiredSet]) -> Vec<String> {
+    let secrets = sets.iter().flat_map(|set| &set.secrets).map(GeneratedSecret::key);
+    let certificates = sets.iter().filter_map(|set| set.certificate.as_ref());
+    let keys = secrets.chain(certificates.flat_map(|wanted| [wanted.secret_key(), wanted.bundle_key()]));
+    let shown = |key: Key| match key.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", key.kind, key.name),
+        None => format!("{} {}", key.kind, key.name),
+    };
+    keys.map(shown).collect()
 }

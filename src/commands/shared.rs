@@ -82,7 +82,9 @@ fn pair(flag: &str, text: &str) -> Result<(String, String)> {
 /// Asks before anything is changed in a cluster that is not on this machine.
 pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
     match session.remote_target().await? {
-        Some(target) => app.confirm(&format!("{target} is not on this machine. Go on?")),
+        Some(context) => {
+            app.confirm_by_name(&format!("the cluster of context {context} is not on this machine"), &context)
+        }
         None => Ok(()),
     }
 }

@@ -49,10 +49,13 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
     let observed = observe::all(&session).await?;
     let plan = plan::test::plan(&session.stack, session.settings.agent_image.is_some(), &observed)?;
     let ended = session.execute(&plan, &observed).await;
-    if let Some(file) = &args.junit {
+    let written = args.junit.as_ref().map_or(Ok(()), |file| {
         let results = session.learn(|learned| learned.proofs.clone());
         std::fs::write(file, report::junit(&session.stack.name, &results))
-            .context(Kind::Usage, || format!("cannot write {}", file.display()))?;
+            .context(Kind::Usage, || format!("cannot write {}", file.display()))
+    });
+    if let (Err(_), Err(unwritten)) = (&ended, &written) {
+        app.events.warn(unwritten.to_string());
     }
-    shared::show_proofs(app, &session, ended).await
+    shared::show_proofs(app, &session, ended.and(written)).await
 }

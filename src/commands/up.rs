@@ -137,14 +137,18 @@ pub async fn bring_up(
     }
     session.preflight(&plan, &observed).await?;
     let ended = session.execute(&plan, &observed).await;
-    if let (Err(error), Some(folder)) = (&ended, &apply.artifacts) {
-        artifacts::write(&session, folder, error).await?;
+    if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
+        && let Err(unwritten) = artifacts::write(&session, folder, error).await
+    {
+        // What went wrong first is what the user has to know.
+        app.events.warn(format!("no artifacts: {unwritten}"));
     }
     let proofs = session.learn(|learned| learned.proofs.clone());
     let (ways, urls) = match &ended {
         Ok(()) => reached(&session, &plan, &observed).await?,
         Err(_) => (Vec::new(), Vec::new()),
     };
+    let ended = ended.and(urls::all_answered(&urls));
     let value = json!({
         "stack": session.stack.name,
         "unchanged": plan.unchanged,

@@ -21,11 +21,8 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     let session = open(&args.stack, app).await?;
     match urls::of_stack(&session).await? {
         Some(urls) => {
-            let silent: Vec<_> = urls.iter().filter(|url| url.error.is_some()).map(|url| url.route.as_str()).collect();
             let text = || report::url_table(&urls, report::width());
-            if !silent.is_empty() {
-                let error = Error::new(Kind::NotReady, format!("no answer from {}", silent.join(", ")))
-                    .hint("`stackctl status` shows what is not ready");
+            if let Err(error) = urls::all_answered(&urls) {
                 return app.fail_with(text, &urls, error).await;
             }
             app.show(text, &urls).await;

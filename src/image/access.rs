@@ -14,7 +14,7 @@ use bollard::auth::DockerCredentials;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -25,7 +25,7 @@ use url::Url;
 use self::challenge::Challenge;
 pub use self::refusal::{Refusal, is_ecr};
 use super::reference::Reference;
-use crate::error::Result;
+use crate::{error::Result, tls};
 
 const CONNECT: Duration = Duration::from_secs(4);
 const ANSWER: Duration = Duration::from_secs(10);
@@ -81,27 +81,17 @@ pub fn path_below(prefix: &str, repository: &str) -> String {
 }
 
 impl RemoteRegistry {
-    pub fn new(host: &str, credentials: Option<DockerCredentials>) -> RemoteRegistry {
+    pub fn new(host: &str, credentials: Option<DockerCredentials>) -> Result<RemoteRegistry> {
         let mut http = HttpConnector::new();
-        http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT));
-        let builder = match HttpsConnectorBuilder::new().with_native_roots() {
-            Ok(builder) => builder,
-            // A machine without certificates trusts nobody, but may still speak plain HTTP with itself.
-            Err(_) => HttpsConnectorBuilder::new().with_tls_config(
-                rustls::ClientConfig::builder()
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth(),
-            ),
-        };
-        let connector = builder.https_or_http().enable_http1().wrap_connector(http);
+        let connector = tls::client::connector(tls::client::config(None)?, http);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        RemoteRegistry { host: host.to_owned(), credentials, client }
+        Ok(RemoteRegistry { host: host.to_owned(), credentials, client })
     }
 
     /// With docker's own credentials for that host.
     pub async fn of(host: &str) -> Result<RemoteRegistry> {
-        Ok(RemoteRegistry::new(host, super::credentials::find(host).await?))
+        RemoteRegistry::new(host, super::credentials::find(host).await?)
     }
 
     pub fn credentials(&self) -> Option<&DockerCredentials> {

@@ -1,6 +1,6 @@
 //! Base images: which exact image a name in FROM stands for, without going online unless told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::{StreamExt, future::try_join_all};
@@ -9,6 +9,7 @@ use super::{BuildSpec, Engine, context::Context, credentials, dockerfile, refere
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
+    stack::model::Service,
 };
 
 /// The lock file of the embedded stacks.
@@ -52,6 +53,12 @@ fn key(reference: &Reference) -> String {
 
 fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The base images of a service, as its Dockerfile names them for this platform.
+pub fn of(service: &Service) -> Result<BTreeSet<String>> {
+    let context = Context::load(&service.context, &service.dockerfile)?;
+    Ok(dockerfile::base_images(&context.dockerfile, &service.args, ""))
 }
 
 /// What the engine has under a name.

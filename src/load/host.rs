@@ -1,15 +1,16 @@
 //! A load that this process sends itself.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    document::{LoadDocument, Parameters, Totals, VERSION, Workers},
+    document::{LoadDocument, Workers},
     engine::{self, Part, Share, Target},
-    spec::{Limit, LoadSpec},
-    stats::{Measured, Timeline, WorkerResult},
+    outcome::{self, About},
+    spec::LoadSpec,
+    stats::{Timeline, WorkerResult},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -72,43 +73,8 @@ pub async fn run(
             .cause(format!("{count} attempts to connect failed"))
             .details(seen));
     }
-    let mut document = LoadDocument {
-        version: VERSION,
-        stack: None,
-        profile: None,
-        cluster: None,
-        started: format!("{started:.3}"),
-        parameters: parameters(spec, "host"),
-        images: BTreeMap::new(),
-        totals: Totals::default(),
-        paths: Vec::new(),
-        seconds: Vec::new(),
-        distribution: Vec::new(),
-        histogram: String::new(),
-        cluster_samples: Vec::new(),
-        workers: Workers { started: 1, lost: Vec::new() },
-        verdict: None,
-    };
-    Measured::new(spec, &result, &timeline).put_into(&mut document);
+    let about = About { from: "host", ..About::default() };
+    let workers = Workers { started: 1, lost: Vec::new() };
+    let document = outcome::document(&about, spec, started, &result, &timeline, workers);
     Ok(Ran { document, result })
-}
-
-/// `from`: `host` or `cluster`.
-pub fn parameters(spec: &LoadSpec, from: &str) -> Parameters {
-    Parameters {
-        url: spec.base.clone(),
-        paths: spec.paths.iter().map(|path| path.path.clone()).collect(),
-        method: spec.method.clone(),
-        connections: spec.connections,
-        arrivals: spec.arrivals.name().to_owned(),
-        rate: spec.arrivals.rate(),
-        duration_s: spec.length().map(|length| length.as_secs_f64()),
-        requests: match spec.limit {
-            Limit::Requests { requests } => Some(requests),
-            Limit::Duration { .. } => None,
-        },
-        warmup_s: spec.warmup.as_secs_f64(),
-        timeout_s: spec.timeout.as_secs_f64(),
-        from: from.to_owned(),
-    }
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    document::{LoadDocument, Totals, VERSION, Workers},
-    host::parameters,
-    spec::LoadSpec,
+    document::{LoadDocument, Parameters, Totals, VERSION, Workers},
+    spec::{Limit, LoadSpec},
     stats::{Measured, Timeline, WorkerResult},
 };
 
@@ -49,6 +48,26 @@ pub fn document(
     };
     Measured::new(spec, result, timeline).put_into(&mut document);
     document
+}
+
+/// `from`: `host` or `cluster`.
+fn parameters(spec: &LoadSpec, from: &str) -> Parameters {
+    Parameters {
+        url: spec.base.clone(),
+        paths: spec.paths.iter().map(|path| path.path.clone()).collect(),
+        method: spec.method.clone(),
+        connections: spec.connections,
+        arrivals: spec.arrivals.name().to_owned(),
+        rate: spec.arrivals.rate(),
+        duration_s: spec.length().map(|length| length.as_secs_f64()),
+        requests: match spec.limit {
+            Limit::Requests { requests } => Some(requests),
+            Limit::Duration { .. } => None,
+        },
+        warmup_s: spec.warmup.as_secs_f64(),
+        timeout_s: spec.timeout.as_secs_f64(),
+        from: from.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! One HTTP request and the judgement of its answer.
 
-use std::{error::Error as StdError, fmt, io, path::Path, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::Request;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{
         Client,
@@ -13,17 +13,14 @@ use hyper_util::{
     },
     rt::TokioExecutor,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
-
+use rustls::RootCertStore;
 use serde_json::Value;
 
 use super::json::difference;
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{Context, Kind, Result},
     stack::claims::{HttpCheck, Where},
+    tls,
 };
 
 /// Longer bodies are not compared.
@@ -61,7 +58,7 @@ impl Requester {
     pub fn new(ca_bundle: Option<&Path>, own_ca: Option<&str>) -> Result<Requester> {
         let roots = ca_bundle.map(|file| {
             let what = || format!("the CA bundle {} could not be read", file.display());
-            roots(&std::fs::read(file).context(Kind::Usage, what)?, what)
+            tls::client::roots(&std::fs::read(file).context(Kind::Usage, what)?, Kind::Usage, what)
         });
         let own = own_ca.map(|pem| roots_of_stack(pem).and_then(|roots| client(Some(roots))));
         Ok(Requester { client: client(roots.transpose()?)?, own: own.transpose()? })
@@ -98,28 +95,7 @@ impl Requester {
 }
 
 fn client(roots: Option<RootCertStore>) -> Result<HttpClient> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = || {
-        ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .context(Kind::Unexpected, || "TLS could not be set up".to_owned())
-    };
-    let config = match roots {
-        Some(roots) => builder()?.with_root_certificates(roots),
-        // A machine without roots can still make HTTP requests; HTTPS then fails with an unknown issuer.
-        None => match builder()?.with_native_roots() {
-            Ok(config) => config,
-            Err(_) => builder()?.with_root_certificates(RootCertStore::empty()),
-        },
-    }
-    .with_no_client_auth();
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+    let connector = tls::client::connector(tls::client::config(roots)?, HttpConnector::new());
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector))
 }
 
@@ -155,18 +131,7 @@ async fn exchange(
 }
 
 fn roots_of_stack(pem: &str) -> Result<RootCertStore> {
-    roots(pem.as_bytes(), || "the certificate of the stack's CA could not be read".to_owned())
-}
-
-fn roots(pem: &[u8], what: impl Fn() -> String + Copy) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.context(Kind::Usage, what)?).context(Kind::Usage, what)?;
-    }
-    if roots.is_empty() {
-        return Err(Error::new(Kind::Usage, what()).cause("it holds no certificate"));
-    }
-    Ok(roots)
+    tls::client::roots(pem.as_bytes(), Kind::Usage, || "the certificate of the stack's CA could not be read".to_owned())
 }
 
 fn request(method: &str, url: &str, headers: &[(String, String)], body: &str) -> Seen<Request<Full<Bytes>>> {

@@ -147,6 +147,8 @@ pub fn status_screen(overview: &Overview, width: Option<u16>) -> String {
         }
     };
     let mut head = vec![format!("stacks: {}", overview.stacks.join(", "))];
+    head.push(format!("components: {}", overview.components.join(", ")));
+    head.push(pods_line(&overview.objects));
     head.extend(overview.edges.iter().map(|(stack, urls)| format!("edge of {stack}: {}", urls.join(", "))));
     for proof in &overview.proofs {
         let total = proof.passed + proof.failed.len();
@@ -176,6 +178,20 @@ pub fn status_screen(overview: &Overview, width: Option<u16>) -> String {
         blocks.push(table(["image", "built from"], &overview.images.iter().map(row).collect::<Vec<_>>(), width));
     }
     blocks.join("\n\n")
+}
+
+/// `pods: 9 of 10 ready`, and what the others are at.
+fn pods_line(objects: &[ObjectStatus]) -> String {
+    let pods = || objects.iter().filter_map(|object| object.workload.as_ref()).flat_map(|workload| &workload.pods);
+    let waiting = pods().filter(|pod| !pod.ready).map(|pod| {
+        let restarts = match pod.restarts {
+            0 => String::new(),
+            number => format!(", {}", count_of(number, "restart")),
+        };
+        format!("\n  {}: {}{restarts}", pod.name, pod.state)
+    });
+    let waiting: String = waiting.collect();
+    format!("pods: {} of {} ready{waiting}", pods().filter(|pod| pod.ready).count(), pods().count())
 }
 
 /// Routes, where they are and what answered.

@@ -36,6 +36,13 @@ pub struct Authority {
     file: PathBuf,
 }
 
+/// What a system can be told to trust, PEM, and the file that it is kept in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    pub certificate: String,
+    pub file: PathBuf,
+}
+
 /// A certificate with its key, both PEM.
 pub struct Issued {
     pub certificate: String,
@@ -73,6 +80,16 @@ impl Authority {
         Authority::read(&folder, &content, now)
     }
 
+    /// The certificate of the authority that is kept, also of one that can't be used any more.
+    pub fn kept(state: &State) -> Result<Option<Anchor>> {
+        let folder = state.folder(FOLDER);
+        let whole = folder.read(FILE)?.and_then(|content| String::from_utf8(content).ok());
+        let own = whole.and_then(|text| Some(text[text.find(MARK)?..].to_owned()));
+        let alone = || Ok(folder.read(CERTIFICATE)?.and_then(|content| String::from_utf8(content).ok()));
+        let certificate = own.map_or_else(alone, |own| Ok(Some(own)))?;
+        Ok(certificate.map(|certificate| Anchor { certificate, file: folder.file(CERTIFICATE) }))
+    }
+
     fn read(folder: &Folder, content: &[u8], now: i64) -> Result<Authority> {
         let file = folder.file(FILE);
         let shown = file.display().to_string();
@@ -105,9 +122,8 @@ impl Authority {
         &self.certificate
     }
 
-    /// The file with its certificate.
-    pub fn file(&self) -> &PathBuf {
-        &self.file
+    pub fn anchor(&self) -> Anchor {
+        Anchor { certificate: self.certificate.clone(), file: self.file.clone() }
     }
 
     /// A certificate for servers of these names: valid for 90 days, or as long as the authority is.
@@ -258,7 +274,7 @@ mod tests {
         let folder = state.folder(FOLDER);
         let mode = fs::metadata(folder.file(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let public = fs::read_to_string(Authority::load(&state, NOW).unwrap().unwrap().file()).unwrap();
+        let public = fs::read_to_string(Authority::load(&state, NOW).unwrap().unwrap().anchor().file).unwrap();
         assert_eq!(public, made[0]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
@@ -295,6 +311,12 @@ mod tests {
         assert!(cause(Authority::load(&state, NOW)).contains("no certificate"));
         folder.write(FILE, certificate.as_bytes()).unwrap();
         assert!(cause(Authority::load(&state, NOW)).contains("no private key"));
+
+        // What a system may have been told to trust is known of each of them.
+        folder.write(FILE, foreign.pem().as_bytes()).unwrap();
+        assert_eq!(Authority::kept(&state).unwrap().unwrap().certificate, foreign.pem());
+        folder.write(FILE, b"\xff\xfe").unwrap();
+        assert_eq!(Authority::kept(&state).unwrap().unwrap().certificate, certificate);
 
         folder.write(FILE, good.as_bytes()).unwrap();
         fs::set_permissions(folder.file(FILE), fs::Permissions::from_mode(0o644)).unwrap();

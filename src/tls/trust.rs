@@ -10,7 +10,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::Authority;
+use super::authority::Anchor;
 use crate::{
     error::{Context, Error, Kind, Result},
     state,
@@ -91,7 +91,7 @@ impl System {
         env::split_paths(&self.path).map(|folder| folder.join(name)).find(|file| file.is_file())
     }
 
-    fn store(&self, authority: &Authority) -> Result<Store> {
+    fn store(&self, authority: &Anchor) -> Result<Store> {
         for kept in &KNOWN {
             let folder = self.root.join(kept.folder);
             if let Some(program) = self.program(kept.program).filter(|_| folder.is_dir()) {
@@ -103,17 +103,17 @@ impl System {
         }
         Err(Error::new(Kind::Preflight, "this system keeps its certificates in a way that stackctl does not know")
             .cause("found neither update-ca-certificates nor update-ca-trust with its folder, nor security")
-            .hint(format!("trust {} by hand", authority.file().display())))
+            .hint(format!("trust {} by hand", authority.file.display())))
     }
 
     /// Lets every program that uses the system's store accept what the authority signs.
-    pub async fn trust(&self, authority: &Authority) -> Result<Outcome> {
+    pub async fn trust(&self, authority: &Anchor) -> Result<Outcome> {
         let store = self.store(authority)?;
-        let certificate = authority.file().display().to_string();
+        let certificate = authority.file.display().to_string();
         match &store {
             Store::Folder { kept, program, anchor } => {
                 let there = state::read_if_there(anchor)?;
-                if there.as_deref() == Some(authority.certificate().as_bytes()) {
+                if there.as_deref() == Some(authority.certificate.as_bytes()) {
                     return Ok(Outcome::Unchanged);
                 }
                 let target = anchor.display().to_string();
@@ -123,7 +123,7 @@ impl System {
                     quoted(&certificate),
                     quoted(&target)
                 ))?;
-                state::write_atomically(anchor, authority.certificate().as_bytes(), 0o644)
+                state::write_atomically(anchor, authority.certificate.as_bytes(), 0o644)
                     .context(Kind::Unexpected, || format!("cannot write {target}"))?;
                 if let Err(error) = self.run(program, kept.added).await {
                     // Half trusted is not trusted: the next run begins anew.
@@ -141,7 +141,7 @@ impl System {
     }
 
     /// Takes `trust` back.
-    pub async fn untrust(&self, authority: &Authority) -> Result<Outcome> {
+    pub async fn untrust(&self, authority: &Anchor) -> Result<Outcome> {
         match self.store(authority)? {
             Store::Folder { kept, program, anchor } => {
                 if state::read_if_there(&anchor)?.is_none() {
@@ -154,13 +154,25 @@ impl System {
                 self.run(&program, kept.removed).await?;
             }
             Store::Keychain { program } => {
-                let certificate = authority.file().display().to_string();
+                let certificate = authority.file.display().to_string();
                 let arguments = ["remove-trusted-cert", "-d", &certificate];
                 self.need_root(&format!("sudo {}", line("security", &arguments)))?;
                 self.run(&program, &arguments).await?;
             }
         }
         Ok(Outcome::Changed)
+    }
+
+    /// Anchors in the store that some stackctl put there, by name.
+    pub fn anchors(&self) -> Vec<PathBuf> {
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with("stackctl-") && name.ends_with(".crt")
+        };
+        let folders = KNOWN.iter().filter_map(|kept| fs::read_dir(self.root.join(kept.folder)).ok());
+        let mut found: Vec<PathBuf> = folders.flatten().flatten().map(|entry| entry.path()).filter(ours).collect();
+        found.sort();
+        found
     }
 
     fn need_root(&self, command: &str) -> Result<()> {
@@ -187,8 +199,8 @@ impl System {
 }
 
 /// Authorities of several users of one machine can stand side by side.
-fn anchor_name(authority: &Authority) -> String {
-    let hash = blake3::hash(authority.certificate().as_bytes()).to_hex();
+fn anchor_name(authority: &Anchor) -> String {
+    let hash = blake3::hash(authority.certificate.as_bytes()).to_hex();
     format!("stackctl-{}.crt", &hash[..12])
 }
 
@@ -211,10 +223,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::{state::State, tls::authority};
+    use crate::{
+        state::State,
+        tls::authority::{self, Authority},
+    };
 
     /// A system with such a program, which writes down how it was called and then ends so.
-    fn system(folder: &str, program: &str, status: u8) -> (tempfile::TempDir, System, Authority) {
+    fn system(folder: &str, program: &str, status: u8) -> (tempfile::TempDir, System, Anchor) {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("bin");
         fs::create_dir_all(&bin).unwrap();
@@ -232,7 +247,7 @@ mod tests {
         let system = System { root: root.path().to_owned(), path, privileged: true };
         let state = State::at(root.path().join("my state"));
         let authority = Authority::ensure(&state, authority::now()).unwrap();
-        (root, system, authority)
+        (root, system, authority.anchor())
     }
 
     fn log(root: &tempfile::TempDir) -> String {
@@ -252,9 +267,10 @@ mod tests {
             let anchor = root.path().join(folder).join(anchor_name(&authority));
             assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Unchanged);
             assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Changed);
-            assert_eq!(fs::read_to_string(&anchor).unwrap(), authority.certificate());
+            assert_eq!(fs::read_to_string(&anchor).unwrap(), authority.certificate);
             assert_eq!(fs::metadata(&anchor).unwrap().permissions().mode() & 0o777, 0o644);
             assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Unchanged);
+            assert_eq!(system.anchors(), [anchor.as_path()]);
             assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Changed);
             assert!(!anchor.exists());
             assert_eq!(log(&root), format!("{program} {added}\n{program} {removed}\n"), "{folder}");
@@ -293,7 +309,7 @@ mod tests {
         let (root, system, authority) = system("", "security", 0);
         assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Changed);
         assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Changed);
-        let file = authority.file().display();
+        let file = authority.file.display();
         assert_eq!(
             log(&root),
             format!(

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::place::{Place, Run, eventually};
+use crate::{
+    components::Memory,
+    place::{Place, Run, eventually},
+};
 
 type Test = (&'static str, fn(&Place));
 
@@ -42,20 +45,10 @@ fn scales(place: &Place) {
         let measured = scaler["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"].is_u64();
         (measured && scaler["status"]["currentReplicas"] == 2).then_some(())
     });
-    let run = place.ok(&[
-        "loadgen",
-        "hello",
-        "--workers",
-        "2",
-        "--duration",
-        "60s",
-        "--max-error-rate",
-        "0%",
-        "--expect-scale-down",
-        "--no-restarts",
-        "--output",
-        "json",
-    ]);
+    let load = ["loadgen", "hello", "--workers", "2", "--duration", "60s", "--max-error-rate", "0%"];
+    let rest = ["--expect-scale-down", "--no-restarts", "--output", "json"];
+    let (memory, run) = Memory::during(place, || place.ok(&[&load[..], &rest].concat()));
+    memory.assert_modest();
     eprintln!("load: {:.1?}", run.took);
     let document = run.json();
     assert_eq!(document["verdict"]["passed"], true, "{run}");

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking and tells what it measured"
 )]
 
+mod components;
 mod failures;
 mod lifecycle;
 mod load;
@@ -27,7 +28,8 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let tests: Vec<Test> =
-        [lifecycle::FIRST, failures::ALL, stacks::ALL, load::ALL, private::ALL, lifecycle::LAST].concat();
+        [lifecycle::FIRST, failures::ALL, stacks::ALL, components::ALL, load::ALL, private::ALL, lifecycle::LAST]
+            .concat();
     // Another name lets several people of one machine run them side by side.
     let cluster = std::env::var("STACKCTL_TEST_CLUSTER").unwrap_or_else(|_| "e2e".to_owned());
     let place = Arc::new(Place::new(&cluster));

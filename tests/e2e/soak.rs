@@ -14,6 +14,7 @@ pub const ALL: &[Test] = &[
     ("a_cluster_of_three_nodes", three_nodes),
     ("rollouts_of_hello_and_of_the_edge_lose_no_request", rollouts),
     ("an_engine_restart_changes_nothing_and_pulls_go_on", engine_restart),
+    ("ten_times_the_spans_kill_neither_the_collector_nor_jaeger", many_spans),
 ];
 
 const CALM: &[&str] = &["--set", "unhealthyRatio=0", "--set", "delayRatio=0"];
@@ -115,4 +116,68 @@ fn engine_restart() {
     place.ok(&up);
     place.ok(&["test-hello"]);
     place.ok(&["down"]).says(&["0 left"]);
+}
+
+/// A hundred requests per second, as hello's load profile has it, make 600 spans per second: ten times that for five
+/// minutes. What can't be held is refused and counted.
+fn many_spans() {
+    const SPANS_PER_SECOND: u64 = 6000;
+    const SECONDS: u64 = 300;
+    let place = Place::plain("e2e-spans");
+    place.ok(&["down", "--cluster", "--yes"]);
+    place.ok(&[&["up", "hello"], CALM].concat());
+    let script = include_str!("spans.js");
+    let (rate, seconds) = (format!("SPANS_PER_SECOND={SPANS_PER_SECOND}"), format!("SECONDS={SECONDS}"));
+    let env = ["--env", "URL=http://collector:4318/v1/traces", "--env", &rate, "--env", &seconds];
+    let run = ["run", "spans", "-n", "hello", "--image", "node:22-slim", "--restart", "Never"];
+    place.kubectl(&[&run[..], &env, &["--command", "--", "node", "-e", script]].concat());
+    let counts = eventually("all spans are sent", Duration::from_secs(SECONDS + 120), || {
+        let pod = place.get(&["pod", "spans", "-n", "hello"]);
+        assert_ne!(pod["status"]["phase"], "Failed", "{}", place.kubectl(&["logs", "-n", "hello", "spans"]));
+        (pod["status"]["phase"] == "Succeeded").then(|| place.kubectl(&["logs", "-n", "hello", "spans"]))
+    });
+    let counts: serde_json::Value = serde_json::from_str(&counts).expect("counts");
+    let of = |name: &str| counts[name].as_u64().expect("a count");
+    assert!(of("sent") >= SPANS_PER_SECOND * SECONDS * 99 / 100, "{counts}");
+    assert_eq!(of("sent"), of("accepted") + of("refused"));
+
+    for name in ["collector", "jaeger"] {
+        let label = format!("app.kubernetes.io/name={name}");
+        let pods = place.get(&["pods", "-n", "hello", "-l", &label]);
+        let pod = &pods["items"][0];
+        assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0, "{name}: {pod}");
+        let path = format!(
+            "/api/v1/namespaces/hello/pods/{}:8888/proxy/metrics",
+            pod["metadata"]["name"].as_str().expect("a name")
+        );
+        let metrics = place.kubectl(&["get", "--raw", &path]);
+        let counter = |name: &str| counter(&metrics, name);
+        let (accepted, refused) =
+            (counter("otelcol_receiver_accepted_spans"), counter("otelcol_receiver_refused_spans"));
+        let (sent, unsent) = (
+            counter("otelcol_exporter_sent_spans"),
+            counter("otelcol_exporter_enqueue_failed_spans") + counter("otelcol_exporter_send_failed_spans"),
+        );
+        eprintln!("{name}: {accepted} spans accepted, {refused} refused, {sent} handed on, {unsent} not");
+        if name == "collector" {
+            assert!(accepted >= of("accepted"), "{counts}");
+            // What the sender was refused, the collector counts: as refused, or as what its queue had no place for.
+            assert!(of("refused") <= refused + unsent, "{counts}");
+            assert!(sent + unsent <= accepted, "more spans than were taken");
+        }
+    }
+    eprintln!("sender: {counts}");
+    // Both still do their work.
+    place.ok(&["test-hello"]);
+    place.ok(&["down"]).says(&["0 left"]);
+}
+
+/// The sum over a counter's series, 0 where it has none yet.
+fn counter(metrics: &str, name: &str) -> u64 {
+    let series = metrics.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.trim_start_matches("_total").starts_with(['{', ' ']))
+    });
+    let values =
+        series.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().expect("a value"));
+    values.sum::<f64>() as u64
 }

@@ -133,6 +133,14 @@ pub fn generate(spec: &ClusterSpec, owner_folder: &Path) -> Result<Config> {
     Ok(config)
 }
 
+/// Ports of the host that the user's own configuration publishes.
+pub fn host_ports(spec: &ClusterSpec) -> Result<Vec<u16>> {
+    let Some(file) = &spec.kind_config else { return Ok(Vec::new()) };
+    let config = read(file, spec)?;
+    let mappings = config.nodes.iter().flat_map(|node| &node.extra_port_mappings);
+    Ok(mappings.filter_map(|mapping| u16::try_from(mapping.get("hostPort")?.as_u64()?).ok()).collect())
+}
+
 impl Config {
     pub fn to_yaml(&self) -> Result<String> {
         serde_yaml::to_string(self).context(Kind::Unexpected, || "cannot serialise kind's configuration".to_owned())

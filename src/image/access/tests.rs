@@ -15,8 +15,7 @@ fn credentials(password: &str) -> Option<DockerCredentials> {
 }
 
 fn registry(fake: &Fake, credentials: Option<DockerCredentials>) -> RemoteRegistry {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    RemoteRegistry::new(&fake.host, credentials)
+    RemoteRegistry::new(&fake.host, credentials).unwrap()
 }
 
 fn accepting(line: &str) -> Said {

@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyper_rustls::ConfigBuilderExt;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -25,6 +21,7 @@ use super::request::{self, Requests};
 use crate::{
     error::{Context as _, Error, Kind, Result},
     load::{failure::Failure, spec::LoadSpec},
+    tls,
 };
 
 /// For a name server to answer.
@@ -111,34 +108,11 @@ fn server_name(base: &Url) -> Result<ServerName<'static>> {
 }
 
 fn tls_config(spec: &LoadSpec) -> Result<ClientConfig> {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .context(Kind::Unexpected, || "TLS could not be set up".to_owned())
-    };
-    let builder = match &spec.ca_bundle {
-        Some(pem) => builder()?.with_root_certificates(roots(pem)?),
-        // A machine without roots can still send to plain HTTP; HTTPS then fails with an unknown issuer.
-        None => match builder()?.with_native_roots() {
-            Ok(builder) => builder,
-            Err(_) => builder()?.with_root_certificates(RootCertStore::empty()),
-        },
-    };
-    let mut config = builder.with_no_client_auth();
+    let what = || "the CA bundle could not be read".to_owned();
+    let roots = spec.ca_bundle.as_ref().map(|pem| tls::client::roots(pem.as_bytes(), Kind::Usage, what));
+    let mut config = tls::client::config(roots.transpose()?)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn roots(pem: &str) -> Result<RootCertStore> {
-    let what = || "the CA bundle could not be read".to_owned();
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.context(Kind::Usage, what)?).context(Kind::Usage, what)?;
-    }
-    if roots.is_empty() {
-        return Err(Error::new(Kind::Usage, what()).cause("it holds no certificate"));
-    }
-    Ok(roots)
 }
 
 /// A connection. TLS is boxed: it is two kilobytes that plain connections need not pay for.

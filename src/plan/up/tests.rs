@@ -6,7 +6,7 @@ use crate::{
     kube::live::Live,
     plan::observed::ImageState,
     report::plan_text,
-    stack::{LoadRequest, load},
+    stack::{LoadRequest, desired, load},
 };
 
 /// One service behind an autoscaler, a component in the background, another one with a definition.

@@ -204,6 +204,7 @@ impl Edge {
             .replace("/tmp/", &format!("{at}/"))
             .replace("/etc/edge-tls/", &format!("{at}/"))
             .replace("/dev/stdout", &format!("{at}/access.log"))
+            .replace("error_log stderr", &format!("error_log {at}/error.log"))
             .replace("listen 8443", &format!("listen 127.0.0.1:{https}"))
             .replace("listen 8080", &format!("listen 127.0.0.1:{http}"))
             .replace("listen 8081", &format!("listen 127.0.0.1:{health}"));
@@ -211,7 +212,9 @@ impl Edge {
         let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
         write("nginx.conf", &format!("{user}{text}"));
         let nginx = Command::new(program)
-            .args(["-e", "stderr", "-c"])
+            .arg("-e")
+            .arg(folder.path().join("error.log"))
+            .arg("-c")
             .arg(folder.path().join("nginx.conf"))
             .stderr(Stdio::inherit())
             .spawn()
@@ -225,7 +228,8 @@ impl Edge {
                 assert_eq!(answer.unwrap().status, 200);
                 break;
             }
-            assert!(begin.elapsed() < PATIENCE, "nginx does not start");
+            let said = || std::fs::read_to_string(edge.folder.path().join("error.log")).unwrap_or_default();
+            assert!(begin.elapsed() < PATIENCE, "nginx does not start: {}", said());
             sleep(Duration::from_millis(20)).await;
         }
         for (path, ..) in routes.iter().filter(|(_, service, ..)| resolved.contains(service)) {

@@ -1,0 +1,75 @@
+//! What `down` has left: it believes no state.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Session;
+use crate::{
+    cluster::{
+        ClusterState, DEFAULT_NETWORK, Removed,
+        audit::{self, Kept},
+        registry::DEFAULT_IMAGE,
+    },
+    error::Result,
+    image::Engine,
+    kube::json,
+    stack::{desired, model::SetKind},
+};
+
+/// What an audit found.
+#[derive(Debug)]
+pub struct Left {
+    pub things: Vec<Removed>,
+    /// Stays on purpose.
+    pub kept: Vec<Kept>,
+}
+
+impl Session {
+    /// What is left of the cluster, or of the stack where the cluster stays. Believes no state. `instances`: the sets of
+    /// the stack's own components. `bases`: images that services are built from.
+    pub async fn audit(&self, whole_cluster: bool, instances: &[String], bases: &BTreeSet<String>) -> Result<Left> {
+        if !whole_cluster {
+            let mut things = self.objects_left(instances).await?;
+            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
+                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
+            }
+            return Ok(Left { things, kept: Vec::new() });
+        }
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        let scope = audit::Scope {
+            docker,
+            cluster: &self.settings.cluster_name,
+            network: DEFAULT_NETWORK,
+            user: &self.user,
+            state: &self.state,
+            ports: &[],
+        };
+        let mut names = vec![DEFAULT_IMAGE.to_owned()];
+        names.extend(self.settings.node_image.clone());
+        names.extend(bases.iter().cloned());
+        names.extend(audit::node_images(docker).await?);
+        names.sort();
+        names.dedup();
+        let things = audit::leftovers(&scope).await?;
+        let mut kept = audit::kept(docker, endpoint, &names).await?;
+        // One that can't be used any more is told by whatever uses it.
+        if let Ok(Some(authority)) = self.known_authority().await {
+            let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
+            kept.push(Kept { name: "certificate authority".to_owned(), size });
+        }
+        Ok(Left { things, kept })
+    }
+
+    /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
+    async fn objects_left(&self, instances: &[String]) -> Result<Vec<Removed>> {
+        if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
+            return Ok(Vec::new());
+        }
+        let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
+        let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
+        let found = self.kube().await?.members(&ids).await?;
+        let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
+        Ok(found.iter().map(removed).collect())
+    }
+}

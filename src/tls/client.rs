@@ -1,0 +1,52 @@
+//! Our own side of TLS connections: whom they trust.
+
+use std::sync::Arc;
+
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::error::{Context, Error, Kind, Result};
+
+/// The certificates of a PEM text, at least one, as roots. `what`: says in an error that they could not be read.
+pub fn roots(pem: &[u8], kind: Kind, what: impl Fn() -> String + Copy) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.context(kind, what)?).context(kind, what)?;
+    }
+    if roots.is_empty() {
+        return Err(Error::new(kind, what()).cause("it holds no certificate"));
+    }
+    Ok(roots)
+}
+
+/// `roots`: what to trust; None: the roots of the system.
+pub fn config(roots: Option<RootCertStore>) -> Result<ClientConfig> {
+    let builder = || {
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .context(Kind::Unexpected, || "TLS could not be set up".to_owned())
+    };
+    let builder = match roots {
+        Some(roots) => builder()?.with_root_certificates(roots),
+        // A machine without roots can still make plain requests; TLS then fails with an unknown issuer.
+        None => match builder()?.with_native_roots() {
+            Ok(builder) => builder,
+            Err(_) => builder()?.with_root_certificates(RootCertStore::empty()),
+        },
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+/// HTTP/1.1, plain or over TLS, on connections that `http` makes.
+pub fn connector(config: ClientConfig, mut http: HttpConnector) -> HttpsConnector<HttpConnector> {
+    http.enforce_http(false);
+    hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http)
+}
