@@ -43,6 +43,10 @@ const NODES: &str = "linux/amd64";
 
 /// Everything that a plan of `up` depends on.
 pub async fn all(session: &Session) -> Result<Observed> {
+    session.until_stopped(Box::pin(everything(session))).await
+}
+
+async fn everything(session: &Session) -> Result<Observed> {
     let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
         Box::pin(cluster_and_live(session)),
         Box::pin(registry_and_images(session)),
@@ -54,13 +58,17 @@ pub async fn all(session: &Session) -> Result<Observed> {
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
-    let (registry, images) = registry_and_images(session).await?;
+    let (registry, images) = session.until_stopped(registry_and_images(session)).await?;
     let proxy = ProxyState::default();
     Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None, proxy })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
 pub async fn for_removal(session: &Session) -> Result<Observed> {
+    session.until_stopped(Box::pin(what_can_be_removed(session))).await
+}
+
+async fn what_can_be_removed(session: &Session) -> Result<Observed> {
     let cluster = session.provider.observe().await?;
     let live = match cluster {
         ClusterState::Ours { stopped: false } => match session.kube().await {

@@ -169,7 +169,7 @@ impl Session {
     }
 
     pub async fn kube(&self) -> Result<&Kube> {
-        self.kube.get_or_try_init(|| self.connect()).await
+        self.kube.get_or_try_init(|| self.until_stopped(self.connect())).await
     }
 
     /// The API server of a cluster of ours may still be starting, after the engine or the machine did: it gets a while.
@@ -199,6 +199,11 @@ impl Session {
 
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.settings.timeout
+    }
+
+    /// Until the user asks to stop: for what only looks, or can be left at any point and done again.
+    pub async fn until_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        execute::until_cancelled(&self.cancel, work).await
     }
 
     /// Runs a plan made from `observed`.

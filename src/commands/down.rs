@@ -43,6 +43,9 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     if !others.is_empty() {
         app.confirm(&format!("the cluster also holds {}. Remove it all?", others.join(", ")))?;
     }
+    if plan::down::is_blind(&observed) {
+        app.confirm("nobody knows what else the cluster holds. Remove it all?")?;
+    }
     session.execute(&plan, &observed).await?;
 
     let removed = session.learn(|learned| std::mem::take(&mut learned.removed));

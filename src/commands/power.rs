@@ -14,14 +14,14 @@ pub struct StartArgs {}
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
     let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
     session.require_cluster().await?;
-    session.provider.stop(&app.events.progress("cluster")).await?;
+    session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
     tell(app, &session, "stopped").await
 }
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
     let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
     session.require_cluster().await?;
-    session.provider.start(&app.events.progress("cluster")).await?;
+    session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
     tell(app, &session, "started").await
 }
 

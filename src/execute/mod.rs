@@ -61,6 +61,10 @@ async fn run_within<'a, F>(
 where
     F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
 {
+    // Asked to stop before anything began: then nothing does.
+    if cancel.is_cancelled() {
+        return Err(interrupted());
+    }
     let began = Instant::now();
     events.send(Event::Planned { steps: plan.outline() });
 
@@ -147,6 +151,15 @@ pub fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted")
 }
 
+/// For work that can be left at any point, because it only looks or is done again by the next run.
+pub async fn until_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(interrupted()),
+        done = work => done,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -224,9 +237,21 @@ mod tests {
         let plan = diamond();
         let (events, _receiver) = Events::channel();
         let cancel = CancellationToken::new();
-        cancel.cancel();
-        let act = |_: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> { Box::pin(futures::future::pending()) };
+        let act = |_: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
+            cancel.cancel();
+            Box::pin(futures::future::pending())
+        };
         let error = run_within(Duration::from_millis(1), &plan, &events, &cancel, act).await.unwrap_err();
         assert_eq!(error.kind, Kind::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn nothing_begins_after_an_interruption() {
+        let plan = diamond();
+        let (events, _receiver) = Events::channel();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> { panic!("{} began", step.id) };
+        assert_eq!(run(&plan, &events, &cancel, act).await.unwrap_err().kind, Kind::Interrupted);
     }
 }

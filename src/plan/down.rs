@@ -33,6 +33,11 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
             Err(Error::new(Kind::Preflight, "the cluster is stopped, so its stacks cannot be looked at")
                 .hint("`stackctl start` wakes it; `stackctl down --cluster` removes it with all that it holds"))
         }
+        _ if is_blind(observed) && !options.cluster => Err(Error::new(
+            Kind::Platform,
+            "the API server does not answer, so nobody knows what else the cluster holds",
+        )
+        .hint("try again; `stackctl down --cluster` removes it with all that it holds")),
         _ if options.disposable && (options.cluster || last) => Ok(whole_cluster()),
         _ => Ok(one_stack(options, observed, last)),
     }
@@ -50,6 +55,11 @@ pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
     let stacks = observed.live.iter().flat_map(LiveState::stacks);
     let others = stacks.filter(|stack| options.cluster && options.disposable && *stack != options.stack);
     others.map(str::to_owned).collect()
+}
+
+/// Whether a running cluster could not be looked into.
+pub fn is_blind(observed: &Observed) -> bool {
+    observed.cluster == ClusterState::Ours { stopped: false } && observed.live.is_none()
 }
 
 fn one_stack(options: &Options, observed: &Observed, last: bool) -> Plan {
@@ -157,6 +167,14 @@ mod tests {
         let foreign = ClusterState::Foreign { why: "made by somebody else".into() };
         let error = plan(&Options { cluster: true, ..options() }, &observed(foreign, &[])).unwrap_err();
         assert_eq!(error.kind, Kind::Preflight);
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_answer_is_removed_only_as_a_whole() {
+        let silent = || Observed { live: None, ..observed(RUNNING, &[]) };
+        assert_eq!(plan(&options(), &silent()).unwrap_err().kind, Kind::Platform);
+        assert!(is_blind(&silent()));
+        assert_eq!(ids(&plan(&Options { cluster: true, ..options() }, &silent()).unwrap())[0], "delete:cluster");
     }
 
     #[test]

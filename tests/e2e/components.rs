@@ -13,7 +13,54 @@ use crate::place::{Place, Run, eventually};
 
 type Test = (&'static str, fn(&Place));
 
-pub const ALL: &[Test] = &[("an_emulated_dynamodb_takes_writes_and_gives_them_back", emulated_dynamodb)];
+pub const ALL: &[Test] = &[
+    ("the_edge_is_reached_from_this_machine", edge),
+    ("an_emulated_dynamodb_takes_writes_and_gives_them_back", emulated_dynamodb),
+];
+
+const CALM: &[&str] = &["--set", "unhealthyRatio=0", "--set", "delayRatio=0"];
+
+fn edge(place: &Place) {
+    let up = [&["up", "hello"], CALM].concat();
+    place.ok(&up);
+    let reached = || {
+        let urls = place.ok(&["urls", "--output", "json"]).json();
+        let urls = urls.as_array().expect("a list").clone();
+        assert!(urls.len() >= 3 && urls.iter().all(|url| url["status"].is_u64()), "{urls:?}");
+        let hello = urls.iter().find(|url| url["route"] == "/hello").expect("a route to hello");
+        hello["url"].as_str().expect("an address").to_owned()
+    };
+    let hello = reached();
+    let port: u16 =
+        hello.strip_prefix("https://localhost:").and_then(|rest| rest.split('/').next()?.parse().ok()).expect("a port");
+    assert_eq!(place.ok(&["open", "hello"]).stdout.trim(), hello);
+    place.fails(2, &["open", "nowhere"]).says(&["no route nowhere", "/hello"]);
+
+    // Every request over TLS, verified against the authority of this machine; without it there is no trust.
+    let authority = place.ok(&["ca", "path"]).stdout.trim().to_owned();
+    let load = ["loadgen", "--url", &hello, "--requests", "200", "--connections", "4", "--max-error-rate", "0%"];
+    place.ok(&[&load[..], &["--ca-bundle", &authority]].concat());
+    place.fails(3, &load).says(&["certificate"]);
+
+    // The container in between can be lost without the cluster noticing.
+    let before = place.fingerprints("hello");
+    let mut remove = Command::new("docker");
+    remove.args(["rm", "--force", &format!("{}-proxy-hello", place.cluster)]);
+    assert_eq!(Run::of(remove).code, 0);
+    place.fails(3, &["urls"]).says(&["`stackctl up` makes it"]);
+    place.ok(&up);
+    assert_eq!(reached(), hello);
+    assert_eq!(place.fingerprints("hello"), before);
+
+    // A port that somebody has is refused by its number, and what was there stays.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let number = taken.local_addr().expect("its address").port().to_string();
+    let asked = [&["up", "hello", "--https-port", &number], CALM].concat();
+    place.fails(3, &asked).says(&[&format!("port {number} of 127.0.0.1 is in use"), "e2e"]);
+    place.fails(3, &["doctor", "--https-port", &number]).says(&["ports", &number]);
+    place.ok(&["doctor", "--https-port", &port.to_string()]);
+    assert_eq!(reached(), hello);
+}
 
 const EMULATOR: &str = "apiVersion: v1
 kind: Service
@@ -43,16 +90,15 @@ const CREATE_TABLE: &str = "import boto3; boto3.client('dynamodb', region_name='
     AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}], BillingMode='PAY_PER_REQUEST')";
 
 fn emulated_dynamodb(place: &Place) {
-    const SET: &[&str] =
-        &["hello", "--set", "dynamodb.endpoint=http://dynamodb.emulator:8000", "--set", "unhealthyRatio=0"];
+    let set = [&["hello", "--set", "dynamodb.endpoint=http://dynamodb.emulator:8000"], CALM].concat();
     let declaration = "name: emulator\nmanifests: [all.yaml]\n";
     let emulator = place.stack("emulator", &[("stack.yaml", declaration), ("all.yaml", EMULATOR)]);
     place.ok(&["up", &emulator]);
     place.kubectl(&["exec", "-n", "emulator", "deploy/dynamodb", "--", "python3", "-c", CREATE_TABLE]);
-    place.ok(&[&["up"], SET].concat());
+    place.ok(&[&["up"], &set[..]].concat());
     // Old pods, which know no endpoint, answer until they have drained.
     let run = eventually("the emulator takes writes", Duration::from_secs(30), || {
-        let run = place.run(&[&["test", "--output", "json"], SET].concat());
+        let run = place.run(&[&["test", "--output", "json"], &set[..]].concat());
         (run.code == 0).then_some(run)
     });
     let proofs = run.json();
@@ -61,7 +107,7 @@ fn emulated_dynamodb(place: &Place) {
         assert!(proofs.iter().any(|proof| proof["name"] == name && proof["passed"] == true), "{name}: {run}");
     }
     // Without the endpoint hello is as it was, and writes are refused again.
-    place.ok(&["up", "hello", "--set", "unhealthyRatio=0", "--set", "delayRatio=0"]);
+    place.ok(&[&["up", "hello"], CALM].concat());
     place.ok(&["down", &emulator, "--yes"]);
 }
 
