@@ -179,7 +179,8 @@ impl Session {
         let progress = self.events.progress("connect");
         loop {
             match kube::connect(&access.kubeconfig, Some(&access.context)).await {
-                Err(error) if error.kind == Kind::Platform && Instant::now() < deadline => {
+                // Nobody may do anything until it has read who may do what.
+                Err(error) if matches!(error.kind, Kind::Platform | Kind::Refused) && Instant::now() < deadline => {
                     progress.say("waiting for the API server");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }

@@ -16,6 +16,7 @@ use hyper_util::{
 };
 use rustls::RootCertStore;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -28,6 +29,8 @@ use crate::{
 
 /// An edge may take so long to have its pods in its Service everywhere.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After a restart of the machine pods count as ready before they are: nobody has looked again yet.
+const RESTARTED: Duration = Duration::from_secs(90);
 const ATTEMPT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,11 +89,21 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));
     };
-    tried(session, &sets[set].objects[object].object.value, &container.published).await.map(Some)
+    tried(session, &sets[set].objects[object].object.value, &container.published, PATIENCE).await.map(Some)
 }
 
-/// `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
-pub async fn tried(session: &Session, service: &serde_json::Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
+/// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
+pub async fn awaited(session: &Session, service: &Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
+    let patience = RESTARTED.min(session.settings.timeout);
+    session.until_stopped(tried(session, service, published, patience)).await
+}
+
+async fn tried(
+    session: &Session,
+    service: &Value,
+    published: &BTreeMap<u16, u16>,
+    patience: Duration,
+) -> Result<Vec<Url>> {
     let at = |name: &str| {
         let port = json::list(service, "/spec/ports").iter().find(|port| port["name"] == name)?;
         published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
@@ -102,7 +115,17 @@ pub async fn tried(session: &Session, service: &serde_json::Value, published: &B
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
     let client = client(authority.as_ref().map(|authority| authority.certificate().as_bytes()))?;
-    Ok(join_all(routes(&session.stack).into_iter().map(|(route, serves)| attempt(&client, &base, route, serves))).await)
+    let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
+    let answers = join_all(routes(&session.stack).into_iter().map(attempt));
+    let late = async {
+        tokio::time::sleep(PATIENCE).await;
+        session.events.progress("urls").say("waiting for the edge to answer");
+        std::future::pending().await
+    };
+    tokio::select! {
+        urls = answers => Ok(urls),
+        urls = late => urls,
+    }
 }
 
 type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
@@ -121,11 +144,11 @@ fn is_excuse(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
-async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>) -> Url {
+async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>, patience: Duration) -> Url {
     // What a browser asks for first: below a prefix, with the slash that pages there count on.
     let path = if route.ends_with('/') { route.clone() } else { format!("{route}/") };
     let url = format!("{base}{path}");
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
     loop {
         let began = Instant::now();
         let seen = ask(client, &url).await;
@@ -210,7 +233,7 @@ mod tests {
             }
         });
         let client = client(None).unwrap();
-        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None).await;
+        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, PATIENCE).await;
         assert_eq!((seen.status, seen.error), (Some(302), None));
     }
 

@@ -90,7 +90,7 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
     match plan::up::edge::declared(&plan.sets) {
         Some((set, object)) if session.is_disposable() => {
             let service = &plan.sets[set].objects[object].object.value;
-            Ok((Vec::new(), urls::tried(session, service, &ports).await?))
+            Ok((Vec::new(), urls::awaited(session, service, &ports).await?))
         }
         _ => Ok((reach::ways(session, plan).await, Vec::new())),
     }
