@@ -14,6 +14,7 @@ mod load;
 mod out;
 mod plain;
 mod record;
+mod status;
 mod style;
 mod svg;
 mod text;
@@ -37,9 +38,10 @@ pub use self::{
     junit::junit,
     load::{load_comparison, load_page, load_summary},
     out::{data, screen},
+    status::{status_screen, url_table},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_screen, table, url_table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, table},
 };
 use self::{
     lines::Lines,

@@ -7,12 +7,9 @@ use super::{
     style::{Paint, bytes, clean, count, duration},
 };
 use crate::{
-    cluster::{ClusterState, Removed},
+    cluster::Removed,
     event::{Event, PlannedStep},
-    kube::status::ObjectStatus,
-    overview::{Alert, Image, Overview},
     proof::ProofResult,
-    urls::Url,
 };
 
 /// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
@@ -96,112 +93,6 @@ pub fn diff_text(diff: &str, paint: Paint) -> String {
         _ => clean(line),
     };
     diff.lines().map(|text| format!("{}\n", line(text))).collect()
-}
-
-/// Workloads and what belongs to them, one row each.
-fn status_table(states: &[ObjectStatus], width: Option<u16>) -> String {
-    let row = |state: &ObjectStatus| {
-        let what = match (&state.workload, &state.autoscaler) {
-            (Some(workload), _) => {
-                let restarts: i64 = workload.pods.iter().map(|pod| pod.restarts).sum();
-                let restarts =
-                    if restarts > 0 { format!(", {}", count_of(restarts, "restart")) } else { String::new() };
-                format!("{}/{} ready{restarts}", workload.ready, workload.desired)
-            }
-            (None, Some(scaler)) => {
-                let metrics = scaler.metrics.iter().map(|metric| {
-                    format!(
-                        "{} {} of {}",
-                        metric.name,
-                        metric.current.as_deref().unwrap_or("not measured"),
-                        metric.target
-                    )
-                });
-                let metrics: Vec<String> = metrics.collect();
-                format!("{} of {}–{}, {}", scaler.replicas, scaler.minimum, scaler.maximum, metrics.join(", "))
-            }
-            (None, None) => String::new(),
-        };
-        let name = format!("{}/{}", state.kind, state.name);
-        [
-            state.namespace.clone().unwrap_or_default(),
-            name,
-            state.state.into(),
-            what,
-            state.note.clone().unwrap_or_default(),
-        ]
-    };
-    table(["namespace", "object", "state", "what", "note"], &states.iter().map(row).collect::<Vec<_>>(), width)
-}
-
-/// All that is known about a cluster, on one screen.
-pub fn status_screen(overview: &Overview, width: Option<u16>) -> String {
-    let name = &overview.name;
-    let version = overview.version.as_deref().unwrap_or_default();
-    let mut blocks = match &overview.cluster {
-        ClusterState::Ours { stopped: false } => vec![format!("cluster {name}: Kubernetes {version}")],
-        ClusterState::Ours { stopped: true } => return format!("cluster {name}: stopped"),
-        ClusterState::Absent => return format!("cluster {name}: none"),
-        ClusterState::HalfMade { why } | ClusterState::Foreign { why } | ClusterState::Unreachable { why } => {
-            return format!("cluster {name}: {why}");
-        }
-    };
-    let mut head = vec![format!("stacks: {}", overview.stacks.join(", "))];
-    head.push(format!("components: {}", overview.components.join(", ")));
-    head.push(pods_line(&overview.objects));
-    head.extend(overview.edges.iter().map(|(stack, urls)| format!("edge of {stack}: {}", urls.join(", "))));
-    for proof in &overview.proofs {
-        let total = proof.passed + proof.failed.len();
-        let failed = match proof.failed.is_empty() {
-            true => String::new(),
-            false => format!("; failed: {}", proof.failed.join(", ")),
-        };
-        let at = proof.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        head.push(format!("last proof of {}: {} of {total} passed, {at}{failed}", proof.stack, proof.passed));
-    }
-    if let Some(alerts) = &overview.alerts {
-        let of = |alert: &Alert| {
-            let severity = alert.severity.as_ref().map(|severity| format!(" ({severity})")).unwrap_or_default();
-            let summary = alert.summary.as_ref().map(|summary| format!(": {}", clean(summary))).unwrap_or_default();
-            format!("\n  {}/{}{severity}{summary}", alert.namespace, alert.name)
-        };
-        let list: String = alerts.iter().map(of).collect();
-        head.push(
-            format!("alerts firing: {}{list}", if alerts.is_empty() { "none" } else { "" }).trim_end().to_owned(),
-        );
-    }
-    blocks[0].push_str(&format!("\n{}", head.join("\n")));
-    blocks.push(status_table(&overview.objects, width));
-    if !overview.images.is_empty() {
-        let row =
-            |image: &Image| [image.name.clone(), image.built_from.clone().unwrap_or_else(|| "unknown".to_owned())];
-        blocks.push(table(["image", "built from"], &overview.images.iter().map(row).collect::<Vec<_>>(), width));
-    }
-    blocks.join("\n\n")
-}
-
-/// `pods: 9 of 10 ready`, and what the others are at.
-fn pods_line(objects: &[ObjectStatus]) -> String {
-    let pods = || objects.iter().filter_map(|object| object.workload.as_ref()).flat_map(|workload| &workload.pods);
-    let waiting = pods().filter(|pod| !pod.ready).map(|pod| {
-        let restarts = match pod.restarts {
-            0 => String::new(),
-            number => format!(", {}", count_of(number, "restart")),
-        };
-        format!("\n  {}: {}{restarts}", pod.name, pod.state)
-    });
-    let waiting: String = waiting.collect();
-    format!("pods: {} of {} ready{waiting}", pods().filter(|pod| pod.ready).count(), pods().count())
-}
-
-/// Routes, where they are and what answered.
-pub fn url_table(urls: &[Url], width: Option<u16>) -> String {
-    let row = |url: &Url| [url.route.clone(), url.url.clone(), url.answer()];
-    table(["route", "url", "answer"], &urls.iter().map(row).collect::<Vec<_>>(), width)
-}
-
-fn count_of(number: i64, noun: &str) -> String {
-    super::style::count(usize::try_from(number).unwrap_or_default(), noun)
 }
 
 /// Prefixes of log lines, each source in a colour of its own.

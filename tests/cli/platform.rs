@@ -42,7 +42,7 @@ fn a_broken_kubeconfig() {
     let home = Home::new();
     home.write(".kube/config", "apiVersion: v1\nkind: Config\ncontexts: [\n");
     let said = existing(&home, &[]);
-    assert!(!said.starts_with("exit 0\n") && said.contains(".kube/config"), "{said}");
+    assert!(said.starts_with("exit 2\n") && said.contains(".kube/config"), "{said}");
 }
 
 fn kubeconfig(server: &str) -> String {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use crate::place::{Place, Run, eventually};
@@ -41,6 +42,22 @@ fn edge(place: &Place) {
     let load = ["loadgen", "--url", &hello, "--requests", "200", "--connections", "4", "--max-error-rate", "0%"];
     place.ok(&[&load[..], &["--ca-bundle", &authority]].concat());
     place.fails(3, &load).says(&["certificate"]);
+
+    // Its key is on this machine alone.
+    let key = std::fs::read_to_string(place.path(".local/state/stackctl/ca/authority.pem")).expect("the authority");
+    let line = key.lines().nth(1).expect("a line of the key");
+    let all = place.get(&["secrets,configmaps", "-A"]);
+    let values = all["items"].as_array().into_iter().flatten().flat_map(|item| {
+        let data = item["data"].as_object().into_iter().flatten();
+        data.filter_map(|(_, value)| value.as_str()).map(str::to_owned).collect::<Vec<_>>()
+    });
+    let clear = values.map(|value| match BASE64_STANDARD.decode(&value) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => value,
+    });
+    let clear: Vec<String> = clear.collect();
+    assert!(clear.iter().any(|value| value.contains("BEGIN CERTIFICATE")), "no certificate is seen");
+    assert!(clear.iter().all(|value| !value.contains(line)), "the authority's key is in the cluster");
 
     // The container in between can be lost without the cluster noticing.
     let before = place.fingerprints("hello");

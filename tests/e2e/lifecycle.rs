@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::place::{Machine, Place, eventually};
+use crate::place::{Machine, Place, Run, eventually};
 
 type Test = (&'static str, fn(&Place));
 
@@ -100,13 +100,27 @@ fn hello_answers(place: &Place) {
 fn status(place: &Place) {
     let status = place.ok(&["status", "--output", "json"]).json();
     assert!(status.to_string().contains("hello-service"), "{status}");
-    place.ok(&["status"]).says(&["hello-service", "2/2"]);
+    place.ok(&["status"]).says(&[
+        "hello-service",
+        "2/2",
+        "metrics-server",
+        "hello.collector",
+        "pods: ",
+        "edge of hello: https://localhost:",
+        "last proof of hello: ",
+        "hello/hello:",
+        "alerts firing:",
+    ]);
     place.ok(&["list"]).says(&["hello"]);
     place.ok(&["kubeconfig"]).says(&["clusters:", "certificate-authority-data"]);
 }
 
 fn logs(place: &Place) {
     place.ok(&["logs", "--stack", "hello", "hello", "--tail", "5"]).says(&["hello-service-"]);
+    let recent = place.ok(&["logs", "--stack", "hello", "--since", "1h"]);
+    assert!(
+        recent.stdout.lines().count() > place.ok(&["logs", "--stack", "hello", "--since", "1s"]).stdout.lines().count()
+    );
 }
 
 fn forward(place: &Place) {
@@ -150,7 +164,17 @@ fn images(place: &Place) {
     assert!(answer.contains("release-1"), "{answer}");
     place.ok(&["gc", "hello"]);
     // What runs was kept: its pods can still be pulled.
-    place.ok(&up(&[]));
+    place.ok(&up(&["--test"])).says(&["says hello"]);
+
+    let size = |image: &str| {
+        let mut command = std::process::Command::new("docker");
+        command.args(["image", "inspect", "--format", "{{.Size}}", image]);
+        Run::of(command).stdout.trim().parse::<u64>().expect("a size")
+    };
+    let own = place.ok(&["build", "hello"]).stdout.trim().to_owned();
+    let added = size(&own).saturating_sub(size("node:22-slim"));
+    eprintln!("hello adds {:.1} MB to its base", added as f64 / 1e6);
+    assert!((1..70_000_000).contains(&added), "{added} bytes");
 }
 
 /// The first start of each container is unhealthy; the liveness probe restarts it, and the rollout ends well.
@@ -160,6 +184,8 @@ fn heals(place: &Place) {
     let pods = pods["items"].as_array().expect("pods");
     let restarted = pods.iter().any(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(1));
     assert!(restarted, "{pods:?}");
+    // Of the containers that were there before.
+    place.ok(&["logs", "--stack", "hello", "hello", "--previous"]).says(&["hello-service-"]);
     place.ok(&up(&[]));
 }
 

@@ -126,11 +126,26 @@ fn many_spans() {
     let place = Place::plain("e2e-spans");
     place.ok(&["down", "--cluster", "--yes"]);
     place.ok(&[&["up", "hello"], CALM].concat());
-    let script = include_str!("spans.js");
-    let (rate, seconds) = (format!("SPANS_PER_SECOND={SPANS_PER_SECOND}"), format!("SECONDS={SECONDS}"));
-    let env = ["--env", "URL=http://collector:4318/v1/traces", "--env", &rate, "--env", &seconds];
-    let run = ["run", "spans", "-n", "hello", "--image", "node:22-slim", "--restart", "Never"];
-    place.kubectl(&[&run[..], &env, &["--command", "--", "node", "-e", script]].concat());
+    let env = |name: &str, value: String| serde_json::json!({ "name": name, "value": value });
+    let pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "spans", "namespace": "hello" },
+        "spec": {
+            "restartPolicy": "Never", "automountServiceAccountToken": false,
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "spans", "image": "node:22-slim", "command": ["node", "-e", include_str!("spans.js")],
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+                "env": [
+                    env("URL", "http://collector:4318/v1/traces".to_owned()),
+                    env("SPANS_PER_SECOND", SPANS_PER_SECOND.to_string()),
+                    env("SECONDS", SECONDS.to_string()),
+                ],
+            }],
+        },
+    });
+    let file = place.path("spans.json");
+    std::fs::write(&file, pod.to_string()).expect("the pod");
+    place.kubectl(&["apply", "-f", file.to_str().expect("UTF-8")]);
     let counts = eventually("all spans are sent", Duration::from_secs(SECONDS + 120), || {
         let pod = place.get(&["pod", "spans", "-n", "hello"]);
         assert_ne!(pod["status"]["phase"], "Failed", "{}", place.kubectl(&["logs", "-n", "hello", "spans"]));

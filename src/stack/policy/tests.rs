@@ -219,6 +219,24 @@ fn declared_flows_are_open_and_others_are_not() {
 }
 
 #[test]
+fn the_metrics_server_asks_kubelets_and_answers_the_api_server() {
+    let mut seen = 0;
+    for stack in every_stack() {
+        let policies = Policies::of(objects(&stack));
+        let Some(server) = pods(&stack).get("metrics-server").cloned().map(End::Pod) else { continue };
+        seen += 1;
+        for (end, port) in [(End::Node, 10250), (End::Outside, 6443), (End::Outside, 443)] {
+            assert!(policies.allow(&server, &end, tcp(port)), "metrics-server → {end:?}:{port}");
+        }
+        assert!(policies.allow(&End::Outside, &server, tcp(10250)) && policies.allow(&End::Node, &server, tcp(10250)));
+        assert!(
+            !policies.allow(&server, &End::Outside, tcp(5432)) && !policies.allow(&End::Outside, &server, tcp(8080))
+        );
+    }
+    assert!(seen > 0);
+}
+
+#[test]
 fn pods_that_ask_the_api_server_may_and_others_may_not() {
     for stack in every_stack() {
         let policies = Policies::of(objects(&stack));
