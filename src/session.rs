@@ -134,7 +134,8 @@ impl Session {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
                 let spec = cluster_spec(&settings);
-                Box::new(KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state))
+                let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state);
+                Box::new(cluster.cancelled_by(&app.cancel))
             }
             ProviderName::Existing => Box::new(ExistingCluster::new(&user, settings.context.as_deref(), &state)?),
         };
