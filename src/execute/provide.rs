@@ -200,14 +200,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
     let ca = observe::ca_bundle(session.kube().await?, &session.stack).await?;
     let place = proof::Place { namespace, agent_image: &agent, ca: ca.as_deref() };
-    let run = proof::run(client, place, proofs, session.settings.timeout, progress);
-    let mut results = tokio::select! {
-        results = run => results?,
-        () = cancel.cancelled() => {
-            proof::remove_pods(client, namespace).await?;
-            return Err(interrupted());
-        }
-    };
+    let mut results = proof::run(client, place, proofs, session.settings.timeout, cancel, progress).await?;
     let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
     results.extend(
