@@ -34,7 +34,10 @@ use crate::{
         self, actions,
         load::{LoadRequest, Sent},
     },
-    image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
+    image::{
+        self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, fingerprint::Sources, gc,
+        registry::Registry,
+    },
     kube::{self, Kube, discovery::KindRef, json, known::Known},
     overview::LastProof,
     plan::{Action, Plan, observed::Observed, up::edge},
@@ -100,6 +103,8 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub struct Learned {
     pub registry_port: Option<u16>,
+    /// What the tags of the services' images stand for.
+    pub sources: BTreeMap<String, Sources>,
     /// Reference without and with its digest.
     pub images: BTreeMap<String, String>,
     /// Objects as the API server returned them.

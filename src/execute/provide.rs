@@ -35,7 +35,14 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let reference = state(observed, service)?.reference.clone();
     let mut labels = session.image_labels(service);
     labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
-    let built = image::build::build(engine, &spec, &[reference], &labels, progress).await?;
+    let built = image::build::build(engine, &spec, std::slice::from_ref(&reference), &labels, progress).await?;
+    if let Some(sources) = session.learn(|learned| learned.sources.get(service).cloned())
+        && let Err(changed) = image::fingerprint::require_unchanged(&spec, &sources).await
+    {
+        // Under this name it would pass for what it is not.
+        image::tag::remove(engine, &reference).await?;
+        return Err(changed);
+    }
     let cached = match built.cached_steps {
         0 => String::new(),
         steps => format!("{} cached", report::count(steps, "step")),
