@@ -149,7 +149,7 @@ pub struct ClusterSample {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Workers {
     pub started: u32,
-    /// Those that never reported; their share of the load is missing from the totals.
+    /// Those that never reported or ended before their part was sent: that is missing from the totals.
     pub lost: Vec<LostWorker>,
 }
 

@@ -461,6 +461,7 @@ async fn a_late_start_leaves_out_what_was_due_before() {
     let due = timeline.total().requests();
     let left = 50.0 * (1.0 - result.late.as_secs_f64());
     assert!((due as f64 - left).abs() <= 2.0, "{due} {left}");
+    assert_eq!(due + result.left_out, 50);
     assert_eq!(result.measured, ms(1000));
 }
 
