@@ -175,7 +175,8 @@ pub struct WorkerResult {
     pub connect_latencies: Packed,
     /// Within the measurement.
     pub bytes_sent: u64,
-    /// Requests sent a second time, since the connection had been closed when they were sent first.
+    /// Requests of the measurement that were sent a second time, since the connection, used before, was closed before it
+    /// answered.
     pub resent: u64,
     /// Requests that were under way when the load was ended early: counted nowhere else.
     pub unfinished: u64,
@@ -258,6 +259,7 @@ impl Measured {
             rate: per(total.succeeded, seconds),
             bytes_received: total.bytes,
             bytes_sent: result.bytes_sent,
+            resent: result.resent,
             latency: total.latencies.summary(),
             connects: Connects {
                 count: result.connects,
