@@ -304,7 +304,9 @@ async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
             // Asked for with --pull: what is newer upstream must be part of the fingerprint.
             image::base::pull(engine, &spec, &session.events.progress(format!("pull:{service}"))).await?;
         }
-        Ok((service.clone(), image::fingerprint::fingerprint(&spec, Some(engine), None).await?))
+        let found = image::fingerprint::fingerprint(&spec, Some(engine), None).await?;
+        session.learn(|learned| learned.sources.insert(service.clone(), found.sources));
+        Ok((service.clone(), found.tag))
     }))
     .await
 }
@@ -315,7 +317,7 @@ pub async fn references(stack: &Stack, settings: &Settings) -> Result<BTreeMap<S
     let engine = image::engine::connect().await.ok();
     let engine = engine.as_ref();
     let references = try_join_all(stack.services.values().map(|service| async {
-        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), engine, None).await?;
+        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), engine, None).await?.tag;
         let repository = format!("{}/{}", stack.name, service.name);
         Ok::<_, Error>((service.name.clone(), pod_reference(settings, &repository, &tag)))
     }))

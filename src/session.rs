@@ -34,7 +34,10 @@ use crate::{
         self, actions,
         load::{LoadRequest, Sent},
     },
-    image::{self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
+    image::{
+        self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, fingerprint::Sources, gc,
+        registry::Registry,
+    },
     kube::{self, Kube, discovery::KindRef, json, known::Known},
     overview::LastProof,
     plan::{Action, Plan, observed::Observed, up::edge},
@@ -82,6 +85,7 @@ pub struct Session {
     pub events: Events,
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
+    folder: Folder,
     state: State,
     user: UserKubeconfig,
     /// An error where no engine answers: an existing cluster needs one only to build.
@@ -100,6 +104,8 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub struct Learned {
     pub registry_port: Option<u16>,
+    /// What the tags of the services' images stand for.
+    pub sources: BTreeMap<String, Sources>,
     /// Reference without and with its digest.
     pub images: BTreeMap<String, String>,
     /// Objects as the API server returned them.
@@ -130,15 +136,21 @@ impl Session {
         if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
             stack.pull_accounts = stack::pull::accounts(&stack);
         }
-        let provider: Box<dyn Provider> = match settings.provider {
+        let (provider, folder): (Box<dyn Provider>, Folder) = match settings.provider {
             ProviderName::Kind => {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
                 let spec = cluster_spec(&settings);
-                Box::new(KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state))
+                let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state);
+                (Box::new(cluster.cancelled_by(&app.cancel)), state.cluster(&settings.cluster_name))
             }
-            ProviderName::Existing => Box::new(ExistingCluster::new(&user, settings.context.as_deref(), &state)?),
+            // The cluster's name is of no meaning here: what is known of a context is kept under the context.
+            ProviderName::Existing => {
+                let cluster = ExistingCluster::new(&user, settings.context.as_deref(), &state)?;
+                let folder = cluster.folder().clone();
+                (Box::new(cluster), folder)
+            }
         };
-        let known = Arc::new(Known::load(&state.cluster(&settings.cluster_name).file(KNOWN_FILE)));
+        let known = Arc::new(Known::load(&folder.file(KNOWN_FILE)));
         Ok(Session {
             settings,
             stack,
@@ -148,6 +160,7 @@ impl Session {
             events: app.events.clone(),
             cancel: app.cancel.clone(),
             provider,
+            folder,
             state,
             user,
             engine,
@@ -194,8 +207,15 @@ impl Session {
     }
 
     /// What is kept about the cluster on this machine.
-    pub fn folder(&self) -> Folder {
-        self.state.cluster(&self.settings.cluster_name)
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Removes what is kept about a cluster that others look after, once nothing of ours is in it. Last of all, for it
+    /// may hold the way there.
+    pub fn forget_cluster(&self) -> Result<Option<Removed>> {
+        let gone = !self.is_disposable() && self.folder.remove()?;
+        Ok(gone.then(|| Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() }))
     }
 
     pub fn deadline(&self) -> Instant {
@@ -301,16 +321,14 @@ impl Session {
     /// For `status`. That it cannot be kept is no reason to fail.
     pub fn remember_proofs(&self, results: &[ProofResult]) {
         let last = LastProof::new(&self.stack.name, results);
-        let folder = self.state.cluster(&self.settings.cluster_name);
         let content = serde_json::to_vec(&last).unwrap_or_default();
-        if let Err(error) = folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+        if let Err(error) = self.folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
             self.events.warn(format!("`status` will not know of these proofs: {error}"));
         }
     }
 
     pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
-        let folder = self.state.cluster(&self.settings.cluster_name);
-        let content = folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        let content = self.folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
         serde_json::from_slice(&content).ok()
     }
 

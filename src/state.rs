@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -46,6 +46,12 @@ impl State {
         self.folder(Path::new("clusters").join(name))
     }
 
+    /// One file for each cluster that a process is making or removing. Apart from what is kept about it, for that goes
+    /// with the cluster.
+    pub fn locks(&self) -> Folder {
+        self.folder("locks")
+    }
+
     /// A folder below the root that is not about one cluster.
     pub fn folder(&self, relative: impl AsRef<Path>) -> Folder {
         Folder { path: self.root.join(relative), root: self.root.clone() }
@@ -71,6 +77,13 @@ impl Folder {
     /// Makes the folder and its parents, 0700 as far as they are ours.
     pub fn make(&self) -> Result<()> {
         make_private(&self.path).context(Kind::Unexpected, || format!("cannot make the folder {}", self.path.display()))
+    }
+
+    /// A file to read and to write, made if there is none. NotFound: the folder went meanwhile.
+    pub fn open(&self, name: &str) -> std::io::Result<fs::File> {
+        make_private(&self.path)?;
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(self.file(name))
     }
 
     /// None: there is no such file.
@@ -124,7 +137,13 @@ impl Folder {
                 return Err(error).context(Kind::Unexpected, || format!("cannot remove {}", self.path.display()));
             }
         };
-        let mut above = self.path.parent();
+        self.tidy();
+        Ok(existed)
+    }
+
+    /// Removes the folder if it is empty, then the parents that this leaves empty, the root of the state included.
+    pub fn tidy(&self) {
+        let mut above = Some(self.path.as_path());
         while let Some(folder) = above.filter(|folder| folder.starts_with(&self.root)) {
             // A folder that something else still uses is not empty: the right moment to stop.
             if fs::remove_dir(folder).is_err_and(|error| error.kind() != ErrorKind::NotFound) {
@@ -136,7 +155,6 @@ impl Folder {
         if let Some(base) = self.root.parent().filter(|base| base.ends_with(".local/state")) {
             let _ = fs::remove_dir(base).and_then(|()| base.parent().map_or(Ok(()), fs::remove_dir));
         }
-        Ok(existed)
     }
 }
 

@@ -33,12 +33,16 @@ pub fn read(kubeconfig: &Path) -> Result<Kubeconfig> {
 /// The URL that a context of a kubeconfig means.
 pub fn server(kubeconfig: &Path, context: &str) -> Result<String> {
     let all = read(kubeconfig)?;
-    let cluster = all.contexts.iter().find(|known| known.name == context).and_then(|known| known.context.as_ref());
-    let cluster = cluster.map(|known| known.cluster.as_str());
-    let server = all.clusters.iter().find(|known| Some(known.name.as_str()) == cluster);
-    server.and_then(|known| known.cluster.as_ref()?.server.clone()).ok_or_else(|| {
+    server_of(&all, context).map(str::to_owned).ok_or_else(|| {
         Error::new(Kind::Usage, format!("the context {context} of {} names no server", kubeconfig.display()))
     })
+}
+
+/// None: it names none.
+pub fn server_of<'a>(all: &'a Kubeconfig, context: &str) -> Option<&'a str> {
+    let cluster = &all.contexts.iter().find(|known| known.name == context)?.context.as_ref()?.cluster;
+    let server = all.clusters.iter().find(|known| known.name == *cluster)?;
+    server.cluster.as_ref()?.server.as_deref()
 }
 
 /// One question to `/readyz`. An error says why the answer was not "ok".

@@ -14,7 +14,7 @@ use super::{Access, ClusterState, Provider, Removed, api, kubeconfig::UserKubeco
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
-    state::State,
+    state::{Folder, State},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct ExistingCluster {
     access: Access,
+    folder: Folder,
 }
 
 impl ExistingCluster {
@@ -43,16 +44,21 @@ impl ExistingCluster {
                 .context(Kind::Usage, || format!("cannot merge the kubeconfig {}", file.display()))?;
         }
         let context = choose(&all, context)?;
+        let folder = state.folder(Path::new("contexts").join(folder_name(&context, api::server_of(&all, &context))));
         let kubeconfig = if files.len() == 1 {
             (*first).clone()
         } else {
-            let folder = state.folder(Path::new("contexts").join(blake3::hash(context.as_bytes()).to_hex().as_str()));
             let text = serde_yaml::to_string(&all)
                 .context(Kind::Unexpected, || "cannot serialise the merged kubeconfig".to_owned())?;
             folder.write("kubeconfig", text.as_bytes())?;
             folder.file("kubeconfig")
         };
-        Ok(ExistingCluster { access: Access { kubeconfig, context } })
+        Ok(ExistingCluster { access: Access { kubeconfig, context }, folder })
+    }
+
+    /// What is kept about this cluster.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// The kubeconfig and the context in it.
@@ -64,6 +70,14 @@ impl ExistingCluster {
         Error::new(Kind::Usage, format!("stackctl does not {verb} the cluster of the context {}", self.access.context))
             .cause("the provider `existing` uses a cluster that somebody else looks after")
     }
+}
+
+/// Readable, and different wherever the context or the server that it means is another.
+fn folder_name(context: &str, server: Option<&str>) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = context.chars().map(plain).take(40).collect();
+    let hash = blake3::hash(format!("{context}\0{}", server.unwrap_or_default()).as_bytes()).to_hex();
+    format!("{name}-{}", &hash[..16])
 }
 
 fn choose(all: &Kubeconfig, context: Option<&str>) -> Result<String> {
@@ -190,6 +204,23 @@ mod tests {
         let error = ExistingCluster::new(&user, Some("b"), &state).unwrap_err();
         assert_eq!((error.kind, error.hints[0].as_str()), (Kind::Usage, "it has: a"));
         assert_eq!(ExistingCluster::new(&user, None, &state).unwrap().access.context, "a");
+    }
+
+    #[test]
+    fn each_cluster_has_a_folder_of_its_own() {
+        let state = State::at("/state");
+        let folder = |server: &str| {
+            let file = kubeconfig(server);
+            let cluster = ExistingCluster::new(&UserKubeconfig::at([file.path().to_owned()]), None, &state).unwrap();
+            cluster.folder().path().to_owned()
+        };
+        assert_eq!(folder("https://10.0.0.1:6443"), folder("https://10.0.0.1:6443"));
+        // The context's name is the same, as `kind-stackctl` is on two machines.
+        assert_ne!(folder("https://10.0.0.1:6443"), folder("https://10.0.0.2:6443"));
+        assert!(folder("https://10.0.0.1:6443").starts_with("/state/contexts"));
+        let [one, other] = ["arn:aws:eks:eu/prod", "arn:aws:eks:eu-prod"].map(|name| folder_name(name, None));
+        assert!(one.starts_with("arn-aws-eks-eu-prod-") && one != other && !one.contains('/'), "{one}");
+        assert!(!folder_name("../x", None).contains('/'));
     }
 
     #[tokio::test]

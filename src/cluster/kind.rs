@@ -13,11 +13,13 @@ use async_trait::async_trait;
 use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
     engine::{self, Container},
     kubeconfig::UserKubeconfig,
+    lock::{Lock, Waiting},
     network, proxy,
     registry::{self, Registry},
 };
@@ -30,6 +32,8 @@ use crate::{
 const CONFIG_FILE: &str = "kind.yaml";
 const OWNER_FOLDER: &str = "owner";
 const API_WITHIN: Duration = Duration::from_secs(120);
+/// For another process to make the cluster, or to remove it.
+const LOCKED_WITHIN: Duration = Duration::from_secs(create::WITHIN.as_secs() + 300);
 const REMOVE_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN_SECONDS: i32 = 20;
 
@@ -42,6 +46,9 @@ pub struct KindCluster {
     network: String,
     user: UserKubeconfig,
     folder: Folder,
+    locks: Folder,
+    /// Ends the wait for another process.
+    cancel: CancellationToken,
     /// Its new nodes know what they must before they pull.
     configured: OnceCell<()>,
 }
@@ -56,9 +63,21 @@ impl KindCluster {
         user: UserKubeconfig,
         state: &State,
     ) -> Self {
-        let folder = state.cluster(&spec.name);
-        let (endpoint, network) = (endpoint.to_owned(), network.to_owned());
-        KindCluster { spec, docker: docker.clone(), endpoint, network, user, folder, configured: OnceCell::new() }
+        KindCluster {
+            folder: state.cluster(&spec.name),
+            locks: state.locks(),
+            spec,
+            docker: docker.clone(),
+            endpoint: endpoint.to_owned(),
+            network: network.to_owned(),
+            user,
+            cancel: CancellationToken::new(),
+            configured: OnceCell::new(),
+        }
+    }
+
+    pub fn cancelled_by(self, cancel: &CancellationToken) -> Self {
+        KindCluster { cancel: cancel.clone(), ..self }
     }
 
     pub fn context(&self) -> String {
@@ -103,6 +122,13 @@ impl KindCluster {
             return Ok(ClusterState::HalfMade { why: "its making was cut short".to_owned() });
         }
         Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
+    }
+
+    /// Until it is dropped no other process makes or removes the cluster. What was seen before it was had is out of
+    /// date: the one that had it has made the cluster, or removed it.
+    async fn lock(&self, doing: &str, progress: &Progress) -> Result<Lock> {
+        let waiting = Waiting { doing, within: LOCKED_WITHIN, cancel: &self.cancel, progress };
+        Lock::take(&self.locks, &self.spec.name, &waiting).await
     }
 
     async fn make(&self, progress: &Progress) -> Result<()> {
@@ -225,6 +251,7 @@ impl Provider for KindCluster {
     }
 
     async fn create(&self, progress: &Progress) -> Result<()> {
+        let _lock = self.lock("making", progress).await?;
         let containers = self.containers().await?;
         match self.judge(&containers).await? {
             ClusterState::Absent => self.make(progress).await,
@@ -267,6 +294,7 @@ impl Provider for KindCluster {
     /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
     /// entries, the state; and the network, if no other cluster uses it.
     async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>> {
+        let _lock = self.lock("removing", progress).await?;
         let containers = self.containers().await?;
         if let ClusterState::Foreign { why } = self.judge(&containers).await? {
             return Err(self.refuse(why));

@@ -6,6 +6,7 @@ mod engine;
 pub mod existing;
 pub mod kind;
 pub mod kubeconfig;
+mod lock;
 pub mod network;
 pub mod proxy;
 pub mod registry;

@@ -178,7 +178,14 @@ impl Registry {
             port_bindings: Some(HashMap::from([(port, Some(vec![engine::on_loopback(0)]))])),
             ..Default::default()
         };
-        engine::create_container(&self.docker, &name, engine::on_network(&self.network, body, host)).await?;
+        let made = engine::create_container(&self.docker, &name, engine::on_network(&self.network, body, host)).await;
+        if let Err(error) = made {
+            // Another process may have been faster: the same registry serves both.
+            match self.observe().await? {
+                RegistryState::Stopped | RegistryState::Running { .. } => {}
+                _ => return Err(error),
+            }
+        }
         self.start().await
     }
 

@@ -48,11 +48,14 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     }
     session.execute(&plan, &observed).await?;
 
-    let removed = session.learn(|learned| std::mem::take(&mut learned.removed));
+    let mut removed = session.learn(|learned| std::mem::take(&mut learned.removed));
     let live = observed.live.iter();
     let instances: Vec<String> = live.flat_map(|live| live.instances(&session.stack.name)).map(str::to_owned).collect();
     let bases = bases(&args.stack, &session.settings);
     let left = session.audit(plan.has(&Action::DeleteCluster), &instances, &bases).await?;
+    if plan.has(&Action::DeleteInventory) && left.things.is_empty() {
+        removed.extend(session.forget_cluster()?);
+    }
     let kept: Vec<report::Kept> =
         left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
     let receipt = json!({ "removed": removed, "kept": kept, "left": left.things });

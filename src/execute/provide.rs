@@ -35,7 +35,14 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let reference = state(observed, service)?.reference.clone();
     let mut labels = session.image_labels(service);
     labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
-    let built = image::build::build(engine, &spec, &[reference], &labels, progress).await?;
+    let built = image::build::build(engine, &spec, std::slice::from_ref(&reference), &labels, progress).await?;
+    if let Some(sources) = session.learn(|learned| learned.sources.get(service).cloned())
+        && let Err(changed) = image::fingerprint::require_unchanged(&spec, &sources).await
+    {
+        // Under this name it would pass for what it is not.
+        image::tag::remove(engine, &reference).await?;
+        return Err(changed);
+    }
     let cached = match built.cached_steps {
         0 => String::new(),
         steps => format!("{} cached", report::count(steps, "step")),
@@ -200,14 +207,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
     let ca = observe::ca_bundle(session.kube().await?, &session.stack).await?;
     let place = proof::Place { namespace, agent_image: &agent, ca: ca.as_deref() };
-    let run = proof::run(client, place, proofs, session.settings.timeout, progress);
-    let mut results = tokio::select! {
-        results = run => results?,
-        () = cancel.cancelled() => {
-            proof::remove_pods(client, namespace).await?;
-            return Err(interrupted());
-        }
-    };
+    let mut results = proof::run(client, place, proofs, session.settings.timeout, cancel, progress).await?;
     let failed = results.iter().filter(|result| !result.passed).count();
     let total = results.len();
     results.extend(

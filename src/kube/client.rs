@@ -13,7 +13,7 @@ use ::kube::{
 use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
 
-use super::{discovery::Discovery, failure};
+use super::{clock::Clock, discovery::Discovery, failure};
 use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ pub struct Kube {
     /// `https://127.0.0.1:6443`
     pub(super) server: Arc<str>,
     version: Arc<str>,
+    /// Read when this run began.
+    pub(super) clock: Clock,
     /// When the server was last seen gone, shared by all requests.
     pub(super) lost: Arc<Mutex<Option<Instant>>>,
 }
@@ -54,9 +56,12 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
             .caused_by(&error)
             .hint("check the user and the cluster of this context: their certificates, keys and credential command")
     })?;
-    let version = match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
-        Ok(Ok(version)) => version.git_version,
-        Ok(Err(error)) => return Err(failure::request_failed("ask the API server for its version", &server, &error)),
+    let first = async { tokio::join!(client.apiserver_version(), Clock::read(&client)) };
+    let (version, clock) = match tokio::time::timeout(FIRST_ANSWER, first).await {
+        Ok((Ok(version), clock)) => (version.git_version, clock),
+        Ok((Err(error), _)) => {
+            return Err(failure::request_failed("ask the API server for its version", &server, &error));
+        }
         Err(_) => {
             return Err(Error::new(Kind::Platform, format!("the API server at {server} does not answer"))
                 .cause(format!("no answer within {} s", FIRST_ANSWER.as_secs()))
@@ -68,6 +73,7 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
         client,
         server,
         version: version.into(),
+        clock,
         lost: Arc::default(),
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod client;
+mod clock;
 pub mod delete;
 pub mod diff;
 pub mod discovery;

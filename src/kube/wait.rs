@@ -11,7 +11,7 @@ use super::{
     Kube,
     discovery::{KindRef, Resolved, core},
     failure, json,
-    readiness::{self, Failure, Readiness, Surroundings, readiness},
+    readiness::{self, Failure, Readiness, Since, Surroundings, readiness},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -51,7 +51,7 @@ impl Kube {
         {
             return Ok(known.clone());
         }
-        let begun = Instant::now();
+        let (begun, wait) = (Instant::now(), self.clock.now());
         let at = match known {
             Some(known) => self.resolve(&KindRef::of_value(known)).await?,
             None => self.resolve(&KindRef::any_version(&key.group, &key.kind)).await?,
@@ -60,7 +60,8 @@ impl Kube {
         let mut said = String::new();
         loop {
             let looked = Instant::now();
-            let (object, around) = self.look(&at, key, options).await?;
+            let (object, mut around) = self.look(&at, key, options).await?;
+            around.since = Some(Since { run: self.clock.began(), wait, waited: begun.elapsed() });
             let state = match object.as_ref().map(|object| readiness(object, &around)) {
                 Some(Readiness::Ready) => return Ok(object.unwrap_or_default()),
                 Some(Readiness::Failed(failure)) => return Err(self.failed(key, failure).await),

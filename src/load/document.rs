@@ -75,6 +75,10 @@ pub struct Totals {
     pub rate: f64,
     pub bytes_received: u64,
     pub bytes_sent: u64,
+    /// Requests that were sent a second time, since their connection, used before, was closed before it answered. Each
+    /// counts once in the rest. Documents of earlier versions have none.
+    #[serde(default)]
+    pub resent: u64,
     /// Latencies of the requests that succeeded.
     pub latency: Latency,
     /// Setting up connections, apart from the requests on them.
@@ -149,7 +153,7 @@ pub struct ClusterSample {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Workers {
     pub started: u32,
-    /// Those that never reported; their share of the load is missing from the totals.
+    /// Those that never reported or ended before their part was sent: that is missing from the totals.
     pub lost: Vec<LostWorker>,
 }
 

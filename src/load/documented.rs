@@ -86,3 +86,11 @@ fn what_is_written_can_be_read() {
     let text = serde_json::to_string(&run).unwrap();
     assert_eq!(serde_json::from_str::<super::document::LoadDocument>(&text).unwrap(), run);
 }
+
+#[test]
+fn a_document_of_before_can_still_be_read() {
+    let run = sample::hello();
+    let mut old = serde_json::to_value(&run).unwrap();
+    old["totals"].as_object_mut().unwrap().remove("resent").unwrap();
+    assert_eq!(serde_json::from_value::<super::document::LoadDocument>(old).unwrap(), run);
+}

@@ -161,6 +161,7 @@ fn document(server: &Server, seconds: Vec<Second>, mut all: Vec<f64>) -> LoadDoc
             rate: succeeded as f64 / length,
             bytes_received: succeeded * 212,
             bytes_sent: requests * 78,
+            resent: 0,
             latency,
             connects: Connects {
                 count: 100,

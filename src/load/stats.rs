@@ -53,6 +53,10 @@ pub struct PackedTally {
 }
 
 impl PackedTally {
+    pub fn requests(&self) -> u64 {
+        self.succeeded + self.errors.values().sum::<u64>()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.succeeded == 0 && self.errors.is_empty() && self.bytes == 0
     }
@@ -171,10 +175,14 @@ pub struct WorkerResult {
     pub connect_latencies: Packed,
     /// Within the measurement.
     pub bytes_sent: u64,
-    /// Requests sent a second time, since the connection had been closed when they were sent first.
+    /// Requests of the measurement that were sent a second time, since the connection, used before, was closed before it
+    /// answered.
     pub resent: u64,
     /// Requests that were under way when the load was ended early: counted nowhere else.
     pub unfinished: u64,
+    /// Requests that were due before the worker started, so that they were never sent: counted nowhere else.
+    #[serde(default)]
+    pub left_out: u64,
     /// By how much the worker started after the time it was given.
     pub late: Duration,
     /// The failure that ended the load, where the first one was to.
@@ -199,11 +207,17 @@ impl WorkerResult {
         self.bytes_sent += other.bytes_sent;
         self.resent += other.resent;
         self.unfinished += other.unfinished;
+        self.left_out += other.left_out;
         self.late = self.late.max(other.late);
         self.aborted = self.aborted.or(other.aborted);
         for (failure, example) in &other.examples {
             self.examples.entry(*failure).or_insert_with(|| example.clone());
         }
+    }
+
+    /// Those that are decided, over all paths.
+    pub fn requests(&self) -> u64 {
+        self.paths.iter().map(PackedTally::requests).sum()
     }
 
     /// Over all paths.
@@ -245,6 +259,7 @@ impl Measured {
             rate: per(total.succeeded, seconds),
             bytes_received: total.bytes,
             bytes_sent: result.bytes_sent,
+            resent: result.resent,
             latency: total.latencies.summary(),
             connects: Connects {
                 count: result.connects,

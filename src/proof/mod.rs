@@ -17,5 +17,5 @@ mod wire;
 
 pub use self::{
     result::ProofResult,
-    run::{Place, remove_pods, run},
+    run::{Place, run},
 };

@@ -16,9 +16,12 @@ pub const CA: &str = "STACKCTL_CA";
 /// Selects every agent pod.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=stackctl,io.stackctl.agent=proof";
 
+/// Annotation: for how many seconds from the pod's creation its run waits for it, at most.
+const AWAITED: &str = "io.stackctl.awaited";
+
 /// Linux refuses a longer string in an environment (MAX_ARG_STRLEN).
 const INPUT_LIMIT: usize = 120 * 1024;
-/// A pod this much past its own deadline belongs to a run that was killed.
+/// A pod this much past the deadlines of itself and of its run belongs to a run that was killed.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// What a pod of the agent is given.
@@ -32,8 +35,8 @@ pub struct Given<'a> {
 }
 
 /// `suffix`: random, lower-case letters and digits. `checks`: what `run_agent` takes; not secret, but visible to whoever
-/// may read pods. `deadline`: after it the kubelet ends the pod, whatever became of us.
-pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration) -> Result<Value> {
+/// may read pods. `deadline`: after it the kubelet ends the pod, whatever became of us. `awaited`: how long we wait for it.
+pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration, awaited: Duration) -> Result<Value> {
     if checks.len() > INPUT_LIMIT {
         return Err(Error::new(Kind::Usage, "the proofs are too long to be handed to the agent")
             .cause(format!("{} bytes, at most {INPUT_LIMIT}", checks.len()))
@@ -49,6 +52,7 @@ pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration) -> Re
         "metadata": {
             "name": format!("stackctl-proof-{suffix}"),
             "labels": { "app.kubernetes.io/managed-by": "stackctl", "io.stackctl.agent": "proof" },
+            "annotations": { AWAITED: awaited.as_secs().to_string() },
         },
         "spec": {
             "restartPolicy": "Never",
@@ -146,11 +150,13 @@ fn sentence(reason: Option<&str>, message: Option<&str>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(": "))
 }
 
-/// Whether an agent pod has outlived its own deadline. `now`: by the API server's clock.
+/// Whether the run of an agent pod must have ended without deleting it. `now`: by the API server's clock. The kubelet
+/// counts the pod's deadline only from its start, which a run may wait for longer than for anything.
 pub fn abandoned(pod: &Pod, now: Timestamp) -> bool {
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let deadline = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or(0);
-    let limit = deadline.saturating_add(GRACE.as_secs() as i64);
+    let awaited = pod.metadata.annotations.as_ref().and_then(|all| all.get(AWAITED)?.parse().ok()).unwrap_or(0);
+    let limit = deadline.max(awaited).saturating_add(GRACE.as_secs() as i64);
     created.is_some_and(|created| now.duration_since(created).as_secs() > limit)
 }
 
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn an_account_and_a_ca_are_handed_over() {
         let given = Given { ca: Some("PEM"), service_account: Some("rbac-test"), ..GIVEN };
-        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE).unwrap()).unwrap();
+        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE, GRACE).unwrap()).unwrap();
         let spec = pod.spec.unwrap();
         assert_eq!(spec.service_account_name.as_deref(), Some("rbac-test"));
         assert_eq!(spec.automount_service_account_token, Some(true));
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_pod_is_valid_and_restricted() {
-        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
+        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90), GRACE).unwrap();
         let pod: Pod = serde_json::from_value(value).unwrap();
         assert_eq!(pod.metadata.name.as_deref(), Some("stackctl-proof-abc12"));
         let labels = pod.metadata.labels.unwrap();
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn too_much_input_is_refused() {
-        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
+        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE, GRACE).unwrap_err().kind, Kind::Usage);
     }
 
     #[test]
@@ -227,13 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn only_pods_past_their_deadline_are_abandoned() {
-        let pod: Pod = serde_json::from_value(json!({
+    fn only_pods_that_no_run_waits_for_are_abandoned() {
+        let mut pod: Pod = serde_json::from_value(json!({
             "metadata": { "creationTimestamp": "2026-01-01T00:00:00Z" },
             "spec": { "activeDeadlineSeconds": 30, "containers": [] },
         }))
         .unwrap();
         assert!(!abandoned(&pod, "2026-01-01T00:01:29Z".parse().unwrap()));
         assert!(abandoned(&pod, "2026-01-01T00:01:31Z".parse().unwrap()));
+        // No node took it for long, and its run still waits.
+        pod.metadata.annotations = Some([(AWAITED.to_owned(), "300".to_owned())].into());
+        assert!(!abandoned(&pod, "2026-01-01T00:05:59Z".parse().unwrap()));
+        assert!(abandoned(&pod, "2026-01-01T00:06:01Z".parse().unwrap()));
     }
 }

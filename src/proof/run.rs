@@ -11,6 +11,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use rand::Rng;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     autoscaler,
@@ -30,6 +31,8 @@ const SCHEDULING: Duration = Duration::from_secs(90);
 const STARTING: Duration = Duration::from_secs(60);
 /// For each request that cleans up.
 const CLEANUP: Duration = Duration::from_secs(10);
+/// The same after an interruption, when whoever waits for the whole run has little patience.
+const LEAVING: Duration = Duration::from_secs(2);
 /// The kubelet may still be writing the last lines when the pod has ended.
 const LOG_ATTEMPTS: u32 = 5;
 
@@ -46,21 +49,28 @@ pub struct Place<'a> {
 /// Checks all proofs and returns their results in the order of `proofs`.
 ///
 /// The pods, one for each ServiceAccount that a check needs, are created in the namespace and deleted in any case; what is past `deadline` fails. A proof that fails is a result; errors are
-/// `Refused` (the pod was not admitted) and `NotReady` (it did not run, with the cause).
+/// `Refused` (the pod was not admitted), `NotReady` (it did not run, with the cause) and `Interrupted`.
 pub async fn run(
     client: &Client,
     place: Place<'_>,
     proofs: &[Proof],
     deadline: Duration,
+    cancel: &CancellationToken,
     progress: &Progress,
 ) -> Result<Vec<ProofResult>> {
+    // After an error the others are told to stop, not dropped: each removes its pod first.
+    let stop = cancel.child_token();
+    let stop = &stop;
     let limit = Instant::now() + deadline;
     let checks: Vec<AgentCheck> =
         proofs.iter().enumerate().filter_map(|(index, proof)| AgentCheck::new(index, proof)).collect();
     let autoscalers = proofs.iter().enumerate().filter_map(|(index, proof)| match &proof.check {
-        Check::Autoscaler(check) => {
-            Some(async move { Ok((index, autoscaler::prove(client, proof, check, limit, progress).await)) })
-        }
+        Check::Autoscaler(check) => Some(async move {
+            tokio::select! {
+                result = autoscaler::prove(client, proof, check, limit, progress) => Ok((index, result)),
+                () = stop.cancelled() => Err(interrupted()),
+            }
+        }),
         _ => None,
     });
     let mut by_account: BTreeMap<Option<&str>, Vec<AgentCheck>> = BTreeMap::new();
@@ -70,34 +80,43 @@ pub async fn run(
     let api: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let agents = by_account.iter().map(|(service_account, checks)| {
         let given = pod::Given { image: place.agent_image, ca: place.ca, service_account: *service_account };
-        let agent = Agent { api: api.clone(), namespace: place.namespace, given, progress };
-        async move { agent.results(checks, limit).await }
+        let agent = Agent { api: api.clone(), namespace: place.namespace, given, stop, progress };
+        async move {
+            let results = agent.results(checks, limit).await;
+            if results.is_err() {
+                stop.cancel();
+            }
+            results
+        }
     });
     let (in_cluster, from_here) =
-        futures::try_join!(futures::future::try_join_all(agents), futures::future::try_join_all(autoscalers))?;
-    let mut results: Vec<(usize, ProofResult)> = from_here;
-    results.extend(in_cluster.into_iter().flatten());
+        futures::join!(futures::future::join_all(agents), futures::future::join_all(autoscalers));
+    let mut results: Vec<(usize, ProofResult)> = Vec::new();
+    let mut errors: Vec<Error> = Vec::new();
+    for each in in_cluster.into_iter().chain(from_here.into_iter().map(|result| result.map(|result| vec![result]))) {
+        match each {
+            Ok(some) => results.extend(some),
+            Err(error) => errors.push(error),
+        }
+    }
+    // Those that were stopped because of another's error have nothing to add.
+    errors.sort_by_key(|error| error.kind == Kind::Interrupted);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error);
+    }
     results.sort_by_key(|(index, _)| *index);
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Deletes every agent pod of the namespace, whoever started it; returns their names.
-pub async fn remove_pods(client: &Client, namespace: &str) -> Result<Vec<String>> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let what = || format!("removing the agent's pods from namespace {namespace} failed");
-    let pods = api.list(&ListParams::default().labels(pod::SELECTOR)).await.context(Kind::Platform, what)?;
-    let mut names = Vec::new();
-    for pod in pods {
-        delete(&api, &pod).await.context(Kind::Platform, what)?;
-        names.extend(pod.metadata.name);
-    }
-    Ok(names)
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted")
 }
 
 struct Agent<'a> {
     api: Api<Pod>,
     namespace: &'a str,
     given: pod::Given<'a>,
+    stop: &'a CancellationToken,
     progress: &'a Progress,
 }
 
@@ -106,16 +125,29 @@ impl Agent<'_> {
         if checks.is_empty() {
             return Ok(Vec::new());
         }
-        let created = self.create(checks, limit).await?;
-        let mut guard = Guard { api: self.api.clone(), pod: Some(created.clone()) };
-        let ended = self.ended(&created, limit).await;
-        let results = match ended {
-            Ok(why) => self.read(&created, checks, why).await,
-            Err(error) => Err(error),
+        // A pod that was asked for is awaited for a moment even then: unknown, it would stay.
+        let created = tokio::select! {
+            created = self.create(checks, limit) => created?,
+            () = async { self.stop.cancelled().await; sleep(LEAVING).await } => return Err(interrupted()),
         };
-        self.sweep(&created).await;
+        let mut guard = Guard { api: self.api.clone(), pod: Some(created.clone()) };
+        let work = async {
+            let why = self.ended(&created, limit).await?;
+            self.read(&created, checks, why).await
+        };
+        let results = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            results = work => Some(results),
+        };
+        match &results {
+            None => self.remove(&created, LEAVING).await,
+            Some(_) => {
+                futures::join!(self.remove(&created, CLEANUP), self.sweep(&created));
+            }
+        }
         guard.pod = None;
-        results
+        results.unwrap_or_else(|| Err(interrupted()))
     }
 
     async fn create(&self, checks: &[AgentCheck], limit: Instant) -> Result<Pod> {
@@ -123,7 +155,7 @@ impl Agent<'_> {
             serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
         let needed: Duration = checks.iter().map(|check| check.eventually() + check.check.timeout()).sum();
         let left = limit.saturating_duration_since(Instant::now());
-        let value = pod::build(&suffix(), self.given, &input, (needed + STARTING).min(left))?;
+        let value = pod::build(&suffix(), self.given, &input, (needed + STARTING).min(left), left)?;
         let pod: Pod =
             serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
         let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
@@ -218,20 +250,25 @@ impl Agent<'_> {
         Ok(checks.iter().map(|check| (check.index, result(check, &found, why.as_deref()))).collect())
     }
 
-    /// Deletes our pod and those of runs that were killed; a failure is told, but does not change the results.
+    /// Deletes our pod; a failure is told, but does not change the results.
+    async fn remove(&self, ours: &Pod, within: Duration) {
+        if let Err(error) = delete(&self.api, ours, within).await {
+            let name = ours.metadata.name.as_deref().unwrap_or_default();
+            self.progress.warn(format!(
+                "the agent's pod {}/{name} could not be deleted: {error}; a later test does it, or: kubectl -n {} delete pod {name}",
+                self.namespace, self.namespace
+            ));
+        }
+    }
+
+    /// Deletes the pods of runs that were killed. Those of a run that may still be at work stay.
     async fn sweep(&self, ours: &Pod) {
         let selection = ListParams::default().labels(pod::SELECTOR);
-        let list = timeout(CLEANUP, self.api.list(&selection));
-        let (deleted, listed) = futures::join!(delete(&self.api, ours), list);
-        if let Err(error) = deleted {
-            let name = ours.metadata.name.as_deref().unwrap_or_default();
-            self.progress.warn(format!("the agent's pod {}/{name} could not be deleted: {error}", self.namespace));
-        }
         let Some(now) = ours.metadata.creation_timestamp.as_ref().map(|time| time.0) else { return };
-        if let Ok(Ok(pods)) = listed {
+        if let Ok(Ok(pods)) = timeout(CLEANUP, self.api.list(&selection)).await {
             for pod in pods.iter().filter(|pod| pod::abandoned(pod, now)) {
                 // The next run tries again.
-                let _ = delete(&self.api, pod).await;
+                let _ = delete(&self.api, pod, CLEANUP).await;
             }
         }
     }
@@ -261,12 +298,12 @@ fn result(check: &AgentCheck, found: &[AgentResult], why: Option<&str>) -> Proof
 }
 
 /// Deletes exactly this pod; one that is gone already is as good.
-async fn delete(api: &Api<Pod>, pod: &Pod) -> std::result::Result<(), ::kube::Error> {
+async fn delete(api: &Api<Pod>, pod: &Pod, within: Duration) -> std::result::Result<(), ::kube::Error> {
     let Some(name) = &pod.metadata.name else { return Ok(()) };
     let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
     // Nothing in it needs a grace period, and without one nothing is left when this returns.
     let parameters = DeleteParams::background().grace_period(0).preconditions(preconditions);
-    match timeout(CLEANUP, api.delete(name, &parameters)).await {
+    match timeout(within, api.delete(name, &parameters)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(::kube::Error::Api(status))) if status.is_not_found() => Ok(()),
         Ok(Err(error)) => Err(error),
@@ -284,7 +321,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let (Some(pod), Ok(runtime)) = (self.pod.take(), tokio::runtime::Handle::try_current()) {
             let api = self.api.clone();
-            runtime.spawn(async move { delete(&api, &pod).await });
+            runtime.spawn(async move { delete(&api, &pod, CLEANUP).await });
         }
     }
 }

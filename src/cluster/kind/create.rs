@@ -19,7 +19,7 @@ use crate::{
     state::Folder,
 };
 
-const CREATE_WITHIN: Duration = Duration::from_secs(900);
+pub const WITHIN: Duration = Duration::from_secs(900);
 const REMEMBERED_LINES: usize = 20;
 /// In the cluster's state folder: the kind that is at work.
 const CHILD_FILE: &str = "creating.json";
@@ -104,9 +104,9 @@ pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progres
         };
         (child.wait().await, last)
     };
-    let (status, last) = tokio::time::timeout(CREATE_WITHIN, work).await.map_err(|_| {
+    let (status, last) = tokio::time::timeout(WITHIN, work).await.map_err(|_| {
         Error::new(Kind::Platform, format!("kind did not make the cluster {} in time", creation.cluster))
-            .cause(format!("it was still at work after {} minutes", CREATE_WITHIN.as_secs() / 60))
+            .cause(format!("it was still at work after {} minutes", WITHIN.as_secs() / 60))
     })?;
     group.ended();
     folder.remove_file(CHILD_FILE)?;
@@ -114,7 +114,8 @@ pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progres
     if status.success() { Ok(()) } else { Err(failure(creation.cluster, status, &last)) }
 }
 
-/// Ends a `kind create` that an earlier run of ours left at work.
+/// Ends a `kind create` that an earlier run of ours left at work. Only under the cluster's lock: the kind of a run that
+/// lives is no leftover.
 pub fn end_leftover(folder: &Folder) -> Result<()> {
     let Some(content) = folder.read(CHILD_FILE)? else { return Ok(()) };
     let child: Option<Child> = serde_json::from_slice(&content).ok();

@@ -274,6 +274,29 @@ async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn engine_a_second_create_waits_for_the_first_and_uses_its_cluster() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(world) = World::new().await else { return };
+    let (first, second) = (world.cluster(), world.cluster());
+    let (creating, progress) = (first.clone(), world.progress.clone());
+    let task = tokio::spawn(async move { creating.create(&progress).await });
+    let within = Instant::now() + Duration::from_secs(60);
+    while first.containers().await.unwrap().is_empty() {
+        assert!(Instant::now() < within, "kind made no container");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let made: Vec<String> = first.containers().await.unwrap().into_iter().map(|it| it.id).collect();
+    second.create(&world.progress).await.unwrap();
+    assert!(task.is_finished(), "the second did not wait");
+    task.await.unwrap().unwrap();
+    let there: Vec<String> = second.containers().await.unwrap().into_iter().map(|it| it.id).collect();
+    assert_eq!(there, made, "the first one's nodes were replaced");
+    second.delete(&world.progress).await.unwrap();
+    assert!(!world.state().root().exists());
+    assert_eq!(world.leftovers(&[]).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
     let _one = ONE_AT_A_TIME.lock().await;
     let Some(world) = World::new().await else { return };
@@ -313,9 +336,8 @@ async fn engine_a_node_image_that_is_not_there_is_named() {
     assert_eq!(world.leftovers(&[]).await, []);
 }
 
-#[tokio::test]
-async fn an_engine_that_is_away_is_unreachable() {
-    let home = tempfile::tempdir().unwrap();
+/// A cluster in an engine that does not answer.
+fn away(home: &std::path::Path) -> KindCluster {
     let docker = Docker::connect_with_http("127.0.0.1:1", 1, bollard::API_DEFAULT_VERSION).unwrap();
     let spec = ClusterSpec {
         name: NAME.to_owned(),
@@ -327,9 +349,30 @@ async fn an_engine_that_is_away_is_unreachable() {
         ca_bundle: None,
         kind_config: None,
     };
-    let user = UserKubeconfig::at([home.path().join("config")]);
-    let cluster = KindCluster::new(spec, &docker, "tcp://127.0.0.1:1", NAME, user, &State::at(home.path()));
-    assert!(matches!(cluster.observe().await.unwrap(), ClusterState::Unreachable { .. }));
+    let user = UserKubeconfig::at([home.join("config")]);
+    KindCluster::new(spec, &docker, "tcp://127.0.0.1:1", NAME, user, &State::at(home.join("state")))
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_is_unreachable() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(matches!(away(home.path()).observe().await.unwrap(), ClusterState::Unreachable { .. }));
+}
+
+#[tokio::test]
+async fn nobody_looks_at_a_cluster_that_another_is_making_before_that_has_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let (events, _said) = Events::channel();
+    let progress = events.progress("cluster");
+    let cancel = CancellationToken::new();
+    let first = away(home.path()).lock("making", &progress).await.unwrap();
+    let second = away(home.path()).cancelled_by(&cancel);
+    cancel.cancel();
+    assert_eq!(second.create(&progress).await.unwrap_err().kind, Kind::Interrupted);
+    assert_eq!(second.delete(&progress).await.unwrap_err().kind, Kind::Interrupted);
+    drop(first);
+    assert_eq!(second.create(&progress).await.unwrap_err().kind, Kind::Platform);
+    assert!(!home.path().join("state").exists(), "something is left");
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let output = args.output.open()?;
     let ended = session.execute(&plan, &observed).await;
     let Some((document, result)) = load::document(&session, &observed).await? else { return ended };
-    match history::keep(&session.folder(), &document) {
+    match history::keep(session.folder(), &document) {
         Ok(file) => session.events.info(format!("kept for a later --compare {}", file.display())),
         Err(error) => session.events.warn(format!("the run is not kept for comparisons: {error}")),
     }

@@ -4,7 +4,10 @@
 
 mod pod;
 pub(super) mod service;
+mod since;
 mod workload;
+
+pub use since::Since;
 
 use serde_json::Value;
 
@@ -78,6 +81,8 @@ pub struct Surroundings {
     pub nodes_may_grow: bool,
     /// The definition of a custom resource.
     pub definition: Option<Value>,
+    /// None: what is seen counts, however old.
+    pub since: Option<Since>,
 }
 
 fn waiting(text: impl Into<String>) -> Readiness {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Container, Failure, Readiness, Surroundings, count, waiting};
+use super::{Container, Failure, Readiness, Surroundings, count, last_seen, waiting};
 use crate::{kube::json, quantity};
 
 /// So many exits of a container that never was ready are a verdict.
@@ -80,7 +80,7 @@ fn cannot_start(pod: &Value, status: &Value, around: &Surroundings) -> Option<Fa
         "InvalidImageName" => {
             Some(Failure::new(format!("{image:?} is no valid image name")).detail(format!("{at}: {message}")))
         }
-        "ErrImageNeverPull" => Some(
+        "ErrImageNeverPull" if tried_again(pod, message, around) => Some(
             Failure::new(format!("image {image} is not on the node and must not be pulled"))
                 .detail(format!("{at}: {message}")),
         ),
@@ -98,19 +98,33 @@ fn cannot_start(pod: &Value, status: &Value, around: &Surroundings) -> Option<Fa
                 ("ErrImagePull", false) => 2,
                 _ => 0,
             };
-            (tries >= needed).then(|| {
+            // An older pod's back-off may be of before the cure: then the next pull decides.
+            let fresh = around.is_new(pod)
+                || pulls.iter().any(|event| around.counts(pod, Some(last_seen(event))))
+                || reason == "ErrImagePull" && around.has_settled();
+            (fresh && tries >= needed).then(|| {
                 Failure::new(format!("image {image} cannot be pulled"))
                     .detail(format!("{at}: {words}"))
                     .hint("check that the image's name and tag exist and that the nodes may pull from that registry")
             })
         }
-        "CreateContainerConfigError" => Some(
+        "CreateContainerConfigError" if tried_again(pod, message, around) => Some(
             Failure::new(format!("container {} cannot be made: {message}", named(status)))
                 .detail(at)
                 .hint("a ConfigMap, Secret or key that the pod refers to is missing"),
         ),
         _ => None,
     }
+}
+
+/// Whether what the kubelet could not do has failed within this run. It says so in an event, but not every time.
+fn tried_again(pod: &Value, message: &str, around: &Surroundings) -> bool {
+    let told = |event: &Value| {
+        event["reason"] == "Failed"
+            && event["message"].as_str().is_some_and(|text| text.contains(message))
+            && around.counts(pod, Some(last_seen(event)))
+    };
+    around.is_new(pod) || around.has_settled() || events_of(pod, around).any(told)
 }
 
 /// The network had a bad moment, or the registry asks for patience.
@@ -152,6 +166,10 @@ fn crash(pod: &Value, status: &Value, around: &Surroundings) -> Option<Failure> 
     });
     let exits = restarts + i64::from(down) - kills.map(count).sum::<i64>();
     if exits < EXITS {
+        return None;
+    }
+    // What it lacked when it exited last may be there by now.
+    if !around.is_new(pod) && !around.counts(pod, last["finishedAt"].as_str()) {
         return None;
     }
     let code = last["exitCode"].as_i64().unwrap_or(-1);

@@ -184,6 +184,90 @@ fn a_missing_reference_fails_at_once() {
     );
 }
 
+/// The wait began five minutes into a run that began at 03:00, on things of the hour before.
+fn since(waited: u64) -> Option<Since> {
+    let at = |text: &str| text.parse().unwrap();
+    let waited = std::time::Duration::from_secs(waited);
+    Some(Since { run: at("2026-11-21T03:00:00Z"), wait: at("2026-11-21T03:05:00Z"), waited })
+}
+
+const BEFORE: &str = "2026-11-21T02:59:00Z";
+const DURING: &str = "2026-11-21T03:02:00Z";
+const AFTER: &str = "2026-11-21T03:05:00Z";
+
+fn dated(mut event: Value, last: &str) -> Value {
+    event["lastTimestamp"] = json!(last);
+    event
+}
+
+/// What is said of a pod of this age after so many seconds of waiting.
+fn waited_for(mut pod: Value, created: &str, events: Vec<Value>, waited: u64) -> String {
+    pod["metadata"]["creationTimestamp"] = json!(created);
+    let around = Surroundings { pods: vec![pod], events, since: since(waited), ..Surroundings::default() };
+    why(readiness(&deployment(2, json!({"observedGeneration": 2, "updatedReplicas": 1})), &around))
+}
+
+#[test]
+fn exits_of_before_the_run_are_no_verdict() {
+    let down = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}});
+    let crashed = |finished: &str| {
+        troubled(down.clone(), 7, json!({"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": finished}}))
+    };
+    assert!(waited_for(crashed(BEFORE), BEFORE, vec![], 60).starts_with("waiting"), "its database runs by now");
+    assert!(waited_for(crashed(DURING), BEFORE, vec![], 60).starts_with("waiting"), "the cure is of this run");
+    assert!(waited_for(crashed(AFTER), BEFORE, vec![], 60).starts_with("failed"), "it did not help");
+    assert!(waited_for(crashed(DURING), DURING, vec![], 0).starts_with("failed"), "a new pod");
+}
+
+#[test]
+fn an_older_pods_back_off_waits_for_the_next_pull() {
+    let words = "Failed to pull image \"web:1\": not found";
+    let pod = |reason: &str| troubled(json!({"waiting": {"reason": reason, "message": words}}), 0, json!({}));
+    let pulls = |last: &str| vec![dated(event("web-1", "Failed", words, 9), last)];
+    assert!(waited_for(pod("ImagePullBackOff"), BEFORE, pulls(BEFORE), 60).starts_with("waiting"));
+    assert!(waited_for(pod("ImagePullBackOff"), BEFORE, pulls(AFTER), 60).starts_with("failed"));
+    assert!(waited_for(pod("ErrImagePull"), BEFORE, pulls(BEFORE), 1).starts_with("waiting"));
+    assert!(waited_for(pod("ErrImagePull"), BEFORE, pulls(BEFORE), 60).starts_with("failed"), "it has just failed");
+    assert!(waited_for(pod("ImagePullBackOff"), DURING, vec![], 0).starts_with("failed"), "a new pod");
+}
+
+#[test]
+fn a_reference_that_was_missing_gets_another_try() {
+    let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"db\" not found"}});
+    let pod = troubled(state, 0, json!({}));
+    let told = |last: &str| vec![dated(event("web-1", "Failed", "Error: secret \"db\" not found", 4), last)];
+    assert!(waited_for(pod.clone(), BEFORE, told(BEFORE), 5).starts_with("waiting"), "made just before the run");
+    assert!(waited_for(pod.clone(), BEFORE, told(AFTER), 5).starts_with("failed"), "still missing");
+    assert!(waited_for(pod.clone(), BEFORE, told(BEFORE), 30).starts_with("failed"), "not every try is told");
+    assert!(waited_for(pod, DURING, vec![], 0).starts_with("failed"), "a new pod");
+}
+
+#[test]
+fn a_refusal_or_a_deadline_of_before_the_run_is_no_verdict() {
+    let message = "pods \"db-0\" is forbidden: exceeded quota: q";
+    let set = |changed: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 1}, "status": {"observedGeneration": 1},
+            "metadata": {"name": "db", "uid": "db", "generation": 1, "creationTimestamp": BEFORE,
+                "managedFields": [{"manager": "stackctl", "operation": "Apply", "time": changed}]}})
+    };
+    let verdict = |changed: &str, refused: &str| {
+        let events = vec![dated(event("db", "FailedCreate", message, 5), refused)];
+        why(readiness(&set(changed), &Surroundings { events, since: since(0), ..Surroundings::default() }))
+    };
+    assert!(verdict(BEFORE, BEFORE).starts_with("waiting"), "the quota was raised");
+    assert!(verdict(BEFORE, DURING).starts_with("waiting"), "the quota is raised by this run");
+    assert!(verdict(BEFORE, AFTER).starts_with("failed"));
+    assert!(verdict(DURING, DURING).starts_with("failed"), "it was changed by this run, and refused again");
+
+    let rollout = |updated: &str| {
+        let status = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "conditions": [{"type": "Progressing",
+            "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out", "lastUpdateTime": updated}]});
+        why(readiness(&deployment(2, status), &Surroundings { since: since(0), ..Surroundings::default() }))
+    };
+    assert!(rollout(BEFORE).starts_with("waiting"));
+    assert!(rollout(AFTER).starts_with("failed"));
+}
+
 #[test]
 fn what_fits_no_node_fails_unless_nodes_may_grow() {
     let waiting = pod(

@@ -41,7 +41,9 @@ fn refused_pods(object: &Value, around: &Surroundings) -> Option<Failure> {
     let condition = json::condition(object, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     let from_condition = condition.and_then(|condition| condition["message"].as_str());
     let newest = || {
-        let mut refusals: Vec<_> = around.events.iter().filter(|event| event["reason"] == "FailedCreate").collect();
+        let counts =
+            |event: &&Value| event["reason"] == "FailedCreate" && around.counts(object, Some(super::last_seen(event)));
+        let mut refusals: Vec<_> = around.events.iter().filter(counts).collect();
         refusals.sort_by_key(|event| super::last_seen(event).to_owned());
         // Where there is a condition it is the truth; an event may be of before the cure.
         let kind = json::kind(object);
@@ -80,8 +82,10 @@ pub fn deployment(object: &Value, around: &Surroundings) -> Readiness {
     } else {
         format!("{available} of {wanted} pods are available")
     };
-    let exceeded =
-        json::condition(object, "Progressing").filter(|condition| condition["reason"] == "ProgressDeadlineExceeded");
+    // It stays until there is progress, so it may be of before the cure.
+    let exceeded = json::condition(object, "Progressing").filter(|condition| {
+        condition["reason"] == "ProgressDeadlineExceeded" && around.counts(object, condition["lastUpdateTime"].as_str())
+    });
     match (not_yet(summary, newest.clone(), object, around), exceeded) {
         (Readiness::Waiting(state), Some(condition)) => Failure {
             logs_of: newest

@@ -209,7 +209,7 @@ impl Connection {
                         break ended;
                     }
                     repeated = true;
-                    thread.recorder.borrow_mut().resent();
+                    thread.recorder.borrow_mut().resent(due);
                     if let Err(broken) = self.connect(by).await {
                         thread.fail(due, path, bytes, broken);
                         break thread.plan.clock.now();

@@ -12,6 +12,8 @@ use super::schedule::Schedule;
 #[derive(Debug)]
 pub struct Queue {
     schedule: Schedule,
+    /// Requests of the measurement that were due before all began.
+    pub left_out: u64,
     next: Option<u64>,
     /// Nothing that is due then or later is sent.
     end: u64,
@@ -39,9 +41,14 @@ pub enum Next {
 impl Queue {
     /// Nothing is due before `begin`: what the schedule has earlier is left out.
     pub fn new(mut schedule: Schedule, connections: usize, begin: u64) -> Queue {
-        let next = schedule.find(|due| *due >= begin);
+        let from = schedule.from();
+        let mut left_out = 0;
+        let next = schedule.find(|due| {
+            left_out += u64::from((from..begin).contains(due));
+            *due >= begin
+        });
         let seats = (0..connections).map(|_| Seat::default()).collect();
-        Queue { schedule, next, end: u64::MAX, seats, idle: VecDeque::with_capacity(connections) }
+        Queue { schedule, left_out, next, end: u64::MAX, seats, idle: VecDeque::with_capacity(connections) }
     }
 
     /// The oldest request that is due by now.

@@ -108,8 +108,9 @@ impl Recorder {
         }
     }
 
-    pub fn resent(&mut self) {
-        self.result.resent += 1;
+    /// A request that was due then is sent once more.
+    pub fn resent(&mut self, due: u64) {
+        self.result.resent += u64::from(self.is_measured(due));
     }
 
     /// This failure ends the load.

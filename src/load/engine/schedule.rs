@@ -12,7 +12,6 @@ const SECOND: f64 = 1e9;
 pub struct Schedule {
     warmup: Option<Phase>,
     measured: Phase,
-    /// Where the measurement begins.
     from: u64,
 }
 
@@ -38,6 +37,11 @@ impl Schedule {
             Some(Phase { gaps, end: from, last: u64::MAX })
         });
         Some(Schedule { warmup: warmup.flatten(), measured, from })
+    }
+
+    /// Where the measurement begins.
+    pub fn from(&self) -> u64 {
+        self.from
     }
 }
 

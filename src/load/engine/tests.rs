@@ -18,7 +18,7 @@ use super::*;
 use crate::load::{
     failure::Failure,
     spec::{Arrivals, Limit, WeightedPath, fixture},
-    stats::{Tally, Timeline},
+    stats::{Measured, Tally, Timeline},
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -296,6 +296,7 @@ async fn a_request_that_was_taken_is_not_sent_again() {
     spec.base = format!("http://127.0.0.1:{port}");
     let again = run_all(&spec).await;
     assert_eq!((again.total.succeeded, again.result.resent > 0), (4, true));
+    assert_eq!(Measured::new(&spec, &again.result, &again.timeline).totals.resent, again.result.resent);
     spec.method = "POST".to_owned();
     assert_eq!(run_all(&spec).await.total.errors, [(Failure::Closed, 2)].into());
 }
@@ -461,6 +462,7 @@ async fn a_late_start_leaves_out_what_was_due_before() {
     let due = timeline.total().requests();
     let left = 50.0 * (1.0 - result.late.as_secs_f64());
     assert!((due as f64 - left).abs() <= 2.0, "{due} {left}");
+    assert_eq!(due + result.left_out, 50);
     assert_eq!(result.measured, ms(1000));
 }
 

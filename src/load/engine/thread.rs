@@ -162,6 +162,9 @@ async fn drive(plan: Arc<Plan>, share: Share, tick: impl Fn(Tick)) -> Result<Wor
     };
     result.measured = Duration::from_nanos(end.saturating_sub(from));
     result.unfinished = thread.under_way.get();
+    if let Arrivals::Open { queue, .. } = &thread.arrivals {
+        result.left_out = queue.borrow().left_out;
+    }
     Ok(result)
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     super::{
         document::{LostWorker, Workers},
-        spec::{Arrivals, Limit},
+        spec::Limit,
         verdict,
         watch::since,
     },
@@ -22,13 +22,13 @@ use super::{
     control::Wish,
     crew::{self, Pods},
     job,
+    part::{share, short},
     run::{Fleet, Ran, SCALE_UP_PATIENCE, longest},
 };
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, LoadTick},
     kube::logs::LogOptions,
-    load::wire::Order,
     proof::pod::{self, State},
 };
 
@@ -40,8 +40,6 @@ const AFTER_SCALE_UP: Duration = Duration::from_secs(20);
 const LAST_LINES: Duration = Duration::from_secs(5);
 /// What a worker gets beside the timeout of its last requests to say what it measured.
 const FAREWELL: Duration = Duration::from_secs(15);
-/// A load that ends this much before its time was ended by something else.
-const EARLY: Duration = Duration::from_secs(2);
 /// A second is shown without those who have not told of it after so long.
 const OVERDUE: u32 = 3;
 const TICK: Duration = Duration::from_millis(200);
@@ -130,13 +128,10 @@ impl Drive<'_> {
         let Some(&worker) = self.own.get(pod) else { return };
         self.collected.take(worker, text);
         // Told to by nobody here: its node was drained, or it heard nothing for too long.
-        if let (Some(result), None, Some(longest)) =
-            (self.collected.results.get(&worker), self.load_end, longest(self.fleet.order, self.fleet.scale_up))
-            && result.aborted.is_none()
-            && result.measured + EARLY < longest
+        if let (Some(result), None) = (self.collected.results.get(&worker), self.load_end)
+            && let Some(why) = short(self.fleet.order, self.fleet.scale_up, worker, result)
         {
-            let after = result.measured.as_secs();
-            self.lose(worker, format!("it ended after {after} s"));
+            self.lose(worker, why);
         }
     }
 
@@ -268,34 +263,5 @@ impl Drive<'_> {
         let workers = Workers { started: total, lost: lost.collect() };
         let load_end = load_end.unwrap_or_else(|| zero + collected.sum().measured);
         Ok(Ran { workers, zero, started, load_end, collected })
-    }
-}
-
-/// Of the load, 0 to 1: in a closed loop the connections send, in an open one all workers send alike.
-fn share(order: &Order, worker: u32) -> f64 {
-    let workers = f64::from(order.workers.max(1));
-    let connections = order.spec.connections;
-    match order.spec.arrivals {
-        Arrivals::Closed if connections > 0 => {
-            let own = connections / order.workers.max(1) + u32::from(worker < connections % order.workers.max(1));
-            f64::from(own) / f64::from(connections)
-        }
-        _ => 1.0 / workers,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::spec;
-
-    #[test]
-    fn a_lost_workers_share_is_what_it_would_have_sent() {
-        let mut order = Order { spec: spec::fixture(&["/"]), workers: 4, threads: Some(1) };
-        order.spec.connections = 10;
-        let shares = |order: &Order| (0..4).map(|worker| share(order, worker)).collect::<Vec<_>>();
-        assert_eq!(shares(&order), [0.3, 0.3, 0.2, 0.2]);
-        order.spec.arrivals = Arrivals::Constant { rate: 5.0 };
-        assert_eq!(shares(&order), [0.25; 4]);
     }
 }

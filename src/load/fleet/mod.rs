@@ -5,6 +5,7 @@ mod control;
 mod crew;
 mod drive;
 mod job;
+mod part;
 mod run;
 pub mod worker;
 

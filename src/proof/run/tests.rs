@@ -91,11 +91,20 @@ async fn api_server(status: Value, log: String) -> Server {
 }
 
 async fn run_against(server: &Server, proofs: &[Proof], deadline: Duration) -> Result<Vec<ProofResult>> {
+    run_until(&CancellationToken::new(), server, proofs, deadline).await
+}
+
+async fn run_until(
+    cancel: &CancellationToken,
+    server: &Server,
+    proofs: &[Proof],
+    deadline: Duration,
+) -> Result<Vec<ProofResult>> {
     let config = ::kube::Config::new(format!("http://{}", server.address).parse().unwrap());
     let client = Client::try_from(config).unwrap();
     let (events, _receiver) = Events::channel();
     let place = Place { namespace: "hello", agent_image: "registry/agent:1", ca: None };
-    run(&client, place, proofs, deadline, &events.progress("prove")).await
+    run(&client, place, proofs, deadline, cancel, &events.progress("prove")).await
 }
 
 fn deleted(server: &Server) -> Vec<String> {
@@ -151,6 +160,47 @@ async fn the_deadline_ends_the_wait_and_names_the_cause() {
     let error = run_against(&server, &[http("first")], Duration::from_secs(1)).await.unwrap_err();
     assert_eq!((error.kind, error.causes[0].as_str()), (Kind::NotReady, "Unschedulable: 0/1 nodes"));
     assert_eq!(deleted(&server).len(), 2);
+}
+
+#[tokio::test]
+async fn an_interruption_removes_the_pods_of_this_run_and_no_others() {
+    let server = api_server(json!({"phase": "Running"}), String::new()).await;
+    let cancel = CancellationToken::new();
+    let interrupt = async {
+        while !server.requests().iter().any(|request| request.path.contains("watch=true")) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        cancel.cancel();
+    };
+    let proofs = [http("first")];
+    let (ended, ()) = futures::join!(run_until(&cancel, &server, &proofs, Duration::from_secs(30)), interrupt);
+    assert_eq!(ended.unwrap_err().kind, Kind::Interrupted);
+    assert_eq!(deleted(&server), ["ours uid-new"]);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_being_made_when_the_interruption_comes_goes_too() {
+    let server = api_server(json!({"phase": "Running"}), String::new()).await;
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let ended = run_until(&cancel, &server, &[http("first"), autoscaler("second")], Duration::from_secs(30)).await;
+    assert_eq!(ended.unwrap_err().kind, Kind::Interrupted);
+    assert_eq!(deleted(&server), ["ours uid-new"]);
+}
+
+#[tokio::test]
+async fn an_api_server_that_does_not_delete_does_not_hold_the_interruption_up() {
+    let server = Server::start(|request: &Request, _| match request.method.as_str() {
+        "POST" => Reply::Answer(200, request.body.clone()),
+        _ => Reply::Hang,
+    })
+    .await;
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let began = Instant::now();
+    let ended = run_until(&cancel, &server, &[http("first")], Duration::from_secs(30)).await;
+    assert_eq!(ended.unwrap_err().kind, Kind::Interrupted);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ pub fn summary(document: &LoadDocument, paint: Paint) -> String {
         ),
     ));
     lines.push(row("bytes", &format!("{} received, {} sent", bytes(totals.bytes_received), bytes(totals.bytes_sent))));
+    if totals.resent > 0 {
+        let what = count(totals.resent as usize, "request");
+        lines.push(row("sent again", &format!("{what}, whose connection was closed before it answered")));
+    }
     for (class, number) in by_number(&totals.errors) {
         lines.push(row("failed", &paint.bad(format!("{} × {}", whole(number), clean(class)))));
     }
@@ -151,6 +155,7 @@ mod tests {
         document.workers.lost = vec![LostWorker { index: 3, share: 0.25, why: "OOMKilled".into() }];
         document.cluster_samples = sample::hello().cluster_samples;
         document.cluster_samples[40].restarts = 2;
+        document.totals.resent = 12;
         insta::assert_snapshot!(summary(&document, PLAIN));
     }
 

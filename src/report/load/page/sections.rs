@@ -193,6 +193,9 @@ pub fn parameters(document: &LoadDocument) -> String {
         ("Measured".into(), seconds(totals.seconds)),
         ("Received, sent".into(), format!("{}, {}", bytes(totals.bytes_received), bytes(totals.bytes_sent))),
     ]);
+    if totals.resent > 0 {
+        rows.push(("Sent again".into(), count(totals.resent as usize, "request")));
+    }
     let workloads = workloads(&document.cluster_samples);
     for (name, samples) in &workloads {
         let name = if workloads.len() > 1 { format!("Ready of {name}") } else { "Ready".to_owned() };
