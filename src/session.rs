@@ -182,7 +182,7 @@ impl Session {
     }
 
     pub async fn kube(&self) -> Result<&Kube> {
-        self.kube.get_or_try_init(|| self.until_stopped(self.connect())).await
+        self.kube.get_or_try_init(|| self.until_stopped(Box::pin(self.connect()))).await
     }
 
     /// The API server of a cluster of ours may still be starting, after the engine or the machine did: it gets a while.

@@ -95,7 +95,7 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
 /// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
 pub async fn awaited(session: &Session, service: &Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
     let patience = RESTARTED.min(session.settings.timeout);
-    session.until_stopped(tried(session, service, published, patience)).await
+    session.until_stopped(Box::pin(tried(session, service, published, patience))).await
 }
 
 async fn tried(

@@ -135,7 +135,7 @@ pub async fn bring_up(
         app.show(text, &value).await;
         return Ok(());
     }
-    session.until_stopped(session.preflight(&plan, &observed)).await?;
+    session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
     let ended = session.execute(&plan, &observed).await;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
         && let Err(unwritten) = artifacts::write(&session, folder, error).await
