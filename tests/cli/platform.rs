@@ -1,6 +1,13 @@
 //! Engines and clusters that are not as they should be.
 
-use std::os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt};
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Home;
 
@@ -28,6 +35,26 @@ fn no_permission_on_the_socket() {
     }
     let said = home.show(&mut command);
     assert!(said.starts_with("exit 3\n") && said.contains("ermission"), "{said}");
+}
+
+/// An engine that takes the question and never answers; `doctor` has nothing to tidy up, and waits for it a while.
+#[test]
+fn the_second_interruption_ends_at_once() {
+    let home = Home::new();
+    let socket = home.path().join("no.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut command = home.command(&["doctor"]);
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display())).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut doctor = command.spawn().unwrap();
+    let _held = listener.accept().unwrap();
+    let interrupt = || kill_process(Pid::from_child(&doctor), Signal::INT).unwrap();
+    interrupt();
+    let mut lines = BufReader::new(doctor.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("once more stops at once")).unwrap().unwrap();
+    let begin = Instant::now();
+    interrupt();
+    assert_eq!(doctor.wait().unwrap().code(), Some(130));
+    assert!(begin.elapsed() < Duration::from_secs(2));
 }
 
 fn existing(home: &Home, arguments: &[&str]) -> String {
