@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, interrupted, load, provide};
+use super::{Done, certificate, delete, interrupted, load, provide, prune};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
     kube::{
-        self,
         apply::{ApplyOptions, Outcome},
         inventory::Write,
         wait::WaitOptions,
@@ -81,7 +80,7 @@ pub async fn act(
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
-        Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
+        Action::Prune { set } => prune::prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
@@ -169,27 +168,6 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         Outcome::Configured => Done::note("changed"),
         Outcome::Replaced => Done::note("replaced"),
     })
-}
-
-async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) -> Result<Done> {
-    let Some(live) = live else { return Ok(Done { unchanged: true, note: None }) };
-    let kube = session.kube().await?;
-    let candidates = up::stale_objects(set, live, session.apply.prune_data);
-    let removed = kube.prune(&set.applyset_id(), &candidates.remove).await?;
-    delete::detach(kube, &removed).await?;
-    for kept in &candidates.keep {
-        let key = kube::json::key(kept);
-        session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
-    }
-    // What is kept stays on record, or nobody would find it again.
-    if candidates.keep.is_empty() && set.is_empty() {
-        kube.delete_parent(&set.parent()).await?;
-    } else if candidates.keep.is_empty() {
-        kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
-    }
-    let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
-    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
 }
 
 async fn wait(

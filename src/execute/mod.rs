@@ -5,6 +5,7 @@ mod certificate;
 mod delete;
 pub mod load;
 pub mod provide;
+mod prune;
 
 use std::{
     sync::Arc,

@@ -321,7 +321,7 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
     }
     let live = place.live(&objects).await;
     let desired: HashSet<_> = [objects[0].key()].into();
-    let found = prune::candidates(&live, &place.id, &desired, false);
+    let found = prune::candidates(&live, &place.id, &desired, false, |_| None);
     // One that was made anew in between is not the one that was seen.
     let mut stale = found.remove[0].clone();
     stale["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
@@ -384,7 +384,7 @@ async fn cluster_a_diff_shows_what_would_change() {
     place.apply(config("gone", "x")).await;
     let desired = [place.object(config("c", "new")), place.object(config("fresh", "x"))];
     let live = place.live(&desired).await;
-    let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false).remove;
+    let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false, |_| None).remove;
     let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap();
     let changes: Vec<_> = found.iter().map(|diff| (diff.key.name.as_str(), diff.change)).collect();
     assert_eq!(changes, [("c", Change::Update), ("fresh", Change::Create), ("gone", Change::Delete)]);

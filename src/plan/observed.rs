@@ -8,7 +8,10 @@ use std::{
 use crate::{
     cluster::{ClusterState, proxy::ProxyState},
     kube::{inventory::Parent, known::Known, live::Live},
-    stack::model::{Certificate, Key, instance_name},
+    stack::{
+        desired,
+        model::{Certificate, Key, instance_name},
+    },
     tls::Seen,
 };
 
@@ -84,6 +87,12 @@ pub struct LiveState {
     pub foreign_namespaces: BTreeSet<String>,
     /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
     pub pull_secrets: BTreeSet<String>,
+}
+
+/// The parent of another set that has objects in this namespace, if there is one. `set` is a parent's name.
+pub fn other_user<'a>(parents: &'a BTreeMap<String, Parent>, set: &str, namespace: &str) -> Option<&'a Parent> {
+    let mut others = parents.iter().filter(|(name, _)| !desired::are_of_one_stack(name, set));
+    others.find(|(_, parent)| parent.namespaces.contains(namespace)).map(|(_, parent)| parent)
 }
 
 impl LiveState {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets,
-    observed::{LiveState, Observed, RegistryState},
+    observed::{LiveState, Observed, RegistryState, other_user},
 };
 use crate::{
     cluster::ClusterState,
@@ -248,7 +248,9 @@ pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Ca
     let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
     let declared = set.objects.iter().map(|object| object.object.key());
     let wanted: HashSet<Key> = declared.chain(made).chain(pull).collect();
-    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
+    let parent = set.parent();
+    let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
+    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared)
 }
 
 #[cfg(test)]

@@ -112,6 +112,45 @@ fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
     assert!(prune.needs.contains(&at("apply:Deployment/web")), "{}", text(&plan));
 }
 
+#[test]
+fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
+    let mut stack = stack_with_own_component(&[]);
+    let before = after(&stack);
+    for set in &mut stack.sets {
+        set.namespace = "shop2".to_owned();
+        for object in &mut set.objects {
+            object.value["metadata"]["namespace"] = "shop2".into();
+        }
+        set.secrets.iter_mut().for_each(|secret| secret.namespace = "shop2".to_owned());
+    }
+    let sets = desired::desired(&stack, &BTreeMap::new());
+    let set = sets.last().unwrap();
+    let key = |kind: &str, namespace: Option<&str>| Key {
+        group: String::new(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: "shop".to_owned(),
+    };
+    let (namespace, claim) = (key("Namespace", None), key("PersistentVolumeClaim", Some("shop")));
+    let mut live = before;
+    live.live.objects.get_mut(&namespace).unwrap()["metadata"]["labels"][crate::kube::CREATED_LABEL] = "true".into();
+    let removes = |live: &LiveState| {
+        let found = stale_objects(set, live, false);
+        found.remove.iter().any(|object| crate::kube::json::key(object) == namespace)
+    };
+    // The record of its own component names the namespace too, and comes along.
+    assert!(live.parents["component-shop.metrics"].namespaces.contains("shop"));
+    assert!(removes(&live));
+    let other = Parent { name: "stack-b".into(), namespaces: ["shop".to_owned()].into(), ..Parent::default() };
+    live.parents.insert(other.name.clone(), other);
+    assert!(!removes(&live), "another stack has objects in it");
+    live.parents.remove("stack-b");
+    let object = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "shop", "namespace": "shop", "uid": "3", "labels": set.labels()}});
+    live.live.objects.insert(claim, object);
+    assert!(!removes(&live), "it holds a claim");
+}
+
 /// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
 fn edge() -> (Stack, Key, serde_json::Value) {
     let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
