@@ -154,6 +154,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let options = ApplyOptions {
         force_conflicts: session.apply.force_conflicts,
         replace: session.apply.replace,
+        prune_data: session.apply.prune_data,
         initial_replicas: desired.initial_replicas,
         dry_run: false,
     };

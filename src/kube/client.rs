@@ -36,6 +36,17 @@ impl Kube {
         &self.client
     }
 
+    /// Without a kubeconfig and without asking for the version.
+    #[cfg(test)]
+    pub fn at(server: &str) -> Kube {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = Config::new(server.parse().unwrap());
+        (config.default_retry, config.read_timeout) = (false, None);
+        let client = Client::try_from(config).unwrap();
+        let (discovery, lost) = (Arc::new(Discovery::new(client.clone())), Arc::default());
+        Kube { client, discovery, server: server.into(), version: "v1".into(), lost }
+    }
+
     /// `v1.36.3`, as the server says.
     pub fn server_version(&self) -> &str {
         &self.version

@@ -105,6 +105,12 @@ pub(super) fn is_data(key: &Key) -> bool {
     key.group.is_empty() && key.kind == "PersistentVolumeClaim"
 }
 
+/// What takes data along when it is deleted: a definition all objects of its kind, a volume perhaps its disk.
+pub(super) fn holds_data(key: &Key) -> bool {
+    let core = matches!(key.kind.as_str(), "PersistentVolumeClaim" | "PersistentVolume" | "Namespace");
+    key.group.is_empty() && core || key.kind == "CustomResourceDefinition"
+}
+
 pub fn is_namespace(key: &Key) -> bool {
     key.group.is_empty() && key.kind == "Namespace"
 }
