@@ -67,8 +67,16 @@ pub async fn act(
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack.name);
-            let (_, wrote) = session.kube().await?.write_parent(&parent, Write::Widen).await?;
-            Ok(Done { unchanged: !wrote, note: None })
+            let written = session.kube().await?.write_parent(&parent, Write::Widen).await?;
+            let planned = live.and_then(|live| live.parents.get(&parent.name));
+            if up::was_removed(planned, written.before.as_ref()) {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!("{} was removed by another run while this one was planned", plan.sets[*set].name),
+                )
+                .hint("run the same command again: it brings back what is gone"));
+            }
+            Ok(Done { unchanged: !written.wrote, note: None })
         }
         Action::CreateSecret { set, secret } => {
             let set = &plan.sets[*set];
@@ -90,7 +98,7 @@ pub async fn act(
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
         Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
-        Action::LeaveComponent { name } => delete::leave(session, name).await,
+        Action::LeaveComponent { name } => delete::component(session, None, name, &progress).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
         Action::DeleteCluster => delete::cluster(session, &progress).await,
         Action::DeleteImages => delete::images(session).await,

@@ -301,8 +301,11 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
         notes: BTreeMap::new(),
     };
     place.kube.delete_parent(&parent.name).await.unwrap();
-    assert!(place.kube.write_parent(&parent, Write::Widen).await.unwrap().1);
-    assert!(!place.kube.write_parent(&parent, Write::Widen).await.unwrap().1, "nothing changes, nothing is written");
+    assert!(place.kube.write_parent(&parent, Write::Widen).await.unwrap().wrote);
+    assert!(
+        !place.kube.write_parent(&parent, Write::Widen).await.unwrap().wrote,
+        "nothing changes, nothing is written"
+    );
     // Two runs at the same time: neither user is lost.
     let users: Vec<_> =
         (0..8).map(|number| Parent { users: [format!("user-{number}")].into(), ..parent.clone() }).collect();

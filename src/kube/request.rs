@@ -147,15 +147,25 @@ impl Kube {
 
     /// Deletes the object only if it still is the one seen: same UID. Gone, or replaced by another, is success.
     pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<()> {
+        self.delete_if(at, object, params, false).await.map(|_| ())
+    }
+
+    /// Deletes the object only if nobody has written to it since. False if somebody has.
+    pub(super) async fn delete_version(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<bool> {
+        self.delete_if(at, object, params, true).await
+    }
+
+    async fn delete_if(&self, at: &Resolved, object: &Value, params: DeleteParams, same: bool) -> Answer<bool> {
         let uid = super::json::uid(object).to_owned();
-        let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: None });
+        let version = super::json::text(object, "/metadata/resourceVersion").filter(|_| same).map(str::to_owned);
+        let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: version });
         let name = super::json::name(object);
         let request = built(path(&at.resource, at.scope(super::json::namespace(object))).delete(name, &params))?;
         match self.send(request, soon()).await {
-            Ok(_) => Ok(()),
-            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("precondition") => {
-                Ok(())
+            Ok(_) => Ok(true),
+            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("recondition") => {
+                Ok(false)
             }
             Err(error) => Err(error),
         }

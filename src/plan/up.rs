@@ -224,6 +224,13 @@ pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
     }
 }
 
+/// Whether a component that the plan took to be there had lost its last user by the time this stack joined: its objects
+/// are going or gone.
+pub fn was_removed(planned: Option<&Parent>, before: Option<&Parent>) -> bool {
+    let is_used = |parent: Option<&Parent>| parent.is_some_and(|parent| !parent.users.is_empty());
+    is_used(planned) && !is_used(before)
+}
+
 /// What `Action::IssueCertificate` writes.
 fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> + Clone {
     let certificate = set.certificate.iter();

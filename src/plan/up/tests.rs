@@ -319,6 +319,15 @@ fn a_component_of_the_stack_that_is_left_out_later_is_removed_after_all_else() {
 }
 
 #[test]
+fn a_component_that_lost_its_users_after_it_was_seen_was_removed() {
+    let used = Parent { users: ["hello".to_owned()].into(), ..Parent::default() };
+    let unused = Parent::default();
+    assert!(was_removed(Some(&used), Some(&unused)) && was_removed(Some(&used), None));
+    assert!(!was_removed(Some(&used), Some(&used)));
+    assert!(!was_removed(Some(&unused), Some(&unused)) && !was_removed(None, None), "the plan makes it anew");
+}
+
+#[test]
 fn an_instance_that_is_on_record_with_data_alone_stays_there() {
     let stack = stack_with_own_component(&["metrics"]);
     let whole = stack_with_own_component(&[]);
