@@ -13,7 +13,7 @@ use ::kube::{
 use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
 
-use super::{discovery::Discovery, failure};
+use super::{discovery::Discovery, failure, request::ATTEMPT};
 use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +29,8 @@ pub struct Kube {
     version: Arc<str>,
     /// When the server was last seen gone, shared by all requests.
     pub(super) lost: Arc<Mutex<Option<Instant>>>,
+    /// How long one attempt may go without an answer.
+    pub(super) silence: Duration,
 }
 
 impl Kube {
@@ -44,7 +46,7 @@ impl Kube {
         (config.default_retry, config.read_timeout) = (false, None);
         let client = Client::try_from(config).unwrap();
         let (discovery, lost) = (Arc::new(Discovery::new(client.clone())), Arc::default());
-        Kube { client, discovery, server: server.into(), version: "v1".into(), lost }
+        Kube { client, discovery, server: server.into(), version: "v1".into(), lost, silence: ATTEMPT }
     }
 
     /// `v1.36.3`, as the server says.
@@ -80,6 +82,7 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
         server,
         version: version.into(),
         lost: Arc::default(),
+        silence: ATTEMPT,
     })
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{Kube, discovery::Resolved, failure};
 
 /// Longest silence that one attempt may show.
-const ATTEMPT: Duration = Duration::from_secs(30);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(30);
 /// How long what passes by itself is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,9 +45,18 @@ impl Kube {
 
     /// As `send`, and the status, which alone tells a creation (201) from a change.
     async fn exchange(&self, request: http::Request<Vec<u8>>, deadline: Instant) -> Answer<(StatusCode, Value)> {
+        self.patiently(deadline, || self.attempt(request.clone())).await
+    }
+
+    /// Tries until an answer comes that another attempt would not change, or the deadline has passed.
+    pub(super) async fn patiently<T, F: Future<Output = Answer<T>>>(
+        &self,
+        deadline: Instant,
+        attempt: impl Fn() -> F,
+    ) -> Answer<T> {
         let mut pause = Duration::from_millis(100);
         loop {
-            let error = match tokio::time::timeout(ATTEMPT, self.attempt(request.clone())).await {
+            let error = match tokio::time::timeout(self.silence, attempt()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(elapsed) => {
