@@ -106,8 +106,18 @@ impl Kube {
 
     /// The items, each with its `apiVersion` and `kind`, which lists leave out. A kind that is not served has none.
     pub(super) async fn list(&self, at: &Resolved, namespace: Option<&str>, params: &ListParams) -> Answer<Vec<Value>> {
+        self.list_until(at, namespace, params, soon()).await
+    }
+
+    pub(super) async fn list_until(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        params: &ListParams,
+        deadline: Instant,
+    ) -> Answer<Vec<Value>> {
         let request = built(path(&at.resource, at.scope(namespace)).list(params))?;
-        let Some(mut list) = absent(self.send(request, soon()).await)? else { return Ok(Vec::new()) };
+        let Some(mut list) = absent(self.send(request, deadline).await)? else { return Ok(Vec::new()) };
         let items = match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => items,
             _ => Vec::new(),

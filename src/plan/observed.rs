@@ -10,7 +10,7 @@ use crate::{
     kube::{inventory::Parent, known::Known, live::Live},
     stack::{
         desired,
-        model::{Certificate, Key, instance_name},
+        model::{Certificate, Key, SetKind, instance_name},
     },
     tls::Seen,
 };
@@ -105,6 +105,13 @@ impl LiveState {
     pub fn instances(&self, stack: &str) -> impl Iterator<Item = &str> {
         let prefix = instance_name(stack, "");
         self.components().map(|(name, _)| name).filter(move |name| name.starts_with(&prefix))
+    }
+
+    /// Where the stack and the components that are its alone have objects.
+    pub fn namespaces(&self, stack: &str) -> impl Iterator<Item = &str> {
+        let own = desired::parent_name(SetKind::Stack, stack);
+        let parents = self.parents.iter().filter(move |(name, _)| desired::are_of_one_stack(name, &own));
+        parents.flat_map(|(_, parent)| &parent.namespaces).map(String::as_str)
     }
 
     pub fn components(&self) -> impl Iterator<Item = (&str, &Parent)> {

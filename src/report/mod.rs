@@ -39,7 +39,7 @@ pub use self::{
     out::{data, screen},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, status_screen, table, url_table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, removed, status_screen, table, url_table},
 };
 use self::{
     lines::Lines,
