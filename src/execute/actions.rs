@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, interrupted, load, provide, prune};
+use super::{Done, certificate, delete, interrupted, load, provide, prune, share};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
@@ -151,7 +151,11 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let key = desired.object.key();
     let mut created = false;
     if key.kind == "Namespace" && key.group.is_empty() {
-        created = kube.ensure_namespace(&key.name, &set.labels()).await?;
+        let (there, made) = kube.namespace(&key.name, &set.labels()).await?;
+        if !made && !share::may_take(live, &there, &set.applyset_id()) {
+            return Ok(Done { unchanged: true, note: Some("another's, left as it is".to_owned()) });
+        }
+        created = made;
     }
     let mut object = desired.object.clone();
     session.learn(|learned| {

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde_json::Value;
 
-use super::Done;
+use super::{Done, share};
 use crate::{
     cluster::{Removed, audit},
     error::Result,
     event::Progress,
-    kube::{CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, pull_secret},
+    kube::{
+        CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, prune::is_namespace,
+        pull_secret,
+    },
     observe,
     plan::observed::LiveState,
     session::Session,
@@ -81,15 +84,25 @@ async fn members(
     };
     // Backwards through the waves in which it was applied.
     let mut waves: BTreeMap<u8, Vec<Value>> = BTreeMap::new();
-    for (key, object) in live.live.of_set(&id) {
+    let (shared, rest): (Vec<_>, Vec<_>) = live.live.of_set(&id).partition(|(key, _)| share::is_shareable(key));
+    for (key, object) in rest {
         waves.entry(desired::wave(&key.kind, &key.group)).or_default().push(object.clone());
     }
     let waves: Vec<Vec<Value>> = waves.into_values().rev().collect();
     let deadline = Instant::now() + session.settings.timeout;
     let options = DeleteOptions { data: true, foreground: true };
-    let deleted = kube.delete_waves(&waves, options, deadline.into(), progress).await?;
-    detach(kube, &deleted.removed).await?;
-    Ok(removed(session, as_removed(&deleted.removed)))
+    let mut gone = kube.delete_waves(&waves, options, deadline.into(), progress).await?.removed;
+    // Last, and looked at again: whom else they serve may have changed.
+    let shared: Vec<Value> = shared.into_iter().map(|(_, object)| object.clone()).collect();
+    let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
+    let namespaces = share::namespaces(kube, &id, namespaces).await;
+    let all = secrets.into_iter().chain(namespaces).collect();
+    let (alone, stays) = share::hand_over(kube, &desired::parent_name(kind, name), &session.stack.name, all).await?;
+    let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
+    gone.extend(kube.delete_waves(&[secrets, namespaces], options, deadline.into(), progress).await?.removed);
+    detach(kube, &gone).await?;
+    let done = removed(session, as_removed(&gone));
+    Ok(Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done })
 }
 
 /// Where the Secret of a private registry went and its namespace stays, nothing may name it any more.

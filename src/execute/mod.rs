@@ -6,6 +6,7 @@ mod delete;
 pub mod load;
 pub mod provide;
 mod prune;
+mod share;
 
 use std::{
     sync::Arc,

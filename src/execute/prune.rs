@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Done, delete};
+use super::{Done, delete, share};
 use crate::{
     error::Result,
     kube::{
@@ -27,6 +27,10 @@ pub async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet
     // With a namespace all goes that is in it, so it goes last and only after another look.
     let (namespaces, rest): (Vec<Value>, Vec<Value>) =
         remove.into_iter().partition(|object| is_namespace(&json::key(object)));
+    let (secrets, rest): (Vec<Value>, Vec<Value>) =
+        rest.into_iter().partition(|object| share::is_shareable(&json::key(object)));
+    let (alone, _) = share::hand_over(kube, &set.parent(), "", secrets).await?;
+    let rest: Vec<Value> = rest.into_iter().chain(alone).collect();
     let mut removed = kube.prune(&id, &rest).await?;
     let (go, stay) = look_again(session, kube, set, namespaces).await?;
     removed.extend(kube.prune(&id, &go).await?);

@@ -65,6 +65,25 @@ impl Kube {
         Ok(Live { objects: lists.into_iter().flatten().map(|object| (json::key(&object), object)).collect() })
     }
 
+    /// Those of the objects wanted that are part of an ApplySet, but of none of these.
+    pub async fn of_others(&self, ids: &[&str], wanted: &BTreeSet<Key>) -> Result<Live> {
+        let params = ListParams::default().labels(&format!("{PART_OF},{PART_OF} notin ({})", ids.join(",")));
+        let places: BTreeSet<_> = wanted.iter().map(|key| (&key.group, &key.kind, key.namespace.as_deref())).collect();
+        let lists = stream::iter(places).map(|(group, kind, namespace)| {
+            let (kind, params) = (KindRef::any_version(group, kind), &params);
+            async move {
+                let Some(at) = self.resolve_opt(&kind).await? else { return Ok(Vec::new()) };
+                let listed = self.list(&at, namespace, params).await;
+                listed.map_err(|error| {
+                    failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error)
+                })
+            }
+        });
+        let lists: Vec<Vec<Value>> = lists.buffer_unordered(64).try_collect().await?;
+        let objects = lists.into_iter().flatten().map(|object| (json::key(&object), object));
+        Ok(Live { objects: objects.filter(|(key, _)| wanted.contains(key)).collect() })
+    }
+
     async fn live_of_kind(&self, kind: &KindRef, params: &ListParams, namespaces: &[String]) -> Result<Vec<Value>> {
         let Some(at) = self.resolve_opt(kind).await? else { return Ok(Vec::new()) };
         let listed = self.list_allowed(&at, params, namespaces, soon()).await;
@@ -155,6 +174,21 @@ mod tests {
         };
         let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups});
         Some(Reply::Answer(200, list.to_string()))
+    }
+
+    #[tokio::test]
+    async fn objects_of_other_sets_are_found_where_they_are_wanted() {
+        let fake = Fake::plain().await;
+        let object = |name: &str, id: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n", "labels": {PART_OF: id}}});
+        for (name, id) in [("ours", "a"), ("theirs", "b"), ("unwanted", "b")] {
+            fake.objects().put(&format!("/api/v1/namespaces/n/configmaps/{name}"), object(name, id));
+        }
+        let wanted = ["ours", "theirs", "absent"].map(|name| json::key(&object(name, "a"))).into();
+        let found = fake.kube.of_others(&["a"], &wanted).await.unwrap();
+        assert_eq!(found.objects.keys().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["theirs"]);
+        assert_eq!(fake.requests().len(), 1);
+        assert!(fake.kube.of_others(&["a"], &BTreeSet::new()).await.unwrap().objects.is_empty());
+        assert_eq!(fake.requests().len(), 1, "nothing is missing, nothing is asked");
     }
 
     #[tokio::test]

@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod forward;
+mod sets;
 
 /// An image that the cluster can run; it needs a shell.
 fn image() -> String {

@@ -294,6 +294,12 @@ fn label(object: &mut Value, set: &Set) {
     insert(object, "labels", &labels);
 }
 
+/// What the objects of the set with this parent carry.
+pub fn labels_of_parent(parent: &str) -> BTreeMap<String, String> {
+    let set = parent.split_once('-').map_or(parent, |(_, set)| set);
+    labels(set, &id_of_parent(parent, SYSTEM_NAMESPACE, "ConfigMap", ""))
+}
+
 fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
     let labels = [
         ("app.kubernetes.io/managed-by", "stackctl"),

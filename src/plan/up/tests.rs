@@ -229,6 +229,47 @@ fn a_namespace_of_somebody_else_is_left_alone() {
 }
 
 #[test]
+fn a_namespace_of_another_stack_is_used_and_left_as_it_is() {
+    let other = Parent { name: "stack-b".into(), id: "b".into(), ..Parent::default() };
+    let live = LiveState {
+        parents: [(other.name.clone(), other)].into(),
+        namespace_owners: [("shop".to_owned(), "b".to_owned())].into(),
+        ..LiveState::default()
+    };
+    let seen =
+        Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
+    let plan = plan(&stack(), &up(), &seen).unwrap();
+    assert!(!text(&plan).contains("Namespace/shop"), "{}", text(&plan));
+}
+
+#[test]
+fn what_belongs_to_another_set_is_refused() {
+    let theirs = |kind: &str, name: &str, id: &str| {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop",
+            "labels": {crate::kube::PART_OF: id}}})
+    };
+    let refusal = |objects: &[serde_json::Value]| {
+        let objects = objects.iter().map(|object| (crate::kube::json::key(object), object.clone())).collect();
+        let other = Parent { name: "stack-b".into(), id: "b".into(), ..Parent::default() };
+        let parents = [(other.name.clone(), other)].into();
+        let live = LiveState { others: Live { objects }, parents, ..LiveState::default() };
+        let seen =
+            Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
+        plan(&stack(), &up(), &seen).map(|_| ())
+    };
+    let error = refusal(&[theirs("ConfigMap", "settings", "b")]).unwrap_err();
+    assert_eq!(error.kind, Kind::Preflight);
+    assert_eq!(error.message, "ConfigMap/settings in namespace shop belongs to stack b");
+    assert!(error.details[0].contains("all.yaml:"), "{error:?}");
+    assert!(error.hints[0].contains("--namespace") && error.hints[0].contains("stackctl down b"), "{error:?}");
+    let error = refusal(&[theirs("ConfigMap", "settings", "x"), theirs("Secret", "admin", "b")]).unwrap_err();
+    assert_eq!((error.message.as_str(), error.details.len()), ("2 objects of the stack belong to others", 2));
+    let label = "kubectl label configmap settings -n shop applyset.kubernetes.io/part-of-";
+    assert!(error.hints.iter().any(|hint| hint.contains(label)), "{error:?}");
+    assert!(refusal(&[theirs("ConfigMap", "unrelated", "b")]).is_ok());
+}
+
+#[test]
 fn every_step_comes_after_what_it_needs() {
     let plan = plan(&stack(), &up(), &observed(ClusterState::Absent, RegistryState::Absent, None)).unwrap();
     for (index, step) in plan.steps.iter().enumerate() {
