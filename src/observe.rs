@@ -15,17 +15,18 @@ use crate::{
     error::{Error, Kind, Result},
     image,
     kube::{
-        CREATED_LABEL, Kube, MANAGER,
+        CREATED_LABEL, Kube, MANAGER, PART_OF,
         discovery::KindRef,
         inventory::Parent,
         json,
         live::Live,
+        prune::is_namespace,
         pull_secret,
         readiness::{Readiness, Surroundings, readiness},
     },
     plan::{
         observed::{ImageState, LiveState, Observed, RegistryState},
-        up::inventory,
+        up::{self, inventory},
     },
     session::{Session, plain_spec, pod_reference},
     stack::{
@@ -126,24 +127,49 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         let recorded = parents.values().filter(ours);
         let asked: Vec<&Parent> = wanted.iter().chain(recorded).collect();
         let live = list(kube, &asked).await?;
-        Ok((parents, live))
+        // What is there is ours; what is not may be another's. A run that finds all there asks for nothing more.
+        let missing: BTreeSet<Key> = declared.iter().flat_map(up::keys).filter(|key| !is_namespace(key)).collect();
+        let missing = missing.into_iter().filter(|key| !live.objects.contains_key(key)).collect();
+        let ids: BTreeSet<&str> = asked.iter().map(|parent| parent.id.as_str()).collect();
+        let others = kube.of_others(&ids.into_iter().collect::<Vec<_>>(), &missing).await?;
+        Ok((parents, live, others))
     };
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live), foreign_namespaces, published_port, endpoint_slices, certificates) = tokio::try_join!(
+    let ((parents, live, others), made, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
-        foreign_namespaces(kube, &made),
+        try_join_all(made.iter().map(|key| kube.get(key))),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
         Box::pin(certificates(session, kube))
     )?;
-    let pull_secrets = pull_secrets(session, kube, &live).await?;
+    let made: Vec<Value> = made.into_iter().flatten().collect();
+    let (ours, foreign): (Vec<&Value>, Vec<&Value>) =
+        made.iter().partition(|namespace| json::label(namespace, CREATED_LABEL).is_some());
+    let name = |namespace: &&Value| json::name(namespace).to_owned();
+    let foreign_namespaces = foreign.iter().map(name).collect();
+    let namespace_owners = ours
+        .iter()
+        .filter_map(|namespace| Some((name(namespace), json::label(namespace, PART_OF)?.to_owned())))
+        .collect();
+    let pull_secrets = pull_secrets(session, kube, &live, &others).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
     let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
     let known = Some(Arc::clone(&session.known));
-    Ok(LiveState { live, known, parents, ready, published_port, certificates, foreign_namespaces, pull_secrets })
+    Ok(LiveState {
+        live,
+        known,
+        parents,
+        ready,
+        published_port,
+        certificates,
+        foreign_namespaces,
+        namespace_owners,
+        others,
+        pull_secrets,
+    })
 }
 
 async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
@@ -200,26 +226,20 @@ pub fn pem(secret: &Value, key: &str) -> Option<String> {
 }
 
 /// Namespaces where nodes can pull from the private registry. Nothing is asked where there is none.
-async fn pull_secrets(session: &Session, kube: &Kube, live: &Live) -> Result<BTreeSet<String>> {
+async fn pull_secrets(session: &Session, kube: &Kube, live: &Live, others: &Live) -> Result<BTreeSet<String>> {
     let Some(secret) = session.remote.as_ref().and_then(|remote| remote.secret.as_ref()) else {
         return Ok(BTreeSet::new());
     };
     let content = secret.base64();
     let checks = try_join_all(session.stack.pull_accounts.iter().map(async |(namespace, accounts)| {
-        let there = live.objects.get(&pull_secret::key(namespace));
+        let key = pull_secret::key(namespace);
+        let there = live.objects.get(&key).or(others.objects.get(&key));
         let current = there.is_some_and(|there| pull_secret::holds(there, &content));
         Ok::<_, Error>(current && kube.pull_secret_is_attached(namespace, accounts).await?)
     }))
     .await?;
     let namespaces = session.stack.pull_accounts.keys().zip(checks);
     Ok(namespaces.filter(|(_, current)| *current).map(|(namespace, _)| namespace.clone()).collect())
-}
-
-/// Namespaces that exist without our mark.
-async fn foreign_namespaces(kube: &Kube, wanted: &[Key]) -> Result<BTreeSet<String>> {
-    let found = try_join_all(wanted.iter().map(|key| kube.get(key))).await?;
-    let foreign = found.iter().flatten().filter(|namespace| json::label(namespace, CREATED_LABEL).is_none());
-    Ok(foreign.map(|namespace| json::name(namespace).to_owned()).collect())
 }
 
 /// The port that the KEP-1755 ConfigMap names.

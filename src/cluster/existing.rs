@@ -142,10 +142,14 @@ fn one_platform(nodes: &[Node]) -> Result<String> {
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(Error::new(Kind::Platform, "cannot tell for which platform to build: the cluster has no nodes")
-            .hint("name it with --platform")),
+            .hint("add a node, or wait for the first one, then run this again")),
         several => Err(Error::new(Kind::Usage, "the cluster's nodes have several platforms")
             .cause(several.join(", "))
-            .hint("name the one to build for with --platform")),
+            .hint("images are built for one platform: use a cluster whose nodes are all of one")
+            .hint(
+                "or build and push images for all of them yourself (docker buildx build --platform), and name those in the \
+                 manifests in place of services; --agent-image names one of stackctl for the proofs",
+            )),
     }
 }
 
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_two_platforms_need_a_choice() {
+    fn nodes_of_two_platforms_cannot_be_built_for() {
         let node = |arch: &str| -> Node {
             let value = serde_json::json!({"metadata": {}, "status": {"nodeInfo": {"operatingSystem": "linux",
                 "architecture": arch, "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
@@ -241,7 +245,9 @@ mod tests {
             serde_json::from_value(value).unwrap()
         };
         assert_eq!(one_platform(&[node("amd64"), node("amd64")]).unwrap(), "linux/amd64");
-        assert_eq!(one_platform(&[node("amd64"), node("arm64")]).unwrap_err().kind, Kind::Usage);
+        let mixed = one_platform(&[node("amd64"), node("arm64")]).unwrap_err();
+        assert_eq!(mixed.kind, Kind::Usage);
+        assert!(mixed.hints.iter().any(|hint| hint.contains("--agent-image")), "{mixed:?}");
         assert_eq!(one_platform(&[]).unwrap_err().kind, Kind::Platform);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     observe,
     plan::{
         desired_sets,
-        up::{gone_instances, stale_objects},
+        up::{gone_instances, owners, stale_objects},
     },
     report,
     session::{ApplyOptions, ImageOptions, Session},
@@ -37,10 +37,15 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let observed = observe::all(&session).await?;
     let sets = desired_sets(&session.stack, &observed);
     let live = observed.live.unwrap_or_default();
+    owners::check(&sets, &live)?;
     let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
     let prune: Vec<_> =
         sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
-    let objects: Vec<_> = sets.into_iter().flat_map(|set| set.objects).map(|object| object.object).collect();
+    let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, &object.object)));
+    let objects: Vec<_> = objects
+        .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.key()))
+        .map(|(_, object)| object.clone())
+        .collect();
     let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
     let value: Vec<_> = found

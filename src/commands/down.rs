@@ -49,16 +49,28 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     session.execute(&plan, &observed).await?;
 
     let mut removed = session.learn(|learned| std::mem::take(&mut learned.removed));
-    let live = observed.live.iter();
-    let instances: Vec<String> = live.flat_map(|live| live.instances(&session.stack.name)).map(str::to_owned).collect();
+    let live = || observed.live.iter();
+    let name = &session.stack.name;
+    let instances: Vec<String> = live().flat_map(|live| live.instances(name)).map(str::to_owned).collect();
+    let namespaces: Vec<String> = live().flat_map(|live| live.namespaces(name)).map(str::to_owned).collect();
     let bases = bases(&args.stack, &session.settings);
-    let left = session.audit(plan.has(&Action::DeleteCluster), &instances, &bases).await?;
+    let left = match session.audit(plan.has(&Action::DeleteCluster), &instances, &namespaces, &bases).await {
+        Ok(left) => left,
+        // What was removed is told, even where nobody can look for the rest.
+        Err(error) => {
+            let receipt = json!({ "removed": removed });
+            return app.fail_with(|| report::removed(&removed), &receipt, error).await;
+        }
+    };
+    if let Some(blind_spot) = left.blind_spot() {
+        app.events.warn(blind_spot);
+    }
     if plan.has(&Action::DeleteInventory) && left.things.is_empty() {
         removed.extend(session.forget_cluster()?);
     }
     let kept: Vec<report::Kept> =
         left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
-    let receipt = json!({ "removed": removed, "kept": kept, "left": left.things });
+    let receipt = json!({ "removed": removed, "kept": kept, "left": left.things, "unseen": left.unseen });
     let text = || report::receipt(&removed, &kept, &left.things);
     if left.things.is_empty() {
         app.show(text, &receipt).await;

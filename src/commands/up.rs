@@ -50,7 +50,7 @@ pub struct ApplyArgs {
     /// Take fields that another manager has set
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Delete and create again what cannot be changed in place
+    /// Delete and create again what cannot change in place; data goes only with --prune-data
     #[arg(long)]
     pub replace: bool,
     /// Prune claims of volumes that left the stack too, with their data

@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, interrupted, load, provide};
+use super::{Done, certificate, delete, interrupted, load, provide, prune, share};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
     kube::{
-        self,
         apply::{ApplyOptions, Outcome},
         inventory::Write,
         wait::WaitOptions,
@@ -68,8 +67,16 @@ pub async fn act(
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack.name);
-            let (_, wrote) = session.kube().await?.write_parent(&parent, Write::Widen).await?;
-            Ok(Done { unchanged: !wrote, note: None })
+            let written = session.kube().await?.write_parent(&parent, Write::Widen).await?;
+            let planned = live.and_then(|live| live.parents.get(&parent.name));
+            if up::was_removed(planned, written.before.as_ref()) {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!("{} was removed by another run while this one was planned", plan.sets[*set].name),
+                )
+                .hint("run the same command again: it brings back what is gone"));
+            }
+            Ok(Done { unchanged: !written.wrote, note: None })
         }
         Action::CreateSecret { set, secret } => {
             let set = &plan.sets[*set];
@@ -81,7 +88,7 @@ pub async fn act(
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
-        Action::Prune { set } => prune(session, live, &plan.sets[*set]).await,
+        Action::Prune { set } => prune::prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
@@ -91,7 +98,7 @@ pub async fn act(
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
         Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
-        Action::LeaveComponent { name } => delete::leave(session, name).await,
+        Action::LeaveComponent { name } => delete::component(session, None, name, &progress).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
         Action::DeleteCluster => delete::cluster(session, &progress).await,
         Action::DeleteImages => delete::images(session).await,
@@ -144,7 +151,11 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let key = desired.object.key();
     let mut created = false;
     if key.kind == "Namespace" && key.group.is_empty() {
-        created = kube.ensure_namespace(&key.name, &set.labels()).await?;
+        let (there, made) = kube.namespace(&key.name, &set.labels()).await?;
+        if !made && !share::may_take(live, &there, &set.applyset_id()) {
+            return Ok(Done { unchanged: true, note: Some("another's, left as it is".to_owned()) });
+        }
+        created = made;
     }
     let mut object = desired.object.clone();
     session.learn(|learned| {
@@ -155,6 +166,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let options = ApplyOptions {
         force_conflicts: session.apply.force_conflicts,
         replace: session.apply.replace,
+        prune_data: session.apply.prune_data,
         initial_replicas: desired.initial_replicas,
         dry_run: false,
     };
@@ -169,27 +181,6 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         Outcome::Configured => Done::note("changed"),
         Outcome::Replaced => Done::note("replaced"),
     })
-}
-
-async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) -> Result<Done> {
-    let Some(live) = live else { return Ok(Done { unchanged: true, note: None }) };
-    let kube = session.kube().await?;
-    let candidates = up::stale_objects(set, live, session.apply.prune_data);
-    let removed = kube.prune(&set.applyset_id(), &candidates.remove).await?;
-    delete::detach(kube, &removed).await?;
-    for kept in &candidates.keep {
-        let key = kube::json::key(kept);
-        session.events.warn(format!("{key} left the stack but keeps its data; --prune-data removes it"));
-    }
-    // What is kept stays on record, or nobody would find it again.
-    if candidates.keep.is_empty() && set.is_empty() {
-        kube.delete_parent(&set.parent()).await?;
-    } else if candidates.keep.is_empty() {
-        kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
-    }
-    let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
-    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
 }
 
 async fn wait(

@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde_json::Value;
 
-use super::Done;
+use super::{Done, share};
 use crate::{
     cluster::{Removed, audit},
     error::Result,
     event::Progress,
-    kube::{CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, pull_secret},
+    kube::{
+        CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, prune::is_namespace,
+        pull_secret,
+    },
+    observe,
     plan::observed::LiveState,
     session::Session,
     stack::{
@@ -36,21 +40,69 @@ pub async fn set(
     name: &str,
     progress: &Progress,
 ) -> Result<Done> {
+    match kind {
+        SetKind::Component => component(session, live, name, progress).await,
+        SetKind::Stack => {
+            let done = members(session, live, kind, name, progress).await?;
+            session.kube().await?.delete_parent(&desired::parent_name(kind, name)).await?;
+            Ok(done)
+        }
+    }
+}
+
+/// Takes the stack off the component's users, and removes what nobody uses then: others may have come and gone since
+/// the plan was made. `live`: None if it is to be read.
+pub async fn component(session: &Session, live: Option<&LiveState>, name: &str, progress: &Progress) -> Result<Done> {
     let kube = session.kube().await?;
-    let parent = desired::parent_name(kind, name);
+    let parent = desired::parent_name(SetKind::Component, name);
+    let left = kube.remove_user(&parent, &session.stack.name).await?.unwrap_or_default();
+    if !left.is_empty() {
+        return Ok(Done::note(format!("still used by {}", left.into_iter().collect::<Vec<_>>().join(", "))));
+    }
+    let done = members(session, live, SetKind::Component, name, progress).await?;
+    kube.delete_unused_parent(&parent).await?;
+    Ok(done)
+}
+
+/// Removes the objects of a set.
+async fn members(
+    session: &Session,
+    live: Option<&LiveState>,
+    kind: SetKind,
+    name: &str,
+    progress: &Progress,
+) -> Result<Done> {
+    let kube = session.kube().await?;
     let id = desired::applyset_id(kind, name);
+    let read;
+    let live = match live {
+        Some(live) => live,
+        None => {
+            read = observe::recorded_objects(kube).await?;
+            &read
+        }
+    };
     // Backwards through the waves in which it was applied.
     let mut waves: BTreeMap<u8, Vec<Value>> = BTreeMap::new();
-    for (key, object) in live.iter().flat_map(|live| live.live.of_set(&id)) {
+    let (shared, rest): (Vec<_>, Vec<_>) = live.live.of_set(&id).partition(|(key, _)| share::is_shareable(key));
+    for (key, object) in rest {
         waves.entry(desired::wave(&key.kind, &key.group)).or_default().push(object.clone());
     }
     let waves: Vec<Vec<Value>> = waves.into_values().rev().collect();
     let deadline = Instant::now() + session.settings.timeout;
     let options = DeleteOptions { data: true, foreground: true };
-    let deleted = kube.delete_waves(&waves, options, deadline.into(), progress).await?;
-    detach(kube, &deleted.removed).await?;
-    kube.delete_parent(&parent).await?;
-    Ok(removed(session, as_removed(&deleted.removed)))
+    let mut gone = kube.delete_waves(&waves, options, deadline.into(), progress).await?.removed;
+    // Last, and looked at again: whom else they serve may have changed.
+    let shared: Vec<Value> = shared.into_iter().map(|(_, object)| object.clone()).collect();
+    let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
+    let namespaces = share::namespaces(kube, &id, namespaces).await;
+    let all = secrets.into_iter().chain(namespaces).collect();
+    let (alone, stays) = share::hand_over(kube, &desired::parent_name(kind, name), &session.stack.name, all).await?;
+    let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
+    gone.extend(kube.delete_waves(&[secrets, namespaces], options, deadline.into(), progress).await?.removed);
+    detach(kube, &gone).await?;
+    let done = removed(session, as_removed(&gone));
+    Ok(Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done })
 }
 
 /// Where the Secret of a private registry went and its namespace stays, nothing may name it any more.
@@ -64,12 +116,6 @@ pub async fn detach(kube: &Kube, removed: &[Key]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub async fn leave(session: &Session, component: &str) -> Result<Done> {
-    let parent = desired::parent_name(SetKind::Component, component);
-    session.kube().await?.remove_user(&parent, &session.stack.name).await?;
-    Ok(Done::note("others still use it"))
 }
 
 /// The namespace of the sets' records, if we made it and nothing is recorded any more.

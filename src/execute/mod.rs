@@ -5,6 +5,8 @@ mod certificate;
 mod delete;
 pub mod load;
 pub mod provide;
+mod prune;
+mod share;
 
 use std::{
     sync::Arc,

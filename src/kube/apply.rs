@@ -10,7 +10,7 @@ use super::{
     CREATION_MANAGER, Kube, MANAGER,
     discovery::{KindRef, Resolved},
     failure::{self, Subject},
-    json, noop,
+    json, noop, replace,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -28,6 +28,8 @@ pub struct ApplyOptions {
     pub force_conflicts: bool,
     /// Delete and create anew where an immutable field changes.
     pub replace: bool,
+    /// And even where data goes with the object.
+    pub prune_data: bool,
     /// The server computes the result and stores nothing.
     pub dry_run: bool,
     /// `spec.replicas` to start with, where an autoscaler rules afterwards.
@@ -96,6 +98,7 @@ impl Kube {
                 {
                     let namespace = key.namespace.as_deref();
                     if let Some(old) = self.get_opt(&at, namespace, &key.name).await.map_err(failed)? {
+                        replace::allowed(&subject, &old, object, options.prune_data, &status)?;
                         self.delete_seen(&at, &old, DeleteParams::foreground()).await.map_err(failed)?;
                         self.until_gone(&at, &old, Instant::now() + GOING).await?;
                     }

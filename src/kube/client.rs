@@ -13,7 +13,7 @@ use ::kube::{
 use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
 
-use super::{clock::Clock, discovery::Discovery, failure};
+use super::{clock::Clock, discovery::Discovery, failure, request::ATTEMPT};
 use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,11 +31,32 @@ pub struct Kube {
     pub(super) clock: Clock,
     /// When the server was last seen gone, shared by all requests.
     pub(super) lost: Arc<Mutex<Option<Instant>>>,
+    /// How long one attempt may go without an answer.
+    pub(super) silence: Duration,
 }
 
 impl Kube {
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Without a kubeconfig and without asking for the version.
+    #[cfg(test)]
+    pub fn at(server: &str) -> Kube {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = Config::new(server.parse().unwrap());
+        (config.default_retry, config.read_timeout) = (false, None);
+        let client = Client::try_from(config).unwrap();
+        let (discovery, lost) = (Arc::new(Discovery::new(client.clone())), Arc::default());
+        Kube {
+            client,
+            discovery,
+            server: server.into(),
+            version: "v1".into(),
+            clock: Clock::ours(),
+            lost,
+            silence: ATTEMPT,
+        }
     }
 
     /// `v1.36.3`, as the server says.
@@ -75,6 +96,7 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
         version: version.into(),
         clock,
         lost: Arc::default(),
+        silence: ATTEMPT,
     })
 }
 

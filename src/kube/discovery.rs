@@ -7,7 +7,7 @@ use ::kube::{
     discovery::{self, ApiResource, Scope},
 };
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{Kube, failure, json};
 use crate::{
@@ -66,6 +66,8 @@ impl Resolved {
 #[derive(Default)]
 struct Found {
     discovery: Option<discovery::Discovery>,
+    /// When it failed last, and how.
+    failed: Option<(Instant, Error)>,
 }
 
 pub struct Discovery {
@@ -115,9 +117,7 @@ fn find(discovery: &discovery::Discovery, wanted: &KindRef) -> Option<Resolved> 
 impl Kube {
     /// Every kind that the server serves and can list, in its preferred version.
     pub async fn every_kind(&self) -> Result<Vec<Resolved>> {
-        let found = self.discovery.run().await;
-        let found =
-            found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
+        let found = self.discover().await?;
         let kinds = found.groups().flat_map(discovery::ApiGroup::recommended_resources);
         Ok(kinds
             .filter(|(_, capabilities)| capabilities.supports_operation(discovery::verbs::LIST))
@@ -146,19 +146,34 @@ impl Kube {
         if let Some(known) = builtin(wanted) {
             return Ok(Some(known));
         }
+        let asked = Instant::now();
         let mut found = self.discovery.found.lock().await;
         if let Some(found) = found.discovery.as_ref().and_then(|discovery| find(discovery, wanted)) {
             return Ok(Some(found));
         }
-        let fresh = self.discovery.run().await;
-        let fresh =
-            fresh.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))?;
+        // What failed while this one waited for its turn failed for it too: a server that is silent is asked once.
+        if let Some((_, error)) = found.failed.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
+        }
+        let fresh = match self.discover().await {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                found.failed = Some((Instant::now(), error.clone()));
+                return Err(error);
+            }
+        };
         let answer = find(&fresh, wanted);
         found.discovery = Some(fresh);
+        drop(found);
         match answer {
             Some(answer) => Ok(Some(answer)),
             None => self.resolve_by_definition(wanted).await,
         }
+    }
+
+    async fn discover(&self) -> Result<discovery::Discovery> {
+        let found = self.patiently(Instant::now() + self.silence, || self.discovery.run()).await;
+        found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))
     }
 
     /// Discovery lags behind a CRD that was just created; the CRD itself says what its path will be.
@@ -251,7 +266,28 @@ pub(super) fn core(kind: &str) -> Resolved {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::kube::testing::{Fake, Reply};
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_given_up_and_named() {
+        let fake = Fake::start(|_, _| Some(Reply::Hang)).await;
+        let mut kube = fake.kube.clone();
+        kube.silence = Duration::from_millis(200);
+        let begun = Instant::now();
+        let wanted = KindRef::any_version("x.io", "Fox");
+        let (one, other) = tokio::join!(kube.resolve_opt(&wanted), kube.resolve_opt(&wanted));
+        for answer in [one, other] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind, Kind::Platform);
+            assert!(error.message.contains(&*kube.server), "{error:?}");
+            assert!(error.details.iter().any(|line| line.contains("discover")), "{error:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(fake.requests().len(), 1, "for both");
+    }
 
     #[test]
     fn builtin_kinds_resolve_in_their_stable_version_only() {

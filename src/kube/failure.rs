@@ -4,6 +4,7 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use ::kube::core::Status;
 
+use super::prune::holds_data;
 use crate::{
     error::{Error, Kind},
     stack::model::{Key, Origin},
@@ -16,14 +17,14 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match &self.key.namespace {
             Some(namespace) => format!("{} in namespace {namespace}", self.key),
             None => self.key.to_string(),
         }
     }
 
-    fn error(&self, sentence: String) -> Error {
+    pub(super) fn error(&self, sentence: String) -> Error {
         let error = Error::new(Kind::Refused, sentence);
         match self.origin {
             Some(origin) => error.detail(format!("declared at {origin}")),
@@ -256,7 +257,10 @@ fn immutable(subject: &Subject<'_>, status: &Status) -> Error {
     subject
         .error(format!("cannot change {} of {}: the field is immutable", names.join(", "), subject.name()))
         .details(fields.iter().map(|(field, message)| format!("{field}: {message}")))
-        .hint("--replace deletes the object and creates it anew")
+        .hint(match holds_data(subject.key) {
+            true => "--replace with --prune-data deletes the object, with the data that it holds, and creates it anew",
+            false => "--replace deletes the object and creates it anew",
+        })
 }
 
 /// Names of the fields that the schema doesn't know, in the two ways the server words it.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ::kube::api::{DeleteParams, ListParams, PatchParams};
+use ::kube::api::{DeleteParams, ListParams, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{
-    Kube, MANAGER, SYSTEM_NAMESPACE,
+    CREATION_MANAGER, Kube, MANAGER, SYSTEM_NAMESPACE,
     discovery::{KindRef, core},
     failure, json,
 };
@@ -41,6 +41,15 @@ pub enum Write {
     Widen,
     /// After pruning: the kinds and namespaces are exactly these; users are still added.
     Narrow,
+}
+
+/// How a parent came to be as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// What was on record.
+    pub before: Option<Parent>,
+    /// False if that was right already.
+    pub wrote: bool,
 }
 
 fn split(text: Option<&str>) -> impl Iterator<Item = String> {
@@ -126,14 +135,15 @@ impl Kube {
     }
 
     /// Writes the parent, merged with what is on record, unless nothing changes. Safe against another run that writes the
-    /// same parent at the same time. Returns what is on record now and whether that took a write.
-    pub async fn write_parent(&self, parent: &Parent, write: Write) -> Result<(Parent, bool)> {
+    /// same parent at the same time.
+    pub async fn write_parent(&self, parent: &Parent, write: Write) -> Result<Written> {
         self.change_parent(&parent.name, |recorded| Some(parent.merged(recorded, write)))
             .await
-            .map(|(now, wrote)| (now.unwrap_or_else(|| parent.clone()), wrote))
+            .map(|(_, written)| written)
     }
 
-    /// Takes a stack off a component's users. Returns the users that are left; None if there is no such parent.
+    /// Takes a stack off a component's users. Returns the users that are left; None if there is no such parent. Of runs
+    /// that do this at the same time, just one sees that nobody is left.
     pub async fn remove_user(&self, parent: &str, user: &str) -> Result<Option<BTreeSet<String>>> {
         let (now, _) = self
             .change_parent(parent, |recorded| {
@@ -147,49 +157,90 @@ impl Kube {
 
     /// The last step of removing a set. False if it was gone already.
     pub async fn delete_parent(&self, name: &str) -> Result<bool> {
+        self.delete_record(name, |_| true).await
+    }
+
+    /// As `delete_parent`, unless a stack has come to use the component meanwhile: then false too.
+    pub async fn delete_unused_parent(&self, name: &str) -> Result<bool> {
+        self.delete_record(name, |parent| parent.users.is_empty()).await
+    }
+
+    async fn delete_record(&self, name: &str, may_go: impl Fn(&Parent) -> bool) -> Result<bool> {
         let at = core("ConfigMap");
         let failed = |error: ::kube::Error| {
             failure::request_failed(&format!("remove the record of set {name}"), &self.server, &error)
         };
-        let Some(found) = self.get_opt(&at, Some(SYSTEM_NAMESPACE), name).await.map_err(failed)? else {
-            return Ok(false);
-        };
-        if json::annotation(&found, TOOLING) != Some(TOOL) {
-            return Err(Error::new(Kind::Refused, format!("ConfigMap {SYSTEM_NAMESPACE}/{name} is not ours")));
+        loop {
+            let Some(found) = self.get_opt(&at, Some(SYSTEM_NAMESPACE), name).await.map_err(failed)? else {
+                return Ok(false);
+            };
+            if json::annotation(&found, TOOLING) != Some(TOOL) {
+                return Err(Error::new(Kind::Refused, format!("ConfigMap {SYSTEM_NAMESPACE}/{name} is not ours")));
+            }
+            if !may_go(&Parent::parse(&found)) {
+                return Ok(false);
+            }
+            if self.delete_version(&at, &found, DeleteParams::background()).await.map_err(failed)? {
+                return Ok(true);
+            }
         }
-        self.delete_seen(&at, &found, DeleteParams::background()).await.map_err(failed)?;
-        Ok(true)
     }
 
+    /// Returns what is on record now, and how it came to that.
     async fn change_parent(
         &self,
         name: &str,
         change: impl Fn(Option<&Parent>) -> Option<Parent>,
-    ) -> Result<(Option<Parent>, bool)> {
+    ) -> Result<(Option<Parent>, Written)> {
         let at = core("ConfigMap");
         let failed =
             |error: ::kube::Error| failure::request_failed(&format!("write down set {name}"), &self.server, &error);
         let mut tries = 0;
         loop {
             let found = self.get_opt(&at, Some(SYSTEM_NAMESPACE), name).await.map_err(failed)?;
-            let recorded = found.as_ref().map(Parent::parse);
-            let Some(next) = change(recorded.as_ref()) else { return Ok((recorded, false)) };
-            if recorded.as_ref() == Some(&next) {
-                return Ok((recorded, false));
+            let before = found.as_ref().map(Parent::parse);
+            let Some(next) = change(before.as_ref()) else {
+                return Ok((before.clone(), Written { before, wrote: false }));
+            };
+            if before.as_ref() == Some(&next) {
+                return Ok((before.clone(), Written { before, wrote: false }));
             }
+            let seen = match found {
+                Some(found) => found,
+                None => match self.create_parent(&next).await? {
+                    Some(created) => created,
+                    // Another run was faster: what it wrote down stays.
+                    None => continue,
+                },
+            };
             let mut body = next.render();
-            match &found {
-                // The version seen, so that a write in between is a conflict and not lost.
-                Some(found) => body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone(),
-                None => {
-                    self.ensure_namespace(SYSTEM_NAMESPACE, &BTreeMap::new()).await?;
-                }
+            // The version seen, so that a write in between is a conflict and not lost; and nothing is made anew.
+            for field in ["uid", "resourceVersion"] {
+                body["metadata"][field] = seen["metadata"][field].clone();
             }
             let params = PatchParams::apply(MANAGER).force().validation_strict();
             match self.patch(&at, Some(SYSTEM_NAMESPACE), name, &params, &body).await {
-                Ok(_) => return Ok((Some(next), true)),
+                Ok(_) => return Ok((Some(next), Written { before, wrote: true })),
                 Err(::kube::Error::Api(status)) if status.is_conflict() && tries < 10 => tries += 1,
                 Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// A record of the set that says nothing yet: an apply alone can't tell that it made what it wrote. None if there is
+    /// one already.
+    async fn create_parent(&self, parent: &Parent) -> Result<Option<Value>> {
+        self.ensure_namespace(SYSTEM_NAMESPACE, &BTreeMap::new()).await?;
+        let bare = Parent { name: parent.name.clone(), id: parent.id.clone(), ..Parent::default() };
+        let mut body = bare.render();
+        // Whoever owns an annotation too keeps it from being taken away later.
+        body["metadata"]["annotations"] = json!({TOOLING: TOOL});
+        let params = PostParams { field_manager: Some(CREATION_MANAGER.to_owned()), dry_run: false };
+        match self.create(&core("ConfigMap"), Some(SYSTEM_NAMESPACE), &params, &body).await {
+            Ok(created) => Ok(Some(created)),
+            Err(::kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+            Err(error) => {
+                Err(failure::request_failed(&format!("write down set {}", parent.name), &self.server, &error))
             }
         }
     }
@@ -198,6 +249,7 @@ impl Kube {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::testing::{Fake, failure};
 
     fn parent(kinds: &[(&str, &str)], users: &[&str]) -> Parent {
         Parent {
@@ -234,6 +286,75 @@ mod tests {
         let narrow = new.merged(Some(&wide), Write::Narrow);
         assert_eq!(narrow.kinds.iter().map(KindRef::group_kind).collect::<Vec<_>>(), ["Service"]);
         assert_eq!(narrow.users.iter().map(String::as_str).collect::<Vec<_>>(), ["hello", "mesh"]);
+    }
+
+    const PATH: &str = "/api/v1/namespaces/stackctl-system/configmaps/component-metrics-server";
+
+    fn users(fake: &Fake) -> Vec<String> {
+        fake.objects().all.get(PATH).map(Parent::parse).into_iter().flat_map(|parent| parent.users).collect()
+    }
+
+    #[tokio::test]
+    async fn of_two_first_runs_neither_loses_its_user() {
+        // Both have looked before either writes: to the first look of the second, nothing is there.
+        let blind = std::sync::atomic::AtomicBool::new(true);
+        let fake = Fake::start(move |request, objects| {
+            let looks = request.method == "GET" && request.path == PATH && !objects.all.contains_key(PATH);
+            if looks && blind.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                objects.put(PATH, parent(&[], &["mesh"]).render());
+                return Some(failure(404, "NotFound", "not found"));
+            }
+            None
+        })
+        .await;
+        let written = fake.kube.write_parent(&parent(&[], &["hello"]), Write::Widen).await.unwrap();
+        assert!(written.wrote && written.before.is_some());
+        assert_eq!(users(&fake), ["hello", "mesh"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_between_look_and_write_is_not_lost() {
+        let once = std::sync::atomic::AtomicBool::new(true);
+        let fake = Fake::start(move |request, objects| {
+            if request.method == "PATCH" && once.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                let mut other = parent(&[], &["mesh"]).render();
+                other["metadata"]["uid"] = objects.all[PATH]["metadata"]["uid"].clone();
+                objects.put(PATH, other);
+            }
+            None
+        })
+        .await;
+        fake.kube.write_parent(&parent(&[], &["hello"]), Write::Widen).await.unwrap();
+        assert_eq!(users(&fake), ["hello", "mesh"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_of_two_that_leave_is_told_so() {
+        let fake = Fake::plain().await;
+        fake.objects().put(PATH, parent(&[], &["hello", "mesh"]).render());
+        let leave = |user: &'static str| fake.kube.remove_user("component-metrics-server", user);
+        let (one, other) = tokio::join!(leave("hello"), leave("mesh"));
+        let mut left = [one.unwrap().unwrap().len(), other.unwrap().unwrap().len()];
+        left.sort_unstable();
+        assert_eq!(left, [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn the_record_of_a_component_stays_with_whoever_joined_meanwhile() {
+        let joins = std::sync::atomic::AtomicBool::new(true);
+        let fake = Fake::start(move |request, objects| {
+            if request.method == "DELETE" && joins.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                let mut joined = parent(&[], &["mesh"]).render();
+                joined["metadata"]["uid"] = objects.all[PATH]["metadata"]["uid"].clone();
+                objects.put(PATH, joined);
+            }
+            None
+        })
+        .await;
+        fake.objects().put(PATH, parent(&[], &[]).render());
+        assert!(!fake.kube.delete_unused_parent("component-metrics-server").await.unwrap());
+        assert_eq!(users(&fake), ["mesh"]);
+        assert!(fake.kube.delete_parent("component-metrics-server").await.unwrap());
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! What the cluster has of our sets: one LIST per kind, all at the same time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use ::kube::api::ListParams;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{Kube, PART_OF, discovery::KindRef, failure, json};
+use super::{
+    Kube, PART_OF,
+    discovery::{KindRef, Resolved},
+    failure, json,
+    request::soon,
+};
 use crate::{error::Result, stack::model::Key};
 
 /// Objects that carry the label of one of the ApplySets asked for.
@@ -14,6 +23,17 @@ use crate::{error::Result, stack::model::Key};
 pub struct Live {
     pub objects: HashMap<Key, Value>,
 }
+
+/// What carries the label of a set.
+#[derive(Debug, Default, Clone)]
+pub struct Members {
+    pub objects: Vec<Value>,
+    /// Kinds of which nobody knows, as `kubectl` names them, and why.
+    pub unlisted: BTreeMap<String, String>,
+}
+
+/// How long a kind that may be broken for good is asked for.
+const BRIEFLY: Duration = Duration::from_secs(5);
 
 impl Live {
     /// Those of one ApplySet.
@@ -45,36 +65,76 @@ impl Kube {
         Ok(Live { objects: lists.into_iter().flatten().map(|object| (json::key(&object), object)).collect() })
     }
 
+    /// Those of the objects wanted that are part of an ApplySet, but of none of these.
+    pub async fn of_others(&self, ids: &[&str], wanted: &BTreeSet<Key>) -> Result<Live> {
+        let params = ListParams::default().labels(&format!("{PART_OF},{PART_OF} notin ({})", ids.join(",")));
+        let places: BTreeSet<_> = wanted.iter().map(|key| (&key.group, &key.kind, key.namespace.as_deref())).collect();
+        let lists = stream::iter(places).map(|(group, kind, namespace)| {
+            let (kind, params) = (KindRef::any_version(group, kind), &params);
+            async move {
+                let Some(at) = self.resolve_opt(&kind).await? else { return Ok(Vec::new()) };
+                let listed = self.list(&at, namespace, params).await;
+                listed.map_err(|error| {
+                    failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error)
+                })
+            }
+        });
+        let lists: Vec<Vec<Value>> = lists.buffer_unordered(64).try_collect().await?;
+        let objects = lists.into_iter().flatten().map(|object| (json::key(&object), object));
+        Ok(Live { objects: objects.filter(|(key, _)| wanted.contains(key)).collect() })
+    }
+
     async fn live_of_kind(&self, kind: &KindRef, params: &ListParams, namespaces: &[String]) -> Result<Vec<Value>> {
         let Some(at) = self.resolve_opt(kind).await? else { return Ok(Vec::new()) };
-        let failed = |error: ::kube::Error| {
-            failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error)
-        };
-        match self.list(&at, None, params).await {
-            Ok(items) => Ok(items),
+        let listed = self.list_allowed(&at, params, namespaces, soon()).await;
+        listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
+    }
+
+    /// In all namespaces; where that is forbidden, in these.
+    async fn list_allowed(
+        &self,
+        at: &Resolved,
+        params: &ListParams,
+        namespaces: &[String],
+        deadline: Instant,
+    ) -> ::std::result::Result<Vec<Value>, ::kube::Error> {
+        match self.list_until(at, None, params, deadline).await {
             Err(::kube::Error::Api(status)) if status.is_forbidden() && at.namespaced && !namespaces.is_empty() => {
                 let namespaces: BTreeSet<_> = namespaces.iter().collect();
                 let mut items = Vec::new();
                 for namespace in namespaces {
-                    items.extend(self.list(&at, Some(namespace), params).await.map_err(failed)?);
+                    items.extend(self.list_until(at, Some(namespace), params, deadline).await?);
                 }
                 Ok(items)
             }
-            Err(error) => Err(failed(error)),
+            listed => listed,
         }
     }
 
-    /// Objects of any kind that carry the label of this ApplySet, whatever its record says.
-    pub async fn members(&self, ids: &[String]) -> Result<Vec<Value>> {
+    /// Objects of any kind that carry the label of one of these ApplySets, whatever its record says. What this user may
+    /// not list, or a broken server behind the API server does not, is named and no error.
+    pub async fn members(&self, ids: &[String], namespaces: &[String]) -> Result<Members> {
         let params = ListParams::default().labels(&format!("{PART_OF} in ({})", ids.join(",")));
         let kinds = self.every_kind().await?;
-        let lists = stream::iter(&kinds).map(|at| async {
-            let listed = self.list(at, None, &params).await;
-            listed
-                .map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
-        });
-        let lists: Vec<Vec<Value>> = lists.buffer_unordered(32).try_collect().await?;
-        Ok(lists.concat())
+        let deadline = Instant::now() + BRIEFLY;
+        let lists = stream::iter(&kinds)
+            .map(|at| async { (&at.resource, self.list_allowed(at, &params, namespaces, deadline).await) });
+        let lists: Vec<_> = lists.buffer_unordered(32).collect().await;
+        let mut found = Members::default();
+        for (resource, listed) in lists {
+            match listed {
+                Ok(items) => found.objects.extend(items),
+                Err(::kube::Error::Api(status)) if status.code != 401 => {
+                    let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
+                    found.unlisted.insert(format!("{}{group}", resource.plural), status.message.clone());
+                }
+                Err(error) => {
+                    let operation = format!("list {}", resource.plural);
+                    return Err(failure::request_failed(&operation, &self.server, &error));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// All objects of a kind, in one namespace or in all. A kind that the server does not serve has none.
@@ -89,5 +149,63 @@ impl Kube {
         let Some(at) = self.resolve_opt(&KindRef::any_version(&key.group, &key.kind)).await? else { return Ok(None) };
         let found = self.get_opt(&at, key.namespace.as_deref(), &key.name).await;
         found.map_err(|error| failure::request_failed(&format!("get {key}"), &self.server, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kube::testing::{Fake, Reply, Request, failure};
+
+    /// Discovery of config maps, secrets and of somebody's broken API.
+    fn kinds(request: &Request) -> Option<Reply> {
+        let resource = |name: &str, kind: &str| {
+            let kind = json!({"group": "", "version": "v1", "kind": kind});
+            json!({"resource": name, "scope": "Namespaced", "singularResource": "", "verbs": ["list"], "responseKind": kind})
+        };
+        let groups = match request.path.as_str() {
+            "/api" => json!([{"metadata": {"name": ""}, "versions": [{"version": "v1", "freshness": "Current",
+                "resources": [resource("configmaps", "ConfigMap"), resource("secrets", "Secret")]}]}]),
+            "/apis" => json!([{"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "freshness": "Stale",
+                "resources": [resource("foxes", "Fox")]}]}]),
+            _ => return None,
+        };
+        let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups});
+        Some(Reply::Answer(200, list.to_string()))
+    }
+
+    #[tokio::test]
+    async fn objects_of_other_sets_are_found_where_they_are_wanted() {
+        let fake = Fake::plain().await;
+        let object = |name: &str, id: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n", "labels": {PART_OF: id}}});
+        for (name, id) in [("ours", "a"), ("theirs", "b"), ("unwanted", "b")] {
+            fake.objects().put(&format!("/api/v1/namespaces/n/configmaps/{name}"), object(name, id));
+        }
+        let wanted = ["ours", "theirs", "absent"].map(|name| json::key(&object(name, "a"))).into();
+        let found = fake.kube.of_others(&["a"], &wanted).await.unwrap();
+        assert_eq!(found.objects.keys().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["theirs"]);
+        assert_eq!(fake.requests().len(), 1);
+        assert!(fake.kube.of_others(&["a"], &BTreeSet::new()).await.unwrap().objects.is_empty());
+        assert_eq!(fake.requests().len(), 1, "nothing is missing, nothing is asked");
+    }
+
+    #[tokio::test]
+    async fn kinds_that_cannot_be_listed_are_named_and_the_others_looked_at() {
+        let fake = Fake::start(|request, _| match request.path.split('?').next().unwrap() {
+            "/api/v1/secrets" => Some(failure(403, "Forbidden", "secrets is forbidden: User \"u\" cannot list")),
+            "/api/v1/configmaps" => Some(failure(403, "Forbidden", "configmaps is forbidden: User \"u\" cannot list")),
+            "/api/v1/namespaces/n/secrets" => Some(failure(403, "Forbidden", "not here either")),
+            "/apis/x.io/v1/foxes" => Some(failure(500, "InternalError", "nobody is there")),
+            _ => kinds(request),
+        })
+        .await;
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n", "labels": {PART_OF: "a"}}});
+        fake.objects().put("/api/v1/namespaces/n/configmaps/c", object);
+        let found = fake.kube.members(&["a".to_owned()], &["n".to_owned()]).await.unwrap();
+        assert_eq!(found.objects.iter().map(json::name).collect::<Vec<_>>(), ["c"]);
+        let unlisted: Vec<_> = found.unlisted.iter().map(|(kind, why)| (kind.as_str(), why.as_str())).collect();
+        assert_eq!(unlisted, [("foxes.x.io", "nobody is there"), ("secrets", "not here either")]);
     }
 }

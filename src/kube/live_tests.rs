@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod forward;
+mod sets;
 
 /// An image that the cluster can run; it needs a shell.
 fn image() -> String {
@@ -301,8 +302,11 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
         notes: BTreeMap::new(),
     };
     place.kube.delete_parent(&parent.name).await.unwrap();
-    assert!(place.kube.write_parent(&parent, Write::Widen).await.unwrap().1);
-    assert!(!place.kube.write_parent(&parent, Write::Widen).await.unwrap().1, "nothing changes, nothing is written");
+    assert!(place.kube.write_parent(&parent, Write::Widen).await.unwrap().wrote);
+    assert!(
+        !place.kube.write_parent(&parent, Write::Widen).await.unwrap().wrote,
+        "nothing changes, nothing is written"
+    );
     // Two runs at the same time: neither user is lost.
     let users: Vec<_> =
         (0..8).map(|number| Parent { users: [format!("user-{number}")].into(), ..parent.clone() }).collect();
@@ -321,7 +325,7 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
     }
     let live = place.live(&objects).await;
     let desired: HashSet<_> = [objects[0].key()].into();
-    let found = prune::candidates(&live, &place.id, &desired, false);
+    let found = prune::candidates(&live, &place.id, &desired, false, |_| None);
     // One that was made anew in between is not the one that was seen.
     let mut stale = found.remove[0].clone();
     stale["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
@@ -384,7 +388,7 @@ async fn cluster_a_diff_shows_what_would_change() {
     place.apply(config("gone", "x")).await;
     let desired = [place.object(config("c", "new")), place.object(config("fresh", "x"))];
     let live = place.live(&desired).await;
-    let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false).remove;
+    let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false, |_| None).remove;
     let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap();
     let changes: Vec<_> = found.iter().map(|diff| (diff.key.name.as_str(), diff.change)).collect();
     assert_eq!(changes, [("c", Change::Update), ("fresh", Change::Create), ("gone", Change::Delete)]);

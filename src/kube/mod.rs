@@ -24,9 +24,12 @@ pub mod prune;
 pub mod pull_secret;
 mod put;
 pub mod readiness;
+mod replace;
 mod request;
 pub mod secrets;
 pub mod status;
+#[cfg(test)]
+pub mod testing;
 pub mod wait;
 
 #[allow(unused_imports)]

@@ -3,19 +3,24 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ::kube::api::PostParams;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{CREATED_LABEL, CREATION_MANAGER, Kube, discovery::core, failure, json};
+use super::{CREATED_LABEL, CREATION_MANAGER, Kube, PART_OF, discovery::core, failure, json};
 use crate::error::{Error, Kind, Result};
 
 /// How long a namespace of that name may take to disappear.
 const TERMINATING: Duration = Duration::from_secs(60);
 
 impl Kube {
-    /// Makes the namespace if it is absent, with our mark and these labels; waits for an old one that is on its way out.
-    /// Returns whether it was created.
+    /// As `namespace`; returns whether it was created.
     pub async fn ensure_namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<bool> {
+        self.namespace(name, labels).await.map(|(_, created)| created)
+    }
+
+    /// Makes the namespace if it is absent, with our mark and these labels; waits for an old one that is on its way out.
+    /// Returns it, and whether it was created.
+    pub async fn namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(Value, bool)> {
         let at = core("Namespace");
         let deadline = Instant::now() + TERMINATING;
         loop {
@@ -32,7 +37,7 @@ impl Kube {
                     }
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
-                Some(_) => return Ok(false),
+                Some(namespace) => return Ok((namespace, false)),
                 None => {
                     let mut labels = labels.clone();
                     labels.insert(CREATED_LABEL.to_owned(), "true".to_owned());
@@ -40,7 +45,7 @@ impl Kube {
                         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
                     let params = PostParams { field_manager: Some(CREATION_MANAGER.to_owned()), dry_run: false };
                     match self.create(&at, None, &params, &body).await {
-                        Ok(_) => return Ok(true),
+                        Ok(namespace) => return Ok((namespace, true)),
                         // Someone else was faster: look at theirs.
                         Err(::kube::Error::Api(status)) if status.is_already_exists() => {}
                         Err(error) => {
@@ -57,8 +62,52 @@ impl Kube {
     }
 }
 
+impl Kube {
+    /// Makes an object of the core group that is part of one ApplySet part of another, with these labels. False if it is
+    /// gone or another's by now.
+    pub async fn hand_over(&self, object: &Value, labels: &BTreeMap<String, String>) -> Result<bool> {
+        let key = json::key(object);
+        let at = core(&key.kind);
+        let failed = |error: ::kube::Error| failure::request_failed(&format!("hand over {key}"), &self.server, &error);
+        loop {
+            let now = self.get_opt(&at, key.namespace.as_deref(), &key.name).await.map_err(failed)?;
+            let same = |now: &Value| {
+                json::uid(now) == json::uid(object) && json::label(now, PART_OF) == json::label(object, PART_OF)
+            };
+            let Some(now) = now.filter(same) else { return Ok(false) };
+            let version = json::text(&now, "/metadata/resourceVersion").unwrap_or_default();
+            let patch = json!({"metadata": {"resourceVersion": version, "labels": labels}});
+            match self.merge(&at, key.namespace.as_deref(), &key.name, &patch).await {
+                Ok(_) => return Ok(true),
+                Err(::kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
 /// What keeps a namespace from going, in the server's words.
-pub fn stuck(namespace: &serde_json::Value) -> Vec<String> {
+pub fn stuck(namespace: &Value) -> Vec<String> {
     let conditions = json::list(namespace, "/status/conditions");
     conditions.iter().filter(|condition| condition["status"] == "True").map(json::reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::testing::Fake;
+
+    #[tokio::test]
+    async fn what_is_handed_over_is_the_others_and_only_once() {
+        let fake = Fake::plain().await;
+        let labels = |id: &str| BTreeMap::from([(PART_OF.to_owned(), id.to_owned())]);
+        let (dev, created) = fake.kube.namespace("dev", &labels("a")).await.unwrap();
+        assert!(created && json::label(&dev, CREATED_LABEL).is_some());
+        let (again, created) = fake.kube.namespace("dev", &labels("b")).await.unwrap();
+        assert!(!created && json::label(&again, PART_OF) == Some("a"), "it stays whose it is");
+        assert!(fake.kube.hand_over(&dev, &labels("b")).await.unwrap());
+        let (now, _) = fake.kube.namespace("dev", &labels("c")).await.unwrap();
+        assert_eq!(json::label(&now, PART_OF), Some("b"));
+        assert!(!fake.kube.hand_over(&dev, &labels("c")).await.unwrap());
+    }
 }

@@ -9,7 +9,7 @@ use ::kube::api::PatchParams;
 use serde_json::{Value, json};
 
 use super::{
-    Kube, MANAGER,
+    Kube, MANAGER, PART_OF,
     apply::ApplyOptions,
     discovery::core,
     failure::{self, Subject},
@@ -74,6 +74,8 @@ impl Kube {
     ) -> Result<bool> {
         let mut wrote = false;
         let there = self.get(&key(namespace)).await?;
+        // Another stack in the namespace may have made it: it stays that one's, whoever wrote its content last.
+        let labels = &kept_labels(there.as_ref(), labels);
         if !there.as_ref().is_some_and(|secret| holds(secret, content) && has_labels(secret, labels)) {
             let value = json!({
                 "apiVersion": "v1",
@@ -143,6 +145,12 @@ impl Kube {
     }
 }
 
+fn kept_labels(there: Option<&Value>, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let is_set = there.is_some_and(|there| json::label(there, PART_OF).is_some());
+    let there = |key: &str| there.filter(|_| is_set).and_then(|there| json::label(there, key));
+    labels.iter().map(|(key, value)| (key.clone(), there(key).unwrap_or(value).to_owned())).collect()
+}
+
 fn has_labels(secret: &Value, labels: &BTreeMap<String, String>) -> bool {
     labels.iter().all(|(key, value)| json::label(secret, key) == Some(value))
 }
@@ -163,6 +171,15 @@ mod tests {
         };
         assert_eq!(wanted(Some(&declared(MANAGER))), None);
         assert_eq!(wanted(Some(&declared("kubectl"))), Some(list(&["own", NAME])));
+    }
+
+    #[test]
+    fn a_secret_of_another_stack_stays_its_own() {
+        let ours = BTreeMap::from([(PART_OF.to_owned(), "a".to_owned())]);
+        assert_eq!(kept_labels(None, &ours), ours);
+        assert_eq!(kept_labels(Some(&json!({"metadata": {}})), &ours), ours);
+        let theirs = json!({"metadata": {"labels": {PART_OF: "b", "x": "y"}}});
+        assert_eq!(kept_labels(Some(&theirs), &ours), [(PART_OF.to_owned(), "b".to_owned())].into());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{Kube, discovery::Resolved, failure};
 
 /// Longest silence that one attempt may show.
-const ATTEMPT: Duration = Duration::from_secs(30);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(30);
 /// How long what passes by itself is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,9 +45,18 @@ impl Kube {
 
     /// As `send`, and the status, which alone tells a creation (201) from a change.
     async fn exchange(&self, request: http::Request<Vec<u8>>, deadline: Instant) -> Answer<(StatusCode, Value)> {
+        self.patiently(deadline, || self.attempt(request.clone())).await
+    }
+
+    /// Tries until an answer comes that another attempt would not change, or the deadline has passed.
+    pub(super) async fn patiently<T, F: Future<Output = Answer<T>>>(
+        &self,
+        deadline: Instant,
+        attempt: impl Fn() -> F,
+    ) -> Answer<T> {
         let mut pause = Duration::from_millis(100);
         loop {
-            let error = match tokio::time::timeout(ATTEMPT, self.attempt(request.clone())).await {
+            let error = match tokio::time::timeout(self.silence, attempt()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(elapsed) => {
@@ -97,8 +106,18 @@ impl Kube {
 
     /// The items, each with its `apiVersion` and `kind`, which lists leave out. A kind that is not served has none.
     pub(super) async fn list(&self, at: &Resolved, namespace: Option<&str>, params: &ListParams) -> Answer<Vec<Value>> {
+        self.list_until(at, namespace, params, soon()).await
+    }
+
+    pub(super) async fn list_until(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        params: &ListParams,
+        deadline: Instant,
+    ) -> Answer<Vec<Value>> {
         let request = built(path(&at.resource, at.scope(namespace)).list(params))?;
-        let Some(mut list) = absent(self.send(request, soon()).await)? else { return Ok(Vec::new()) };
+        let Some(mut list) = absent(self.send(request, deadline).await)? else { return Ok(Vec::new()) };
         let items = match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => items,
             _ => Vec::new(),
@@ -147,15 +166,25 @@ impl Kube {
 
     /// Deletes the object only if it still is the one seen: same UID. Gone, or replaced by another, is success.
     pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<()> {
+        self.delete_if(at, object, params, false).await.map(|_| ())
+    }
+
+    /// Deletes the object only if nobody has written to it since. False if somebody has.
+    pub(super) async fn delete_version(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<bool> {
+        self.delete_if(at, object, params, true).await
+    }
+
+    async fn delete_if(&self, at: &Resolved, object: &Value, params: DeleteParams, same: bool) -> Answer<bool> {
         let uid = super::json::uid(object).to_owned();
-        let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: None });
+        let version = super::json::text(object, "/metadata/resourceVersion").filter(|_| same).map(str::to_owned);
+        let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: version });
         let name = super::json::name(object);
         let request = built(path(&at.resource, at.scope(super::json::namespace(object))).delete(name, &params))?;
         match self.send(request, soon()).await {
-            Ok(_) => Ok(()),
-            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("precondition") => {
-                Ok(())
+            Ok(_) => Ok(true),
+            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+            Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("recondition") => {
+                Ok(false)
             }
             Err(error) => Err(error),
         }

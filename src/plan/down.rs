@@ -77,9 +77,10 @@ fn one_stack(options: &Options, observed: &Observed, last: bool) -> Plan {
     // The stack goes first: its objects may still need what the components serve.
     let after = deleted.clone();
     for (component, parent) in live.components() {
-        if parent.users.contains(&options.stack) {
-            let unused = parent.users.len() == 1;
-            let (verb, action) = match unused {
+        // One that nobody uses is what a removal left that was stopped.
+        let abandoned = parent.users.is_empty();
+        if abandoned || parent.users.contains(&options.stack) {
+            let (verb, action) = match abandoned || parent.users.len() == 1 {
                 true => ("delete", delete(SetKind::Component, component)),
                 false => ("leave", Action::LeaveComponent { name: component.to_owned() }),
             };
@@ -141,6 +142,13 @@ mod tests {
         let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
         assert_eq!(ids(&plan), ["delete:hello", "delete:own", "leave:shared"]);
         assert_eq!(plan.steps[1].needs, [0]);
+    }
+
+    #[test]
+    fn a_component_whose_removal_was_stopped_goes_with_the_next_stack() {
+        let parents: &[(&str, &[&str])] = &[("stack-hello", &[]), ("stack-counter", &[]), ("component-half", &[])];
+        let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
+        assert_eq!(ids(&plan), ["delete:hello", "delete:half"]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub enum Action {
         kind: SetKind,
         name: String,
     },
-    /// Takes the stack off the users of a component that others still use.
+    /// Takes the stack off the users of a component that others still use; if by then none does, it goes.
     LeaveComponent {
         name: String,
     },

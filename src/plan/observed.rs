@@ -7,8 +7,11 @@ use std::{
 
 use crate::{
     cluster::{ClusterState, proxy::ProxyState},
-    kube::{inventory::Parent, known::Known, live::Live},
-    stack::model::{Certificate, Key, instance_name},
+    kube::{inventory::Parent, known::Known, live::Live, prune},
+    stack::{
+        desired,
+        model::{Certificate, Key, SetKind, instance_name},
+    },
     tls::Seen,
 };
 
@@ -82,11 +85,42 @@ pub struct LiveState {
     pub certificates: BTreeMap<Key, Seen>,
     /// Namespaces that were there before us: used, never changed, never removed.
     pub foreign_namespaces: BTreeSet<String>,
+    /// Of namespaces that we made, the id of the ApplySet that each is part of.
+    pub namespace_owners: BTreeMap<String, String>,
+    /// What the stack declares and another ApplySet has.
+    pub others: Live,
     /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
     pub pull_secrets: BTreeSet<String>,
 }
 
+/// The parent of another set that has objects in this namespace, if there is one. `set` is a parent's name.
+pub fn other_user<'a>(parents: &'a BTreeMap<String, Parent>, set: &str, namespace: &str) -> Option<&'a Parent> {
+    heir(parents, set, namespace, "")
+}
+
+/// As `other_user`, of those that stay when this stack goes. A stack before a component: it declares the namespace.
+pub fn heir<'a>(
+    parents: &'a BTreeMap<String, Parent>,
+    set: &str,
+    namespace: &str,
+    leaving: &str,
+) -> Option<&'a Parent> {
+    let goes =
+        |parent: &Parent| parent.name.starts_with("component-") && parent.users.iter().all(|user| user == leaving);
+    let others = parents.values().filter(|parent| !desired::are_of_one_stack(&parent.name, set) && !goes(parent));
+    others
+        .filter(|parent| parent.namespaces.contains(namespace))
+        .min_by_key(|parent| (!parent.name.starts_with("stack-"), &parent.name))
+}
+
 impl LiveState {
+    /// Whether the set with this id uses the namespace as it is: it was there before us, or another set of ours has it.
+    pub fn leaves_alone(&self, id: &str, key: &Key) -> bool {
+        let is_recorded = |owner: &String| self.parents.values().any(|parent| parent.id == *owner);
+        let owner = self.namespace_owners.get(&key.name).filter(|owner| *owner != id && is_recorded(owner));
+        prune::is_namespace(key) && (self.foreign_namespaces.contains(&key.name) || owner.is_some())
+    }
+
     /// Names of the stacks that are in the cluster.
     pub fn stacks(&self) -> impl Iterator<Item = &str> {
         self.parents.keys().filter_map(|parent| parent.strip_prefix("stack-"))
@@ -98,7 +132,58 @@ impl LiveState {
         self.components().map(|(name, _)| name).filter(move |name| name.starts_with(&prefix))
     }
 
+    /// Where the stack and the components that are its alone have objects.
+    pub fn namespaces(&self, stack: &str) -> impl Iterator<Item = &str> {
+        let own = desired::parent_name(SetKind::Stack, stack);
+        let parents = self.parents.iter().filter(move |(name, _)| desired::are_of_one_stack(name, &own));
+        parents.flat_map(|(_, parent)| &parent.namespaces).map(String::as_str)
+    }
+
     pub fn components(&self) -> impl Iterator<Item = (&str, &Parent)> {
         self.parents.iter().filter_map(|(name, parent)| Some((name.strip_prefix("component-")?, parent)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parents(all: &[(&str, &[&str])]) -> BTreeMap<String, Parent> {
+        let parent = |(name, users): &(&str, &[&str])| {
+            let users = users.iter().map(|user| (*user).to_owned()).collect();
+            let (name, namespaces) = ((*name).to_owned(), ["dev".to_owned()].into());
+            (name.clone(), Parent { id: name.clone(), name, users, namespaces, ..Parent::default() })
+        };
+        all.iter().map(parent).collect()
+    }
+
+    #[test]
+    fn a_namespace_is_left_to_a_set_that_stays_and_to_a_stack_first() {
+        let all = parents(&[
+            ("stack-a", &[]),
+            ("component-a.metrics", &["a"]),
+            ("component-own", &["a"]),
+            ("component-shared", &["a", "c"]),
+            ("component-b.metrics", &["b"]),
+            ("stack-b", &[]),
+        ]);
+        let heir = |all: &BTreeMap<String, Parent>| heir(all, "stack-a", "dev", "a").map(|heir| heir.name.clone());
+        assert_eq!(heir(&all).as_deref(), Some("stack-b"));
+        let without_b: BTreeMap<_, _> = all.clone().into_iter().filter(|(name, _)| !name.contains("b")).collect();
+        assert_eq!(heir(&without_b).as_deref(), Some("component-shared"), "c still uses it");
+        let alone = parents(&[("stack-a", &[]), ("component-a.metrics", &["a"]), ("component-own", &["a"])]);
+        assert_eq!(heir(&alone), None);
+        assert_eq!(super::heir(&all, "stack-a", "elsewhere", "a"), None);
+    }
+
+    #[test]
+    fn a_namespace_of_a_set_on_record_is_left_alone_by_others() {
+        let mut live = LiveState { parents: parents(&[("stack-a", &[])]), ..LiveState::default() };
+        let key = Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: "dev".into() };
+        assert!(!live.leaves_alone("stack-b", &key));
+        live.namespace_owners.insert("dev".into(), "stack-a".into());
+        assert!(live.leaves_alone("stack-b", &key) && !live.leaves_alone("stack-a", &key));
+        live.namespace_owners.insert("dev".into(), "forgotten".into());
+        assert!(!live.leaves_alone("stack-b", &key), "nobody has it");
     }
 }

@@ -1,13 +1,14 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
 pub mod edge;
+pub mod owners;
 mod sets;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets,
-    observed::{LiveState, Observed, RegistryState},
+    observed::{LiveState, Observed, RegistryState, other_user},
 };
 use crate::{
     cluster::ClusterState,
@@ -58,6 +59,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     }
 
     let mut sets = desired_sets(stack, observed);
+    if let Some(live) = &observed.live {
+        owners::check(&sets, live)?;
+    }
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
@@ -211,21 +215,33 @@ fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform)
 
 /// What the set's parent must say.
 pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
-    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
-    let made = || set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set)).chain(pull.clone());
-    let keys = set.objects.iter().map(|object| object.object.key()).chain(made());
+    let keys = || keys(set);
     Parent {
         name: set.parent(),
         id: set.applyset_id(),
-        kinds: keys.clone().map(|key| KindRef::any_version(&key.group, &key.kind)).collect(),
-        namespaces: keys.filter_map(|key| key.namespace).filter(|namespace| namespace != SYSTEM_NAMESPACE).collect(),
+        kinds: keys().map(|key| KindRef::any_version(&key.group, &key.kind)).collect(),
+        namespaces: keys().filter_map(|key| key.namespace).filter(|namespace| namespace != SYSTEM_NAMESPACE).collect(),
         users: (set.kind == SetKind::Component).then(|| user.to_owned()).into_iter().collect(),
         ..Parent::default()
     }
 }
 
+/// All that the set consists of.
+pub fn keys(set: &DesiredSet) -> impl Iterator<Item = Key> {
+    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
+    let declared = set.objects.iter().map(|object| object.object.key());
+    declared.chain(set.secrets.iter().map(GeneratedSecret::key)).chain(certificate_keys(set)).chain(pull)
+}
+
+/// Whether a component that the plan took to be there had lost its last user by the time this stack joined: its objects
+/// are going or gone.
+pub fn was_removed(planned: Option<&Parent>, before: Option<&Parent>) -> bool {
+    let is_used = |parent: Option<&Parent>| parent.is_some_and(|parent| !parent.users.is_empty());
+    is_used(planned) && !is_used(before)
+}
+
 /// What `Action::IssueCertificate` writes.
-fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> + Clone {
+fn certificate_keys(set: &DesiredSet) -> impl Iterator<Item = Key> {
     let certificate = set.certificate.iter();
     certificate.flat_map(|certificate| [certificate.secret_key(), certificate.bundle_key()])
 }
@@ -244,11 +260,10 @@ pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prun
 
 /// Objects that carry the set's label but are no longer declared.
 pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Candidates {
-    let made = set.secrets.iter().map(GeneratedSecret::key).chain(certificate_keys(set));
-    let pull = set.pull_accounts.keys().map(|namespace| pull_secret::key(namespace));
-    let declared = set.objects.iter().map(|object| object.object.key());
-    let wanted: HashSet<Key> = declared.chain(made).chain(pull).collect();
-    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data)
+    let wanted: HashSet<Key> = keys(set).collect();
+    let parent = set.parent();
+    let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
+    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared)
 }
 
 #[cfg(test)]

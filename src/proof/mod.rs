@@ -11,7 +11,7 @@ mod rbac;
 mod result;
 mod run;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod trace;
 mod wire;
 

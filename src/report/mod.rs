@@ -41,7 +41,7 @@ pub use self::{
     status::{status_screen, url_table},
     style::{Paint, count},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, table},
+    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, removed, table},
 };
 use self::{
     lines::Lines,

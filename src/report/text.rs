@@ -125,8 +125,8 @@ pub struct Kept {
     pub bytes: Option<u64>,
 }
 
-/// `removed: 1 cluster, 2 containers`, what is kept on purpose, and `0 left` or the list of what is left.
-pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
+/// The first line of a receipt.
+pub fn removed(removed: &[Removed]) -> String {
     let mut kinds: Vec<(&str, usize)> = Vec::new();
     for Removed { kind, .. } in removed {
         match kinds.iter_mut().find(|(known, _)| known == kind) {
@@ -136,7 +136,12 @@ pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
     }
     let counts: Vec<String> = kinds.into_iter().map(|(kind, number)| count(number, kind)).collect();
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
-    let mut lines = vec![format!("removed: {counts}")];
+    format!("removed: {counts}")
+}
+
+/// `removed: 1 cluster, 2 containers`, what is kept on purpose, and `0 left` or the list of what is left.
+pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
+    let mut lines = vec![self::removed(removed)];
     if !kept.is_empty() {
         let size = |kept: &Kept| kept.bytes.map(|size| format!(" ({})", bytes(size))).unwrap_or_default();
         let kept: Vec<String> = kept.iter().map(|kept| format!("{}{}", kept.what, size(kept))).collect();

@@ -59,6 +59,15 @@ pub fn parent_name(kind: SetKind, name: &str) -> String {
     }
 }
 
+/// Whether two parents are of sets that come and go together: a stack's own one and its instances of components.
+pub fn are_of_one_stack(one: &str, other: &str) -> bool {
+    let stack = |parent: &str| -> Option<String> {
+        let instance = parent.strip_prefix("component-").and_then(|name| name.split_once('.'));
+        parent.strip_prefix("stack-").or(instance.map(|(stack, _)| stack)).map(str::to_owned)
+    };
+    one == other || stack(one).is_some_and(|one| stack(other) == Some(one))
+}
+
 impl DesiredSet {
     /// An instance of a component that a stack no longer has.
     pub fn empty_instance(name: &str, namespace: &str) -> DesiredSet {
@@ -283,6 +292,12 @@ fn label(object: &mut Value, set: &Set) {
     }
     let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     insert(object, "labels", &labels);
+}
+
+/// What the objects of the set with this parent carry.
+pub fn labels_of_parent(parent: &str) -> BTreeMap<String, String> {
+    let set = parent.split_once('-').map_or(parent, |(_, set)| set);
+    labels(set, &id_of_parent(parent, SYSTEM_NAMESPACE, "ConfigMap", ""))
 }
 
 fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {

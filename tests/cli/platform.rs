@@ -47,7 +47,8 @@ fn the_second_interruption_ends_at_once() {
     command.env("DOCKER_HOST", format!("unix://{}", socket.display())).stderr(Stdio::piped()).stdout(Stdio::null());
     let mut doctor = command.spawn().unwrap();
     let _held = listener.accept().unwrap();
-    let interrupt = || kill_process(Pid::from_child(&doctor), Signal::INT).unwrap();
+    let pid = Pid::from_child(&doctor);
+    let interrupt = || kill_process(pid, Signal::INT).unwrap();
     interrupt();
     let mut lines = BufReader::new(doctor.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("once more stops at once")).unwrap().unwrap();

@@ -110,7 +110,7 @@ impl<'a> SetPlanner<'a> {
         gate.extend(blocking.iter().filter_map(|name| self.ready.get(*name)).flatten());
         gate.extend(self.given.network.filter(|_| set.background));
         let changed: Vec<usize> =
-            (0..set.objects.len()).filter(|&object| !self.is_unchanged(&set.objects[object])).collect();
+            (0..set.objects.len()).filter(|&object| !self.is_unchanged(set, &set.objects[object])).collect();
         let planned = PlannedSet { unchanged: set.objects.len() - changed.len(), ..PlannedSet::default() };
         let stale = self.has_stale_objects(set);
         let mut begun = Begun { index, changed, stale, gate, next: 0, namespace: None, planned };
@@ -194,10 +194,10 @@ impl<'a> SetPlanner<'a> {
         self.given.observed.live.as_ref()
     }
 
-    fn is_unchanged(&self, desired: &DesiredObject) -> bool {
+    fn is_unchanged(&self, set: &DesiredSet, desired: &DesiredObject) -> bool {
         let key = desired.object.key();
         let Some(live) = self.live() else { return false };
-        if self.is_foreign_namespace(&key) {
+        if live.leaves_alone(&set.applyset_id(), &key) {
             return true;
         }
         if desired.services.iter().any(|service| self.given.pushed.contains_key(service)) {
@@ -209,11 +209,6 @@ impl<'a> SetPlanner<'a> {
         let Some(there) = live.live.objects.get(&key) else { return false };
         noop::unchanged(&desired.object.value, there) == Verdict::Same
             || live.known.as_ref().is_some_and(|known| known.is_known(&desired.object.value, there))
-    }
-
-    /// A namespace that was there before us is used and left alone.
-    fn is_foreign_namespace(&self, key: &Key) -> bool {
-        key.kind == "Namespace" && self.live().is_some_and(|live| live.foreign_namespaces.contains(&key.name))
     }
 
     fn apply(&mut self, set: usize, object: usize, gate: &[Node]) -> Node {
@@ -239,7 +234,7 @@ impl<'a> SetPlanner<'a> {
         let mut nodes = Vec::new();
         for object in 0..set.objects.len() {
             let key = set.objects[object].object.key();
-            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) || self.is_foreign_namespace(&key) {
+            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) {
                 continue;
             }
             let was_ready = self.live().is_some_and(|live| live.ready.contains(&key));

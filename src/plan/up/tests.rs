@@ -112,6 +112,45 @@ fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
     assert!(prune.needs.contains(&at("apply:Deployment/web")), "{}", text(&plan));
 }
 
+#[test]
+fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
+    let mut stack = stack_with_own_component(&[]);
+    let before = after(&stack);
+    for set in &mut stack.sets {
+        set.namespace = "shop2".to_owned();
+        for object in &mut set.objects {
+            object.value["metadata"]["namespace"] = "shop2".into();
+        }
+        set.secrets.iter_mut().for_each(|secret| secret.namespace = "shop2".to_owned());
+    }
+    let sets = desired::desired(&stack, &BTreeMap::new());
+    let set = sets.last().unwrap();
+    let key = |kind: &str, namespace: Option<&str>| Key {
+        group: String::new(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: "shop".to_owned(),
+    };
+    let (namespace, claim) = (key("Namespace", None), key("PersistentVolumeClaim", Some("shop")));
+    let mut live = before;
+    live.live.objects.get_mut(&namespace).unwrap()["metadata"]["labels"][crate::kube::CREATED_LABEL] = "true".into();
+    let removes = |live: &LiveState| {
+        let found = stale_objects(set, live, false);
+        found.remove.iter().any(|object| crate::kube::json::key(object) == namespace)
+    };
+    // The record of its own component names the namespace too, and comes along.
+    assert!(live.parents["component-shop.metrics"].namespaces.contains("shop"));
+    assert!(removes(&live));
+    let other = Parent { name: "stack-b".into(), namespaces: ["shop".to_owned()].into(), ..Parent::default() };
+    live.parents.insert(other.name.clone(), other);
+    assert!(!removes(&live), "another stack has objects in it");
+    live.parents.remove("stack-b");
+    let object = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "shop", "namespace": "shop", "uid": "3", "labels": set.labels()}});
+    live.live.objects.insert(claim, object);
+    assert!(!removes(&live), "it holds a claim");
+}
+
 /// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
 fn edge() -> (Stack, Key, serde_json::Value) {
     let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
@@ -187,6 +226,47 @@ fn a_namespace_of_somebody_else_is_left_alone() {
         Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
     let plan = plan(&stack(), &up(), &seen).unwrap();
     assert!(!text(&plan).contains("Namespace/shop"), "{}", text(&plan));
+}
+
+#[test]
+fn a_namespace_of_another_stack_is_used_and_left_as_it_is() {
+    let other = Parent { name: "stack-b".into(), id: "b".into(), ..Parent::default() };
+    let live = LiveState {
+        parents: [(other.name.clone(), other)].into(),
+        namespace_owners: [("shop".to_owned(), "b".to_owned())].into(),
+        ..LiveState::default()
+    };
+    let seen =
+        Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
+    let plan = plan(&stack(), &up(), &seen).unwrap();
+    assert!(!text(&plan).contains("Namespace/shop"), "{}", text(&plan));
+}
+
+#[test]
+fn what_belongs_to_another_set_is_refused() {
+    let theirs = |kind: &str, name: &str, id: &str| {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop",
+            "labels": {crate::kube::PART_OF: id}}})
+    };
+    let refusal = |objects: &[serde_json::Value]| {
+        let objects = objects.iter().map(|object| (crate::kube::json::key(object), object.clone())).collect();
+        let other = Parent { name: "stack-b".into(), id: "b".into(), ..Parent::default() };
+        let parents = [(other.name.clone(), other)].into();
+        let live = LiveState { others: Live { objects }, parents, ..LiveState::default() };
+        let seen =
+            Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
+        plan(&stack(), &up(), &seen).map(|_| ())
+    };
+    let error = refusal(&[theirs("ConfigMap", "settings", "b")]).unwrap_err();
+    assert_eq!(error.kind, Kind::Preflight);
+    assert_eq!(error.message, "ConfigMap/settings in namespace shop belongs to stack b");
+    assert!(error.details[0].contains("all.yaml:"), "{error:?}");
+    assert!(error.hints[0].contains("--namespace") && error.hints[0].contains("stackctl down b"), "{error:?}");
+    let error = refusal(&[theirs("ConfigMap", "settings", "x"), theirs("Secret", "admin", "b")]).unwrap_err();
+    assert_eq!((error.message.as_str(), error.details.len()), ("2 objects of the stack belong to others", 2));
+    let label = "kubectl label configmap settings -n shop applyset.kubernetes.io/part-of-";
+    assert!(error.hints.iter().any(|hint| hint.contains(label)), "{error:?}");
+    assert!(refusal(&[theirs("ConfigMap", "unrelated", "b")]).is_ok());
 }
 
 #[test]
@@ -277,6 +357,15 @@ fn a_component_of_the_stack_that_is_left_out_later_is_removed_after_all_else() {
     let Action::Prune { set } = plan.steps.last().unwrap().action else { panic!() };
     assert!(plan.sets[set].is_empty());
     assert_eq!(plan.sets[set].parent(), "component-shop.metrics");
+}
+
+#[test]
+fn a_component_that_lost_its_users_after_it_was_seen_was_removed() {
+    let used = Parent { users: ["hello".to_owned()].into(), ..Parent::default() };
+    let unused = Parent::default();
+    assert!(was_removed(Some(&used), Some(&unused)) && was_removed(Some(&used), None));
+    assert!(!was_removed(Some(&used), Some(&used)));
+    assert!(!was_removed(Some(&unused), Some(&unused)) && !was_removed(None, None), "the plan makes it anew");
 }
 
 #[test]

@@ -139,3 +139,13 @@ fn waves_go_from_what_is_needed_to_what_needs() {
     assert_eq!(wave("Certificate", "cert-manager.io"), 5);
     assert_eq!(wave("ValidatingWebhookConfiguration", "admissionregistration.k8s.io"), 6);
 }
+
+#[test]
+fn a_stack_comes_and_goes_with_its_instances_of_components_only() {
+    assert!(are_of_one_stack("stack-shop", "component-shop.metrics"));
+    assert!(are_of_one_stack("component-shop.metrics", "component-shop.traces"));
+    assert!(are_of_one_stack("component-metrics", "component-metrics"));
+    for other in ["stack-shopping", "component-shop", "component-shopping.metrics"] {
+        assert!(!are_of_one_stack("stack-shop", other), "{other}");
+    }
+}

@@ -1,0 +1,76 @@
+//! An object belongs to one set: what another one has is not taken away from it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{
+    error::{Error, Kind, Result},
+    kube::{PART_OF, json, pull_secret},
+    plan::observed::LiveState,
+    stack::{desired::DesiredSet, model::Key},
+};
+
+/// Fails with `Kind::Preflight` where a set declares what another ApplySet has, ours or anybody's.
+pub fn check(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
+    let taken: Vec<(&DesiredSet, Key, &Value)> = sets
+        .iter()
+        .flat_map(|set| super::keys(set).map(move |key| (set, key)))
+        // Two stacks in a namespace pull with the same Secret.
+        .filter(|(_, key)| key.name != pull_secret::NAME)
+        .filter_map(|(set, key)| live.others.objects.get(&key).map(|there| (set, key, there)))
+        .collect();
+    let Some((_, first, there)) = taken.first() else { return Ok(()) };
+    let error = match taken.as_slice() {
+        [_] => Error::new(Kind::Preflight, format!("{} belongs to {}", place(first), owner(live, there))),
+        several => Error::new(Kind::Preflight, format!("{} objects of the stack belong to others", several.len())),
+    };
+    let lines = taken.iter().map(|(set, key, there)| {
+        let declared = set.objects.iter().map(|object| &object.object).find(|object| object.key() == *key);
+        let declared = declared.map_or(String::new(), |object| format!(", declared at {}", object.origin));
+        format!("{} belongs to {}{declared}", place(key), owner(live, there))
+    });
+    let hints = taken.iter().map(|(_, key, there)| match stack_of(live, there) {
+        Some(stack) => format!(
+            "choose another namespace with --namespace, or another name; or remove the other first: stackctl down {stack}"
+        ),
+        None if known(live, there).is_some() => {
+            "the component brings it already: leave it out of the stack, or give it another name".to_owned()
+        }
+        None => {
+            let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+            let kind = key.kind.to_lowercase();
+            format!("if nobody looks after that set any more: kubectl label {kind} {}{scope} {PART_OF}-", key.name)
+        }
+    });
+    let hints: BTreeSet<String> = hints.collect();
+    let error = error.details(lines);
+    Err(hints.into_iter().take(3).fold(error, Error::hint))
+}
+
+fn place(key: &Key) -> String {
+    match &key.namespace {
+        Some(namespace) => format!("{key} in namespace {namespace}"),
+        None => key.to_string(),
+    }
+}
+
+/// The name of the parent of the set that has the object, if it is one of ours.
+fn known<'a>(live: &'a LiveState, object: &Value) -> Option<&'a str> {
+    let id = json::label(object, PART_OF)?;
+    live.parents.values().find(|parent| parent.id == id).map(|parent| parent.name.as_str())
+}
+
+fn stack_of<'a>(live: &'a LiveState, object: &Value) -> Option<&'a str> {
+    let known = known(live, object)?;
+    let instance = known.strip_prefix("component-").and_then(|name| name.split_once('.'));
+    known.strip_prefix("stack-").or(instance.map(|(stack, _)| stack))
+}
+
+/// `stack a`, `component metrics-server`.
+fn owner(live: &LiveState, object: &Value) -> String {
+    match known(live, object) {
+        Some(parent) => parent.replacen('-', " ", 1),
+        None => format!("an ApplySet that is not stackctl's ({})", json::label(object, PART_OF).unwrap_or_default()),
+    }
+}
