@@ -8,7 +8,10 @@ use std::sync::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Kind, event::Events};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Events,
+};
 
 /// A token that the first signal cancels. The second ends the process. `quiet`: to be stopped is how the command ends.
 pub fn watch(events: Events, quiet: Arc<AtomicBool>) -> CancellationToken {
@@ -35,4 +38,18 @@ pub fn watch(events: Events, quiet: Arc<AtomicBool>) -> CancellationToken {
         std::process::exit(Kind::Interrupted.exit_code().into());
     });
     cancel
+}
+
+/// What is returned by work that was told to stop.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted")
+}
+
+/// For work that can be left at any point, because it only looks or is done again by the next run.
+pub async fn until_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(interrupted()),
+        done = work => done,
+    }
 }

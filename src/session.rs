@@ -38,6 +38,7 @@ use crate::{
         self, BuildSpec, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, fingerprint::Sources, gc,
         registry::Registry,
     },
+    interrupt,
     kube::{self, Kube, discovery::KindRef, json, known::Known},
     overview::LastProof,
     plan::{Action, Plan, observed::Observed, up::edge},
@@ -224,7 +225,7 @@ impl Session {
 
     /// Until the user asks to stop: for what only looks, or can be left at any point and done again.
     pub async fn until_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        execute::until_cancelled(&self.cancel, work).await
+        interrupt::until_cancelled(&self.cancel, work).await
     }
 
     /// Runs a plan made from `observed`.

@@ -46,7 +46,8 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
         .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.key()))
         .map(|(_, object)| object.clone())
         .collect();
-    let found = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts).await?;
+    let diff = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts);
+    let found = session.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
     let value: Vec<_> = found
         .iter()

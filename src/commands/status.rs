@@ -25,7 +25,7 @@ pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
     if args.watch {
         return watch(&session, app).await;
     }
-    let overview = overview::look(&session).await?;
+    let overview = session.until_stopped(Box::pin(overview::look(&session))).await?;
     app.show(|| report::status_screen(&overview, report::width()), &overview).await;
     Ok(())
 }

@@ -19,7 +19,7 @@ pub struct UrlsArgs {
 
 pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     let session = open(&args.stack, app).await?;
-    match urls::of_stack(&session).await? {
+    match session.until_stopped(urls::of_stack(&session)).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
             if let Err(error) = urls::all_answered(&urls) {
@@ -56,7 +56,7 @@ pub struct OpenArgs {
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
     let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
     let session = open(&stack, app).await?;
-    let Some(urls) = urls::of_stack(&session).await? else {
+    let Some(urls) = session.until_stopped(urls::of_stack(&session)).await? else {
         return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
             .hint(format!("`stackctl urls {}` says how its services are reached", args.stack)));
     };

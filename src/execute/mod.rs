@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, Outcome, Progress},
+    interrupt::interrupted,
     plan::{Plan, Step},
 };
 
@@ -146,20 +147,6 @@ where
 async fn out_of_patience(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(grace).await;
-}
-
-/// What a step that waits returns when it was told to stop.
-pub fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "interrupted")
-}
-
-/// For work that can be left at any point, because it only looks or is done again by the next run.
-pub async fn until_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(interrupted()),
-        done = work => done,
-    }
 }
 
 #[cfg(test)]

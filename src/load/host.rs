@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, LoadTick},
+    interrupt::until_cancelled,
 };
 
 /// What a run has left: the record of it, and what it says about the run itself.
@@ -43,7 +44,7 @@ pub async fn run(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<Ran> {
-    engine::probe(spec, target).await?;
+    until_cancelled(cancel, engine::probe(spec, target)).await?;
     let start = engine::soon();
     let begins = start + spec.warmup;
     let started = Timestamp::now() + begins.saturating_duration_since(Instant::now());

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
+    interrupt::interrupted,
     stack::model::{Check, Proof},
 };
 
@@ -106,10 +107,6 @@ pub async fn run(
     }
     results.sort_by_key(|(index, _)| *index);
     Ok(results.into_iter().map(|(_, result)| result).collect())
-}
-
-fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "interrupted")
 }
 
 struct Agent<'a> {

@@ -8,6 +8,7 @@ pub const ALL: &[Test] = &[
     ("what_left_the_stack_is_pruned_but_no_claim", prune),
     ("a_shared_component_outlives_its_first_user", shared_component),
     ("a_namespace_that_was_there_stays", foreign_namespace),
+    ("two_stacks_in_one_namespace_take_nothing_from_each_other", one_namespace),
     ("generated_secrets_are_made_once_and_never_shown", generated_secret),
     ("configuration_rolls_only_those_who_read_it", configuration),
     ("an_existing_cluster_is_used_and_left", existing),
@@ -69,6 +70,31 @@ fn foreign_namespace(place: &Place) {
     place.ok(&["down", &path, "--yes"]);
     assert!(!names(place, "configmap", "theirs").contains(&"ours".to_owned()));
     place.kubectl(&["delete", "namespace", "theirs"]);
+}
+
+fn one_namespace(place: &Place) {
+    let stack = |name: &str, map: &str| {
+        let declaration = format!("name: {name}\nmanifests: [all.yaml]\n");
+        place.stack(name, &[("stack.yaml", &declaration), ("all.yaml", &config_map(map, name))])
+    };
+    let (first, second, third) = (stack("tenant-a", "a"), stack("tenant-b", "b"), stack("tenant-c", "a"));
+    let dev = ["--namespace", "dev", "--yes"];
+    place.ok(&[&["up", &first], &dev[..]].concat());
+    place.ok(&[&["up", &second], &dev[..]].concat());
+    // What another stack has is not taken over.
+    place
+        .fails(3, &[&["up", &third], &dev[..]].concat())
+        .says(&["ConfigMap/a in namespace dev belongs to stack tenant-a"]);
+    let map = place.get(&["configmap", "a", "-n", "dev"]);
+    assert_eq!(map["data"]["value"], "tenant-a");
+    place.ok(&[&["up", &first], &dev[..]].concat()).says(&["nothing to do"]);
+
+    // The one that made the namespace leaves it to the other, which takes it along as the last.
+    place.ok(&[&["down", &first], &dev[..]].concat()).says(&["0 left"]);
+    let left = names(place, "configmap", "dev");
+    assert!(left.contains(&"b".to_owned()) && !left.contains(&"a".to_owned()), "{left:?}");
+    place.ok(&[&["down", &second], &dev[..]].concat()).says(&["0 left"]);
+    assert_eq!(place.kubectl(&["get", "namespace", "dev", "--ignore-not-found", "-o", "name"]), "");
 }
 
 fn generated_secret(place: &Place) {
