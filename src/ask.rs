@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{Context, Error, Kind, Result},
     image,
+    interrupt::until_cancelled,
 };
 
 /// A token is shorter; whoever pipes a file by mistake is told so early.
@@ -55,10 +56,7 @@ async fn answer(question: &str, cancel: &CancellationToken) -> Result<String> {
         io::stdin().lock().read_line(&mut line).context(Kind::Usage, || "cannot read from the terminal".to_owned())?;
         Ok(line)
     });
-    tokio::select! {
-        line = read => Ok(line?.trim_end_matches(['\r', '\n']).to_owned()),
-        () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
-    }
+    until_cancelled(cancel, read).await.map(|line| line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A terminal that does not show what is typed, as long as this lives.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
+    interrupt::interrupted,
     state::Folder,
 };
 
@@ -71,7 +72,7 @@ impl Lock {
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
-                () = waiting.cancel.cancelled() => return Err(Error::new(Kind::Interrupted, "interrupted")),
+                () = waiting.cancel.cancelled() => return Err(interrupted()),
             }
         }
     }

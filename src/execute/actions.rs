@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, interrupted, load, provide, prune, share};
+use super::{Done, certificate, delete, load, provide, prune, share};
 use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
+    interrupt::until_cancelled,
     kube::{
         apply::{ApplyOptions, Outcome},
         inventory::Write,
@@ -194,10 +195,8 @@ async fn wait(
     let applied = session.learn(|learned| learned.applied.remove(key));
     let options = WaitOptions { deadline: session.deadline(), nodes_may_grow: false };
     let kube = session.kube().await?;
-    tokio::select! {
-        ready = kube.wait_ready(key, applied.as_ref().or(known), options, progress) => ready.map(|_| Done::default()),
-        () = cancel.cancelled() => Err(interrupted()),
-    }
+    let ready = kube.wait_ready(key, applied.as_ref().or(known), options, progress);
+    until_cancelled(cancel, ready).await.map(|_| Done::default())
 }
 
 /// The document of what a run of proofs came to.

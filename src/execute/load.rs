@@ -6,10 +6,11 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, interrupted};
+use super::Done;
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, LoadTick, Progress},
+    interrupt::until_cancelled,
     kube::json,
     load::{
         document::LoadDocument,
@@ -89,10 +90,7 @@ pub async fn run(session: &Session, progress: &Progress, cancel: &CancellationTo
 pub async fn await_scale_down(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let sent = session.learn(|learned| learned.load.take());
     let sent = sent.ok_or_else(|| Error::new(Kind::Unexpected, "no load was sent"))?;
-    let waited = tokio::select! {
-        down = down(session, &sent, progress) => Ok(down),
-        () = cancel.cancelled() => Err(interrupted()),
-    };
+    let waited = until_cancelled(cancel, async { Ok(down(session, &sent, progress).await) }).await;
     let after = sent.ran.load_end.elapsed().as_secs();
     session.learn(|learned| learned.load = Some(sent));
     waited.map(|down| match down {

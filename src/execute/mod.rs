@@ -135,7 +135,7 @@ where
         }
     }
     if cancel.is_cancelled() {
-        return Err(Error::new(Kind::Interrupted, "interrupted").hint("run the same command again to go on from here"));
+        return Err(interrupted().hint("run the same command again to go on from here"));
     }
     let mut failures = failures.into_iter();
     match failures.next() {

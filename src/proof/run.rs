@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
-    interrupt::interrupted,
+    interrupt::{interrupted, until_cancelled},
     stack::model::{Check, Proof},
 };
 
@@ -66,12 +66,9 @@ pub async fn run(
     let checks: Vec<AgentCheck> =
         proofs.iter().enumerate().filter_map(|(index, proof)| AgentCheck::new(index, proof)).collect();
     let autoscalers = proofs.iter().enumerate().filter_map(|(index, proof)| match &proof.check {
-        Check::Autoscaler(check) => Some(async move {
-            tokio::select! {
-                result = autoscaler::prove(client, proof, check, limit, progress) => Ok((index, result)),
-                () = stop.cancelled() => Err(interrupted()),
-            }
-        }),
+        Check::Autoscaler(check) => Some(until_cancelled(stop, async move {
+            Ok((index, autoscaler::prove(client, proof, check, limit, progress).await))
+        })),
         _ => None,
     });
     let mut by_account: BTreeMap<Option<&str>, Vec<AgentCheck>> = BTreeMap::new();

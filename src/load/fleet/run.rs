@@ -19,6 +19,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result},
     event::{Events, Progress},
+    interrupt::until_cancelled,
     kube::Kube,
     stack::model::ScaleUp,
 };
@@ -74,10 +75,7 @@ pub async fn run(fleet: &Fleet<'_>, cancel: &CancellationToken) -> Result<Ran> {
     let mut guard = Guard { jobs: jobs.clone(), job: Some(created.clone()) };
     sweep(&jobs, &created).await;
     let name = created.metadata.name.clone().unwrap_or_default();
-    let ran = tokio::select! {
-        ran = drive::drive(fleet, &name) => ran,
-        () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
-    };
+    let ran = until_cancelled(cancel, drive::drive(fleet, &name)).await;
     let patience = if cancel.is_cancelled() { HASTY_REMOVAL } else { REMOVAL };
     fleet.progress.say("removing the workers");
     if let Err(why) = remove(client, fleet.namespace, &created, patience).await {
