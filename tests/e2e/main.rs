@@ -17,12 +17,19 @@ mod private;
 mod soak;
 mod stacks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use place::Place;
 
 type Test = (&'static str, fn(&Place));
+
+/// A run of this suite takes minutes: its log tells where they went.
+fn timed(name: &str, test: impl FnOnce()) {
+    let began = Instant::now();
+    test();
+    eprintln!("{name}: {:.1?}", began.elapsed());
+}
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -38,13 +45,13 @@ fn main() {
         .map(|(name, test)| {
             let place = Arc::clone(&place);
             Trial::test(name, move || {
-                test(&place);
+                timed(name, || test(&place));
                 Ok(())
             })
         })
         .chain(soak::ALL.iter().map(|(name, test)| {
             let trial = move || {
-                test();
+                timed(name, test);
                 Ok(())
             };
             Trial::test(*name, trial).with_ignored_flag(true)
