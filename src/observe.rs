@@ -28,7 +28,10 @@ use crate::{
         observed::{ImageState, LiveState, Observed, RegistryState},
         up::{self, inventory},
     },
-    session::{Session, plain_spec, pod_reference},
+    session::{
+        Session,
+        images::{plain_spec, pod_reference},
+    },
     stack::{
         desired,
         model::{Certificate, Key, Object, Origin, SetKind, Stack, instance_name},

@@ -13,7 +13,10 @@ use bollard::{
 };
 use tokio::net::TcpStream;
 
-use super::{CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Removed, engine, kind::mark};
+use super::{
+    CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Removed, engine,
+    kind::{mark, nodes::REGISTRY_HOST},
+};
 use crate::{
     doctor::ports,
     error::{Error, Kind, Result},
@@ -73,7 +76,7 @@ fn routes(nodes: &[String], ports: &[Port]) -> Vec<Route> {
 
 /// The image that a proxy runs from, where none is given: this program's, of this cluster.
 pub fn image(cluster: &str) -> String {
-    format!("registry.stackctl.internal/stackctl/proxy:{cluster}-{}-{REVISION}", env!("CARGO_PKG_VERSION"))
+    format!("{REGISTRY_HOST}/stackctl/proxy:{cluster}-{}-{REVISION}", env!("CARGO_PKG_VERSION"))
 }
 
 impl ProxyState {

@@ -64,14 +64,18 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
 
 /// Without the authority nobody knows which anchor was its own; several users of a machine may have one each.
 async fn nothing_kept(app: &App, system: &System) -> Result<()> {
-    let anchors: Vec<String> = system.anchors().iter().map(|path| path.display().to_string()).collect();
-    let text = || match anchors.is_empty() {
+    let found = system.anchors();
+    let anchors: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+    let text = || match found.is_empty() {
         true => "there is no authority, and the system trusts none of stackctl's".to_owned(),
-        false => format!(
-            "there is no authority here any more; what the system trusts of stackctl's, of any user:\n  {}\nremove what \
-             is yours, then run update-ca-certificates --fresh or update-ca-trust extract",
-            anchors.join("\n  ")
-        ),
+        false => {
+            let commands: Vec<&str> = found.iter().map(|(_, command)| command.as_str()).collect();
+            format!(
+                "there is no authority here any more; these end what the system trusts of stackctl's, of any user; run those \
+                 that are yours:\n  {}",
+                commands.join("\n  ")
+            )
+        }
     };
     app.show(text, &json!({ "changed": false, "anchors": anchors })).await;
     Ok(())

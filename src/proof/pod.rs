@@ -132,15 +132,17 @@ pub fn state(pod: &Pod) -> State {
             _ => State::Starting(why),
         };
     }
-    if container.is_some_and(|state| state.running.is_some()) {
+    // A container has ended a moment before its pod says so.
+    if container.is_some_and(|state| state.running.is_some() || state.terminated.is_some()) {
         return State::Running;
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    match conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False") {
-        Some(condition) => {
+    match conditions.iter().find(|condition| condition.type_ == "PodScheduled") {
+        Some(condition) if condition.status == "False" => {
             let why = sentence(condition.reason.as_deref(), condition.message.as_deref()).unwrap_or_default();
             State::Unschedulable(why)
         }
+        Some(_) => State::Starting("starting on its node".to_owned()),
         None => State::Starting("waiting for a node".to_owned()),
     }
 }
@@ -230,6 +232,16 @@ mod tests {
             state(&pod(json!({"phase": "Pending", "conditions": [condition]}))),
             State::Unschedulable("Unschedulable: 0/1 nodes".into())
         );
+        assert_eq!(state(&pod(json!({"phase": "Pending"}))), State::Starting("waiting for a node".into()));
+        let condition = json!({"type": "PodScheduled", "status": "True"});
+        assert_eq!(
+            state(&pod(json!({"phase": "Pending", "conditions": [condition]}))),
+            State::Starting("starting on its node".into())
+        );
+        let ended = json!({"name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0}}});
+        let status = json!({"phase": "Running", "conditions": [condition], "containerStatuses": [ended]});
+        assert_eq!(state(&pod(status)), State::Running);
     }
 
     #[test]

@@ -28,6 +28,13 @@ struct Kept {
     removed: &'static [&'static str],
 }
 
+impl Kept {
+    /// What somebody without our rights would type.
+    fn removal(&self, anchor: &Path) -> String {
+        format!("sudo rm {} && sudo {}", quoted(&anchor.display().to_string()), line(self.program, self.removed))
+    }
+}
+
 /// Debian and Alpine, openSUSE, Fedora, Arch.
 const KNOWN: [Kept; 4] = [
     Kept {
@@ -148,8 +155,7 @@ impl System {
                     return Ok(Outcome::Unchanged);
                 }
                 let target = anchor.display().to_string();
-                let update = line(kept.program, kept.removed);
-                self.need_root(&format!("sudo rm {} && sudo {update}", quoted(&target)))?;
+                self.need_root(&kept.removal(&anchor))?;
                 fs::remove_file(&anchor).context(Kind::Unexpected, || format!("cannot remove {target}"))?;
                 self.run(&program, kept.removed).await?;
             }
@@ -163,14 +169,21 @@ impl System {
         Ok(Outcome::Changed)
     }
 
-    /// Anchors in the store that some stackctl put there, by name.
-    pub fn anchors(&self) -> Vec<PathBuf> {
+    /// Anchors in the store that some stackctl put there, by name, each with the command that removes it.
+    pub fn anchors(&self) -> Vec<(PathBuf, String)> {
         let ours = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.starts_with("stackctl-") && name.ends_with(".crt")
         };
-        let folders = KNOWN.iter().filter_map(|kept| fs::read_dir(self.root.join(kept.folder)).ok());
-        let mut found: Vec<PathBuf> = folders.flatten().flatten().map(|entry| entry.path()).filter(ours).collect();
+        let mut found = Vec::new();
+        for kept in KNOWN.iter().filter(|kept| self.program(kept.program).is_some()) {
+            let files = fs::read_dir(self.root.join(kept.folder)).into_iter().flatten().flatten();
+            let anchors = files.map(|entry| entry.path()).filter(ours);
+            found.extend(anchors.map(|anchor| {
+                let command = kept.removal(&anchor);
+                (anchor, command)
+            }));
+        }
         found.sort();
         found
     }
@@ -270,7 +283,8 @@ mod tests {
             assert_eq!(fs::read_to_string(&anchor).unwrap(), authority.certificate);
             assert_eq!(fs::metadata(&anchor).unwrap().permissions().mode() & 0o777, 0o644);
             assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Unchanged);
-            assert_eq!(system.anchors(), [anchor.as_path()]);
+            let removal = format!("sudo rm {} && sudo {}", anchor.display(), format!("{program} {removed}").trim_end());
+            assert_eq!(system.anchors(), [(anchor.clone(), removal)]);
             assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Changed);
             assert!(!anchor.exists());
             assert_eq!(log(&root), format!("{program} {added}\n{program} {removed}\n"), "{folder}");

@@ -16,7 +16,7 @@ use crate::{
     error::{Context, Error, Kind, Result},
 };
 
-/// The host that pod specs name; which registry that is, only nodes know.
+/// The host that pod specs on local clusters name; which registry that is, only nodes know.
 pub const REGISTRY_HOST: &str = "registry.stackctl.internal";
 pub const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
 const CA_FILE: &str = "/usr/local/share/ca-certificates/stackctl.crt";

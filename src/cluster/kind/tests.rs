@@ -18,6 +18,7 @@ use super::*;
 use crate::{
     cluster::{Mirror, audit, registry::RegistryState},
     event::Events,
+    tls::authority::{self, Authority},
 };
 
 const NAME: &str = "stackctl-itself";
@@ -153,6 +154,13 @@ impl World {
         let content = engine::read_file(&self.docker, &mark::first_node(NAME), &path).await.unwrap();
         content.map(|content| String::from_utf8(content).unwrap())
     }
+
+    /// What the nodes' programs accept certificates from.
+    async fn trusts(&self, certificate: &str) -> bool {
+        let path = "/etc/ssl/certs/ca-certificates.crt";
+        let content = engine::read_file(&self.docker, &mark::first_node(NAME), path).await.unwrap().unwrap();
+        String::from_utf8_lossy(&content).contains(certificate.trim())
+    }
 }
 
 fn timed<T>(what: &str, since: Instant, value: T) -> T {
@@ -163,8 +171,14 @@ fn timed<T>(what: &str, since: Instant, value: T) -> T {
 #[tokio::test(flavor = "multi_thread")]
 async fn engine_a_cluster_lives_and_leaves_nothing() {
     let _one = ONE_AT_A_TIME.lock().await;
-    let Some(world) = World::new().await else { return };
+    let Some(mut world) = World::new().await else { return };
     std::fs::create_dir(world.home.path().join("kube")).unwrap();
+    let bundle = tempfile::tempdir().unwrap();
+    let signer = Authority::ensure(&State::at(bundle.path().to_owned()), authority::now()).unwrap();
+    let certificate = signer.certificate().to_owned();
+    let file = bundle.path().join("bundle.pem");
+    std::fs::write(&file, &certificate).unwrap();
+    world.spec.ca_bundle = Some(file);
     let before = "# mine\napiVersion: v1\nkind: Config\n";
     std::fs::write(world.user_file(), before).unwrap();
     let (cluster, registry) = (world.cluster(), world.registry());
@@ -181,6 +195,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     assert_eq!(registry.observe().await.unwrap(), RegistryState::Running { port });
     assert_eq!(cluster.platform().await.unwrap().split_once('/').unwrap().0, "linux");
     assert!(std::fs::read_to_string(world.user_file()).unwrap().contains("current-context: kind-stackctl-itself"));
+    assert!(world.trusts(&certificate).await);
 
     let since = Instant::now();
     cluster.create(&world.progress).await.unwrap();
@@ -217,6 +232,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     assert!(world.hosts_of("quay.io").await.unwrap().contains("192.0.2.1"));
     assert_eq!(world.hosts_of("docker.io").await, None);
     assert!(world.hosts_of(nodes::REGISTRY_HOST).await.is_some());
+    assert!(!world.trusts(&certificate).await);
 
     world.make_image().await;
     let api_port = cluster.api_port().await.unwrap().unwrap();

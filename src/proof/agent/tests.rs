@@ -176,7 +176,7 @@ async fn only_eventual_checks_are_repeated() {
     assert_eq!((eventual.passed, eventual.attempts), (true, 3));
 
     let server = answering(503, "never").await;
-    let failed = result(&server, json!({ "eventually_ms": 600 })).await;
+    let failed = result(&server, json!({ "eventually_ms": 2_000 })).await;
     assert!(!failed.passed && failed.attempts > 1);
 }
 

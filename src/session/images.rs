@@ -1,0 +1,130 @@
+//! What the images of a run are called, how they are built, and which of them go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Session;
+use crate::{
+    cluster::{CLUSTER_LABEL, OWNER, OWNER_LABEL, Removed, kind::nodes::REGISTRY_HOST},
+    config::Settings,
+    error::{Error, Kind, Result},
+    image::{self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
+    kube::{discovery::KindRef, json},
+    stack::model::Service,
+};
+
+impl Session {
+    /// `hello/hello`: the part of a reference between the registry and the tag.
+    pub fn repository(&self, service: &str) -> String {
+        format!("{}/{service}", self.stack.name)
+    }
+
+    /// What the images of a service are tagged with besides their content's hash, where somebody else's registry keeps
+    /// them: the commit, if there is one, and `latest`.
+    pub async fn further_tags(&self, service: &str) -> Vec<String> {
+        let source = self.stack.services.get(service).map(|service| &service.context);
+        let (Some(source), Some(_)) = (source, &self.remote) else { return Vec::new() };
+        image::revision::of(source).await.into_iter().chain(["latest".to_owned()]).collect()
+    }
+
+    /// How pods name an image.
+    pub fn pod_reference(&self, repository: &str, tag: &str) -> String {
+        pod_reference(&self.settings, repository, tag)
+    }
+
+    /// How the engine pushes it: local registries are reached through their port on loopback.
+    pub fn push_reference(&self, repository: &str, tag: &str) -> Result<String> {
+        match (&self.settings.registry, self.learn(|learned| learned.registry_port)) {
+            (Some(prefix), _) => Ok(format!("{prefix}/{repository}:{tag}")),
+            (None, Some(port)) => Ok(format!("127.0.0.1:{port}/{repository}:{tag}")),
+            (None, None) => Err(Error::new(Kind::Platform, "the local registry has no port")),
+        }
+    }
+
+    /// The local registry as a server, while it runs.
+    fn registry(&self) -> Result<Option<Registry>> {
+        let Some(port) = self.learn(|learned| learned.registry_port) else { return Ok(None) };
+        let base = url::Url::parse(&format!("http://127.0.0.1:{port}/"))
+            .map_err(|error| Error::new(Kind::Unexpected, "the registry has no URL").caused_by(&error))?;
+        Ok(Some(Registry::new(base)))
+    }
+
+    /// The digest that the registry has under a tag.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        if self.settings.registry.is_some() {
+            return image::tag::remote_digest(self.engine()?, &self.push_reference(repository, tag)?).await;
+        }
+        match self.registry()? {
+            Some(registry) => registry.manifest_digest(repository, tag).await,
+            None => Ok(None),
+        }
+    }
+
+    pub fn image_labels(&self, service: &str) -> BTreeMap<String, String> {
+        let labels = [
+            (OWNER_LABEL, OWNER.to_owned()),
+            (CLUSTER_LABEL, self.settings.cluster_name.clone()),
+            (LABEL_STACK, self.stack.name.clone()),
+            (LABEL_SERVICE, service.to_owned()),
+            (LABEL_CREATED, jiff::Timestamp::now().as_second().to_string()),
+        ];
+        labels.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    pub fn build_spec(&self, service: &str, platform: &str) -> Result<BuildSpec> {
+        let declared = self.stack.services.get(service).ok_or_else(|| {
+            let known: Vec<_> = self.stack.services.keys().map(String::as_str).collect();
+            Error::new(Kind::Usage, format!("stack {} has no service {service}", self.stack.name))
+                .hint(format!("its services: {}", known.join(", ")))
+        })?;
+        let mut spec = plain_spec(declared, platform);
+        spec.args.extend(self.images.args.clone());
+        spec.secrets = self.images.secrets.clone();
+        spec.ca_bundle = self.settings.ca_bundle.clone();
+        spec.no_cache = self.images.no_cache;
+        spec.pull = self.images.pull;
+        Ok(spec)
+    }
+
+    /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.
+    pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
+        let in_use = self.tags_in_use().await?;
+        let mut removed = gc::engine(self.engine()?, Some(&self.stack.name), &in_use, keep).await?;
+        if let Some(registry) = self.registry()? {
+            for service in self.stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
+                removed.extend(gc::registry(&registry, &self.repository(service), &in_use, keep).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn tags_in_use(&self) -> Result<BTreeSet<String>> {
+        let kube = self.kube().await?;
+        let pods = kube.list_all(&KindRef::any_version("", "Pod"), None).await?;
+        let images = pods.iter().flat_map(|pod| json::list(pod, "/spec/containers")).filter_map(|container| {
+            let image = container.get("image")?.as_str()?;
+            let name = image.split_once('@').map_or(image, |(name, _)| name);
+            Some(name.rsplit_once(':')?.1.to_owned())
+        });
+        Ok(images.collect())
+    }
+}
+
+pub fn pod_reference(settings: &Settings, repository: &str, tag: &str) -> String {
+    format!("{}/{repository}:{tag}", settings.registry.as_deref().unwrap_or(REGISTRY_HOST))
+}
+
+/// A service's build as its stack declares it.
+pub fn plain_spec(service: &Service, platform: &str) -> BuildSpec {
+    BuildSpec {
+        service: service.name.clone(),
+        context: service.context.clone(),
+        dockerfile: service.dockerfile.clone(),
+        target: service.target.clone(),
+        args: service.args.clone(),
+        secrets: BTreeMap::new(),
+        ca_bundle: None,
+        platform: platform.to_owned(),
+        no_cache: false,
+        pull: false,
+    }
+}
