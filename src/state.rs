@@ -94,9 +94,8 @@ impl Folder {
     /// Writes the file whole or not at all.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let file = self.file(name);
-        file.parent()
-            .map_or(Ok(()), make_private)
-            .and_then(|()| write_atomically(&file, content, 0o600))
+        let folder = file.parent().unwrap_or(&self.path);
+        despite_tidying(|| make_private(folder).and_then(|()| write_atomically(&file, content, 0o600)))
             .context(Kind::Unexpected, || format!("cannot write {}", file.display()))
     }
 
@@ -179,7 +178,20 @@ pub fn write_atomically(file: &Path, content: &[u8], mode: u32) -> std::io::Resu
 }
 
 fn make_private(folder: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    despite_tidying(|| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+}
+
+/// Another process may tidy a folder away between two steps of ours, which then find it gone, or there and not there.
+fn despite_tidying<T>(mut work: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    for _ in 0..20 {
+        match work() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            done => return done,
+        }
+    }
+    work()
 }
 
 #[cfg(test)]
@@ -188,6 +200,28 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_folder_is_made_even_while_another_process_tidies() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = State::at(home.path().join("stackctl")).locks();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let made: Result<Vec<()>> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = folder.make();
+                    folder.tidy();
+                }
+            });
+            let made = (0..2_000).map(|_| folder.make()).collect();
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            made
+        });
+        made.unwrap();
+        // Something else in its place is told.
+        fs::write(home.path().join("file"), "").unwrap();
+        assert!(State::at(home.path().join("file")).locks().make().is_err());
     }
 
     #[test]
