@@ -76,14 +76,15 @@ impl Folder {
 
     /// Makes the folder and its parents, 0700 as far as they are ours.
     pub fn make(&self) -> Result<()> {
-        make_private(&self.path).context(Kind::Unexpected, || format!("cannot make the folder {}", self.path.display()))
+        in_private(&self.path, || Ok(()))
+            .context(Kind::Unexpected, || format!("cannot make the folder {}", self.path.display()))
     }
 
     /// A file to read and to write, made if there is none. NotFound: the folder went meanwhile.
     pub fn open(&self, name: &str) -> std::io::Result<fs::File> {
-        make_private(&self.path)?;
         let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(self.file(name))
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        in_private(&self.path, || options.open(self.file(name)))
     }
 
     /// None: there is no such file.
@@ -95,15 +96,15 @@ impl Folder {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let file = self.file(name);
         let folder = file.parent().unwrap_or(&self.path);
-        despite_tidying(|| make_private(folder).and_then(|()| write_atomically(&file, content, 0o600)))
+        in_private(folder, || write_atomically(&file, content, 0o600))
             .context(Kind::Unexpected, || format!("cannot write {}", file.display()))
     }
 
     /// Writes the file whole unless there is one, which then stays; true: it was written.
     pub fn create(&self, name: &str, content: &[u8]) -> Result<bool> {
         let file = self.file(name);
-        self.make()?;
-        let written = NamedTempFile::new_in(&self.path).and_then(|mut temporary| {
+        let written = in_private(&self.path, || {
+            let mut temporary = NamedTempFile::new_in(&self.path)?;
             temporary.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
             temporary.write_all(content)?;
             temporary.as_file().sync_all()?;
@@ -177,21 +178,22 @@ pub fn write_atomically(file: &Path, content: &[u8], mode: u32) -> std::io::Resu
     Ok(())
 }
 
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    despite_tidying(|| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
-}
-
-/// Another process may tidy a folder away between two steps of ours, which then find it gone, or there and not there.
-fn despite_tidying<T>(mut work: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+/// Does it in this folder, made 0700 if there is none. Another process may tidy the folder away between two steps of
+/// ours, which then find it gone, or there and not there: then both are done again.
+fn in_private<T>(folder: &Path, mut work: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    let mut once = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        work()
+    };
     for _ in 0..20 {
-        match work() {
+        match once() {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
             done => return done,
         }
     }
-    work()
+    once()
 }
 
 #[cfg(test)]

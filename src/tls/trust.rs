@@ -176,7 +176,7 @@ impl System {
             name.starts_with("stackctl-") && name.ends_with(".crt")
         };
         let mut found = Vec::new();
-        for kept in KNOWN.iter().filter(|kept| self.program(kept.program).is_some()) {
+        for kept in &KNOWN {
             let files = fs::read_dir(self.root.join(kept.folder)).into_iter().flatten().flatten();
             let anchors = files.map(|entry| entry.path()).filter(ours);
             found.extend(anchors.map(|anchor| {

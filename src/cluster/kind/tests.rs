@@ -150,16 +150,18 @@ impl World {
     }
 
     async fn hosts_of(&self, host: &str) -> Option<String> {
-        let path = format!("/etc/containerd/certs.d/{host}/hosts.toml");
-        let content = engine::read_file(&self.docker, &mark::first_node(NAME), &path).await.unwrap();
-        content.map(|content| String::from_utf8(content).unwrap())
+        self.file_of_node(&format!("/etc/containerd/certs.d/{host}/hosts.toml")).await
     }
 
     /// What the nodes' programs accept certificates from.
     async fn trusts(&self, certificate: &str) -> bool {
-        let path = "/etc/ssl/certs/ca-certificates.crt";
-        let content = engine::read_file(&self.docker, &mark::first_node(NAME), path).await.unwrap().unwrap();
-        String::from_utf8_lossy(&content).contains(certificate.trim())
+        let trusted = self.file_of_node("/etc/ssl/certs/ca-certificates.crt").await.unwrap();
+        trusted.contains(certificate.trim())
+    }
+
+    async fn file_of_node(&self, path: &str) -> Option<String> {
+        let content = engine::read_file(&self.docker, &mark::first_node(NAME), path).await.unwrap();
+        content.map(|content| String::from_utf8(content).unwrap())
     }
 }
 

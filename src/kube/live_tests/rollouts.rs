@@ -1,6 +1,7 @@
 //! Waiting for what comes up, and for what never will; then its log and a forward to it.
 
 use super::*;
+use crate::kube::{discovery::core, logs::Logs};
 
 #[tokio::test]
 async fn cluster_a_rollout_that_cannot_finish_fails_at_once() {
@@ -87,14 +88,14 @@ async fn cluster_a_service_is_awaited_forwarded_and_logged() {
         answer
     };
     assert!(ask("/first").await.ends_with("hello"));
-    let wanted = async |logs: &mut super::super::logs::Logs, text: &str| {
+    let wanted = async |logs: &mut Logs, text: &str| {
         tokio::time::timeout(Duration::from_secs(60), async { while logs.next().await.unwrap().line != text {} })
             .await
             .unwrap();
     };
     wanted(&mut logs, "asked /first").await;
     // The pod goes; its successor is found by the forward and by the log.
-    let pod = super::super::discovery::core("Pod");
+    let pod = core("Pod");
     let list = ::kube::api::ListParams::default().labels("app=web");
     let old = place.kube.list(&pod, Some(&place.namespace), &list).await.unwrap().remove(0);
     place.kube.delete_seen(&pod, &old, ::kube::api::DeleteParams::background()).await.unwrap();
