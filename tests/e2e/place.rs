@@ -10,8 +10,10 @@ use std::{
 use serde_json::Value;
 
 pub struct Place {
-    home: tempfile::TempDir,
+    home: PathBuf,
     pub cluster: String,
+    /// What goes with the place; None: its folder and its cluster stay.
+    owned: Option<tempfile::TempDir>,
 }
 
 /// What a run of the binary came to.
@@ -33,8 +35,17 @@ rules:
 
 impl Place {
     pub fn new(cluster: &str) -> Place {
-        let home = tempfile::Builder::new().prefix("stackctl-e2e-").tempdir().expect("a folder for the tests");
-        let place = Place { home, cluster: cluster.to_owned() };
+        let owned = tempfile::Builder::new().prefix("stackctl-e2e-").tempdir().expect("a folder for the tests");
+        Place::at(cluster, owned.path().to_owned(), Some(owned))
+    }
+
+    /// In a folder that stays, with a cluster that stays.
+    pub fn kept(cluster: &str, home: PathBuf) -> Place {
+        Place::at(cluster, home, None)
+    }
+
+    fn at(cluster: &str, home: PathBuf, owned: Option<tempfile::TempDir>) -> Place {
+        let place = Place { home, cluster: cluster.to_owned(), owned };
         place.write_configuration();
         place
     }
@@ -50,7 +61,7 @@ impl Place {
     }
 
     pub fn path(&self, relative: &str) -> PathBuf {
-        self.home.path().join(relative)
+        self.home.join(relative)
     }
 
     /// The world's configuration, with an audit log of the API server added.
@@ -69,14 +80,14 @@ impl Place {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
-        command.args(arguments).env_clear().current_dir(self.home.path());
+        command.args(arguments).env_clear().current_dir(&self.home);
         for name in ["PATH", "DOCKER_HOST", "DOCKER_CONFIG"] {
             if let Ok(value) = std::env::var(name) {
                 command.env(name, value);
             }
         }
         command
-            .env("HOME", self.home.path())
+            .env("HOME", &self.home)
             .env("KUBECONFIG", self.kubeconfig())
             .env("STACKCTL_CONFIG", self.path("config.yaml"))
             .env("NO_COLOR", "1");
@@ -170,7 +181,9 @@ impl Place {
 /// Whatever a test left, also after a panic.
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.command(&["down", "--cluster", "--yes"]).output();
+        if self.owned.is_some() {
+            let _ = self.command(&["down", "--cluster", "--yes"]).output();
+        }
     }
 }
 
@@ -203,7 +216,7 @@ impl Machine {
             volumes: docker(&["volume", "ls", "-q"]),
             // Dangling images are the builder's cache, which stays.
             images: docker(&["images", "--filter", "dangling=false", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]),
-            home: files_below(place.home.path()),
+            home: files_below(&place.home),
             kubeconfig: std::fs::read(place.kubeconfig()).ok(),
             listening: listening_ports(),
         }

@@ -1,0 +1,5 @@
+//! Clusters, networks and the command line.
+
+use crate::Test;
+
+pub const ALL: &[Test] = &[];

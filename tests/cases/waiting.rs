@@ -1,0 +1,5 @@
+//! What is waited for, what is not, and what is blamed.
+
+use crate::Test;
+
+pub const ALL: &[Test] = &[];
