@@ -40,6 +40,11 @@ fn up<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     [&["up", "hello"], CALM, rest].concat()
 }
 
+/// What brings back the stack that the tests of this suite share, once it was there.
+pub fn shared() -> Vec<&'static str> {
+    if BEFORE.get().is_some() { up(&[]) } else { Vec::new() }
+}
+
 fn up_from_nothing(place: &Place) {
     // Remains of a run that was killed are removed before the machine is looked at.
     place.ok(&["down", "--cluster", "--yes"]);
@@ -291,11 +296,11 @@ fn down_leaves_nothing(place: &Place) {
     let run = place.ok(&["down", "hello", "--yes"]);
     run.says(&["0 left"]);
     let before = BEFORE.get().expect("the machine was looked at before the first up");
-    assert_eq!(&Machine::look(place), before);
+    Machine::look(place).assert_as(before);
 
     // Once more with the state folder lost midway.
     place.ok(&["up", "hello"]);
     std::fs::remove_dir_all(place.path(".local/state/stackctl")).expect("the state folder");
     place.ok(&["down", "hello", "--cluster", "--yes"]).says(&["0 left"]);
-    assert_eq!(&Machine::look(place), before);
+    Machine::look(place).assert_as(before);
 }

@@ -24,6 +24,9 @@ use place::Place;
 
 type Test = (&'static str, fn(&Place));
 
+/// Namespaces that tests make by themselves, and remove.
+const NAMESPACES: &[&str] = &["theirs", "theirs-private"];
+
 /// A run of this suite takes minutes: its log tells where they went.
 fn timed(name: &str, test: impl FnOnce()) {
     let began = Instant::now();
@@ -45,7 +48,7 @@ fn main() {
         .map(|(name, test)| {
             let place = Arc::clone(&place);
             Trial::test(name, move || {
-                timed(name, || test(&place));
+                timed(name, || place.tidied(NAMESPACES, &lifecycle::shared(), || test(&place)));
                 Ok(())
             })
         })

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,8 @@ pub struct Place {
     pub cluster: String,
     /// What goes with the place; None: its folder and its cluster stay.
     owned: Option<tempfile::TempDir>,
+    /// Folders of the stacks that the running test has made.
+    made: Mutex<Vec<String>>,
 }
 
 /// What a run of the binary came to.
@@ -40,12 +43,13 @@ impl Place {
     }
 
     /// In a folder that stays, with a cluster that stays.
+    #[allow(dead_code, reason = "the cases alone keep their place")]
     pub fn kept(cluster: &str, home: PathBuf) -> Place {
         Place::at(cluster, home, None)
     }
 
     fn at(cluster: &str, home: PathBuf, owned: Option<tempfile::TempDir>) -> Place {
-        let place = Place { home, cluster: cluster.to_owned(), owned };
+        let place = Place { home, cluster: cluster.to_owned(), owned, made: Mutex::default() };
         place.write_configuration();
         place
     }
@@ -137,7 +141,17 @@ impl Place {
             std::fs::create_dir_all(file.parent().expect("a parent")).expect("stack folder");
             std::fs::write(file, content).expect("stack file");
         }
-        folder.to_str().expect("a path in UTF-8").to_owned()
+        let folder = folder.to_str().expect("a path in UTF-8").to_owned();
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(folder.clone());
+        folder
+    }
+
+    /// A test removes what it made; this does it where the test failed before, so that no other fails for it: these
+    /// namespaces go too, and this run of the binary brings back what the other tests share.
+    pub fn tidied(&self, namespaces: &[&str], restore: &[&str], test: impl FnOnce()) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let _tidy = Tidy { place: self, namespaces, restore };
+        test();
     }
 
     /// Mutating requests of our user agent that the API server has logged, as `verb uri`.
@@ -187,15 +201,43 @@ impl Drop for Place {
     }
 }
 
+/// Removes what a test that panics has left.
+struct Tidy<'a> {
+    place: &'a Place,
+    namespaces: &'a [&'a str],
+    restore: &'a [&'a str],
+}
+
+impl Drop for Tidy<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut stacks = std::mem::take(&mut *self.place.made.lock().unwrap_or_else(PoisonError::into_inner));
+        stacks.reverse();
+        stacks.dedup();
+        for stack in stacks.iter().filter(|stack| Path::new(stack).join("stack.yaml").is_file()) {
+            let _ = self.place.command(&["down", stack, "--yes", "--timeout", "60s"]).output();
+        }
+        for namespace in self.namespaces {
+            let mut command = Command::new("kubectl");
+            command.args(["delete", "namespace", namespace, "--ignore-not-found", "--timeout=60s"]);
+            let _ = command.env("KUBECONFIG", self.place.kubeconfig()).output();
+        }
+        if !self.restore.is_empty() {
+            let _ = self.place.command(self.restore).output();
+        }
+    }
+}
+
 /// Everything of the machine that `up` touches and `down` must give back.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Machine {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
     images: Vec<String>,
     home: Vec<String>,
-    kubeconfig: Option<Vec<u8>>,
+    kubeconfig: Vec<String>,
     listening: Vec<String>,
 }
 
@@ -217,9 +259,29 @@ impl Machine {
             // Dangling images are the builder's cache, which stays.
             images: docker(&["images", "--filter", "dangling=false", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]),
             home: files_below(&place.home),
-            kubeconfig: std::fs::read(place.kubeconfig()).ok(),
+            kubeconfig: std::fs::read_to_string(place.kubeconfig())
+                .map_or_else(|_| vec!["absent".to_owned()], |text| text.lines().map(str::to_owned).collect()),
             listening: listening_ports(),
         }
+    }
+
+    /// Fails with what came and what went, and with nothing else.
+    pub fn assert_as(&self, before: &Machine) {
+        let parts = [
+            ("container", &before.containers, &self.containers),
+            ("network", &before.networks, &self.networks),
+            ("volume", &before.volumes, &self.volumes),
+            ("image", &before.images, &self.images),
+            ("file", &before.home, &self.home),
+            ("line of the kubeconfig", &before.kubeconfig, &self.kubeconfig),
+            ("listening address", &before.listening, &self.listening),
+        ];
+        let mut differences = Vec::new();
+        for (what, before, after) in parts {
+            differences.extend(before.iter().filter(|one| !after.contains(one)).map(|one| format!("- {what} {one}")));
+            differences.extend(after.iter().filter(|one| !before.contains(one)).map(|one| format!("+ {what} {one}")));
+        }
+        assert!(differences.is_empty(), "the machine is not as it was:\n{}", differences.join("\n"));
     }
 }
 
