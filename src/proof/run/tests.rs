@@ -200,7 +200,7 @@ async fn an_api_server_that_does_not_delete_does_not_hold_the_interruption_up() 
     let began = Instant::now();
     let ended = run_until(&cancel, &server, &[http("first")], Duration::from_secs(30)).await;
     assert_eq!(ended.unwrap_err().kind, Kind::Interrupted);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
