@@ -264,12 +264,12 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     if let RegistryState::Running { port } = registry {
         session.learn(|learned| learned.registry_port = Some(port));
     }
-    let images = try_join_all(tags.into_iter().map(|(service, tag)| async move {
+    let images = try_join_all(tags.into_iter().map(|(service, (tag, doubt))| async move {
         let repository = session.repository(&service);
         let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);
         let tags = missing_tags(session, &service, &repository, digest.as_deref()).await?;
-        Ok::<_, Error>((service, ImageState { reference, digest, tags }))
+        Ok::<_, Error>((service, ImageState { reference, digest, tags, doubt }))
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
@@ -313,8 +313,8 @@ async fn registry_state(session: &Session) -> Result<RegistryState> {
     })
 }
 
-/// The tag of each service's image.
-async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
+/// The tag of each service's image, and why it may not stand for all of it.
+async fn fingerprints(session: &Session) -> Result<Vec<(String, (String, Option<String>))>> {
     if session.stack.services.is_empty() {
         return Ok(Vec::new());
     }
@@ -329,7 +329,7 @@ async fn fingerprints(session: &Session) -> Result<Vec<(String, String)>> {
         }
         let found = image::fingerprint::fingerprint(&spec, Some(engine), None).await?;
         session.learn(|learned| learned.sources.insert(service.clone(), found.sources));
-        Ok((service.clone(), found.tag))
+        Ok((service.clone(), (found.tag, found.doubt)))
     }))
     .await
 }

@@ -158,6 +158,21 @@ impl Folder {
     }
 }
 
+/// `$XDG_CACHE_HOME/stackctl`, by default `~/.cache/stackctl`: what only saves time. None: there is no place for it.
+pub fn cache() -> Option<PathBuf> {
+    if cfg!(test) {
+        return None;
+    }
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("stackctl"))
+}
+
+/// Makes a folder, 0700 as far as it is not there.
+pub fn make_private(folder: &Path) -> std::io::Result<()> {
+    in_private(folder, || Ok(()))
+}
+
 /// None: there is no such file.
 pub fn read_if_there(file: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(file) {

@@ -14,7 +14,8 @@ use crate::{
     error::Error,
     image::{
         access::{self, Greeting, RemoteRegistry},
-        login::{self, Helpers},
+        docker_config::DockerConfig,
+        login,
     },
     kube,
     state::State,
@@ -45,21 +46,20 @@ fn failed(name: &'static str, error: &Error) -> Check {
     Check::failed(name, found, error.hints.join("; "))
 }
 
-/// Programs that docker's config.json names. Without them no login can be read: not even for pulls.
+/// Programs that docker's config.json names. Without them no login can be read; base images are mostly to be had without.
 pub fn helpers(registry: Option<&str>) -> Vec<Check> {
     let path = login::config_path();
-    match login::helpers(&path) {
-        Ok(helpers) => judge_helpers(&helpers, registry, &|name| in_path(name, env::var_os("PATH").as_deref())),
+    match login::config(&path) {
+        Ok(config) => judge_helpers(&config, registry, &|name| in_path(name, env::var_os("PATH").as_deref())),
         Err(error) => vec![failed("credential helper", &error)],
     }
 }
 
-fn judge_helpers(helpers: &Helpers, registry: Option<&str>, find: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
-    let hosts = ["docker.io".to_owned()].into_iter().chain(registry.map(access::host_of));
-    let needed: BTreeSet<String> =
-        hosts.filter_map(|host| helpers.of(login::server(&host)).map(str::to_owned)).collect();
-    let named = helpers.cred_helpers.values().chain([&helpers.creds_store]).filter(|name| !name.is_empty());
-    let named: BTreeSet<&String> = named.collect();
+fn judge_helpers(config: &DockerConfig, registry: Option<&str>, find: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
+    let host = registry.map(access::host_of);
+    let needed = host.as_ref().and_then(|host| config.helper(login::server(host))).map(|helper| helper.name);
+    let named = config.cred_helpers.iter().flatten().map(|(_, name)| name).chain(&config.creds_store);
+    let named: BTreeSet<&String> = named.filter(|name| !name.is_empty()).collect();
     let judge = |name: &&String| {
         let program = format!("docker-credential-{name}");
         if let Some(path) = find(&program) {
@@ -67,7 +67,7 @@ fn judge_helpers(helpers: &Helpers, registry: Option<&str>, find: &dyn Fn(&str) 
         }
         let found = format!("{program}, which docker's config.json names, is not on the PATH");
         let cure = "install it, or take it out of `credsStore` or `credHelpers` in config.json and log in again";
-        match needed.contains(*name) {
+        match needed == Some(name.as_str()) {
             true => Check::failed("credential helper", found, cure),
             false => Check::warning("credential helper", found, cure),
         }
@@ -90,8 +90,8 @@ fn judge_git(found: Option<PathBuf>) -> Check {
 /// Amazon's registries, whose helper asks Amazon for a token each time: it needs to know as whom.
 pub fn aws(registry: &str) -> Vec<Check> {
     let host = access::host_of(registry);
-    let helpers = login::helpers(&login::config_path()).unwrap_or_default();
-    if !access::is_ecr(&host) || helpers.of(&host) != Some("ecr-login") {
+    let config = login::config(&login::config_path()).unwrap_or_default();
+    if !access::is_ecr(&host) || config.helper(&host).map(|helper| helper.name) != Some("ecr-login") {
         return Vec::new();
     }
     vec![judge_aws(&|name| env::var(name).ok().filter(|value| !value.is_empty()), &|path| path.is_file())]
@@ -189,22 +189,22 @@ mod tests {
 
     #[test]
     fn a_missing_helper_fails_only_where_it_is_asked() {
-        let helpers: Helpers = serde_json::from_value(serde_json::json!({
+        let config: DockerConfig = serde_json::from_value(serde_json::json!({
             "credsStore": "pass", "credHelpers": {"r.example": "there", "s.example": "gone"},
         }))
         .unwrap();
         let find = |program: &str| (program == "docker-credential-there").then(|| PathBuf::from("/bin/there"));
         let status = |registry: Option<&str>| {
-            let checks = judge_helpers(&helpers, registry, &find);
+            let checks = judge_helpers(&config, registry, &find);
             checks.into_iter().map(|check| (check.found, check.status)).collect::<Vec<_>>()
         };
         let all = status(Some("r.example/me"));
         assert_eq!(all.len(), 3);
         assert!(all[0].0.contains("docker-credential-gone") && all[0].1 == Status::Warning, "{all:?}");
-        assert!(all[1].0.contains("docker-credential-pass") && all[1].1 == Status::Failed, "{all:?}");
+        assert!(all[1].0.contains("docker-credential-pass") && all[1].1 == Status::Warning, "{all:?}");
         assert_eq!(all[2], ("/bin/there".to_owned(), Status::Ok));
         assert_eq!(status(Some("s.example"))[0].1, Status::Failed);
-        assert!(judge_helpers(&Helpers::default(), Some("r.example"), &find).is_empty());
+        assert!(judge_helpers(&DockerConfig::default(), Some("r.example"), &find).is_empty());
     }
 
     #[test]

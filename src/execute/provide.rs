@@ -32,22 +32,38 @@ fn tag_of(reference: &str) -> &str {
 pub async fn build(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
     let engine = session.engine()?;
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
-    let reference = state(observed, service)?.reference.clone();
+    let ImageState { reference, doubt, .. } = state(observed, service)?;
     let mut labels = session.image_labels(service);
     labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
-    let built = image::build::build(engine, &spec, std::slice::from_ref(&reference), &labels, progress).await?;
-    if let Some(sources) = session.learn(|learned| learned.sources.get(service).cloned())
-        && let Err(changed) = image::fingerprint::require_unchanged(&spec, &sources).await
-    {
-        // Under this name it would pass for what it is not.
-        image::tag::remove(engine, &reference).await?;
-        return Err(changed);
+    let build =
+        async |labels| image::build::build(engine, &spec, std::slice::from_ref(reference), labels, progress).await;
+    // Built again in doubt, an image is the same only with the same labels.
+    let before = match doubt {
+        Some(_) => image::base::inspect(engine, reference).await?,
+        None => None,
+    };
+    let (built, unchanged) = match &before {
+        Some(before) => match build(&before.labels).await? {
+            built if built.id == before.id => (built, true),
+            _ => (build(&labels).await?, false),
+        },
+        None => (build(&labels).await?, false),
+    };
+    if let Some(sources) = session.learn(|learned| learned.sources.get(service).cloned()) {
+        if let Err(changed) = image::fingerprint::require_unchanged(&spec, &sources).await {
+            // Under this name it would pass for what it is not.
+            image::tag::remove(engine, reference).await?;
+            return Err(changed);
+        }
+        let taken = built.clone();
+        image::blocking(move || image::fingerprint::note_misreading(&spec, &sources, &taken)).await?;
     }
     let cached = match built.cached_steps {
-        0 => String::new(),
-        steps => format!("{} cached", report::count(steps, "step")),
+        0 => None,
+        steps => Some(format!("{} cached", report::count(steps, "step"))),
     };
-    Ok(Done { unchanged: false, note: Some(cached).filter(|note| !note.is_empty()) })
+    let notes: Vec<String> = cached.into_iter().chain(doubt.clone()).collect();
+    Ok(Done { unchanged, note: Some(notes.join("; ")).filter(|note| !note.is_empty()) })
 }
 
 pub async fn push(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     BuildSpec,
-    context::{Content, Context, Entry, File},
+    context::{Content, Context, Entry, File, Stamp},
     elf, fingerprint,
 };
 use crate::{
@@ -66,7 +66,8 @@ fn image_of(executable: &Path, platform: &str) -> Result<AgentImage> {
         files.insert(loader.clone(), read(Path::new(loader))?);
         collect_libraries(needs.clone(), &mut files)?;
     }
-    let entries = entries(files);
+    let modified = fs::metadata(executable).map_or(0, |metadata| Stamp::of(&metadata).modified);
+    let entries = entries(files, modified);
     let hash = fingerprint::hash_entries(&entries).context(Kind::Unexpected, || "cannot hash the agent".into())?;
     let tag = blake3::hash(&[hash.as_bytes(), DOCKERFILE.as_bytes()].concat()).to_hex()[..20].to_owned();
     let context = Context { entries, dockerfile: DOCKERFILE.to_owned() };
@@ -130,18 +131,18 @@ fn collect_libraries(executable: elf::Needs, files: &mut BTreeMap<String, Vec<u8
     Ok(())
 }
 
-fn entries(files: BTreeMap<String, Vec<u8>>) -> Vec<Entry> {
+fn entries(files: BTreeMap<String, Vec<u8>>, modified: i64) -> Vec<Entry> {
     let mut entries: BTreeMap<Vec<String>, Entry> = BTreeMap::new();
     for (path, bytes) in files {
         let path = format!("rootfs{path}");
         let parts: Vec<String> = path.split('/').map(str::to_owned).collect();
         for depth in 1..parts.len() {
             let path = parts[..depth].join("/");
-            let directory = Entry { path, mode: 0o755, content: Content::Directory };
+            let directory = Entry { path, mode: 0o755, modified, content: Content::Directory };
             entries.entry(parts[..depth].to_vec()).or_insert(directory);
         }
         let content = Content::File(File::Memory(Arc::from(bytes)));
-        entries.insert(parts, Entry { path, mode: 0o755, content });
+        entries.insert(parts, Entry { path, mode: 0o755, modified, content });
     }
     entries.into_values().collect()
 }
@@ -190,7 +191,7 @@ mod tests {
             match &entry.content {
                 Content::Directory => fs::create_dir_all(&path).unwrap(),
                 Content::File(file) => {
-                    fs::write(&path, file.read().unwrap()).unwrap();
+                    io::copy(&mut file.open().unwrap(), &mut fs::File::create(&path).unwrap()).unwrap();
                     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
                     folders.insert(path.parent().unwrap().display().to_string());
                     if entry.path.contains("/ld-linux") {

@@ -58,30 +58,43 @@ fn is_digest(text: &str) -> bool {
 /// The base images of a service, as its Dockerfile names them for this platform.
 pub fn of(service: &Service) -> Result<BTreeSet<String>> {
     let context = Context::load(&service.context, &service.dockerfile)?;
-    Ok(dockerfile::base_images(&context.dockerfile, &service.args, ""))
+    Ok(dockerfile::read(&context.dockerfile, &service.args, "").images)
 }
 
 /// What the engine has under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LocalImage {
     pub id: String,
     /// `node@sha256:…` for each registry it came from.
     pub repo_digests: Vec<String>,
+    /// Its ONBUILD instructions.
+    pub triggers: Vec<String>,
+    pub labels: BTreeMap<String, String>,
 }
 
-/// Name to identity, for all base images of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub id: String,
+    /// What runs where a build begins with it; None: not known, for the image is not here.
+    pub triggers: Option<Vec<String>>,
+}
+
+/// By name, for all base images of a Dockerfile.
 pub async fn identities(
-    images: impl IntoIterator<Item = String>,
+    images: impl IntoIterator<Item = &String>,
     lock: &Lock,
     engine: Option<&Engine>,
-) -> Result<BTreeMap<String, String>> {
+) -> Result<BTreeMap<String, Identity>> {
     let resolved = images.into_iter().map(|image| async move {
         let local = match engine {
-            Some(engine) if Reference::parse(&image).digest.is_none() => inspect(engine, &image).await?,
-            _ => None,
+            Some(engine) => inspect(engine, image).await?,
+            None => None,
         };
-        let identity = identity(&image, lock, local.as_ref());
-        Ok::<_, Error>((image, identity))
+        let id = identity(image, lock, local.as_ref());
+        // The lock names no images with triggers.
+        let locked = lock.digest(&Reference::parse(image)) == Some(&id);
+        let triggers = local.map(|local| local.triggers).or(locked.then(Vec::new));
+        Ok::<_, Error>((image.clone(), Identity { id, triggers }))
     });
     Ok(try_join_all(resolved).await?.into_iter().collect())
 }
@@ -112,10 +125,15 @@ fn came_from(local: &LocalImage, reference: &Reference, digest: &str) -> bool {
 /// None when the engine has no such image.
 pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<LocalImage>> {
     match engine.docker.inspect_image(image).await {
-        Ok(found) => Ok(Some(LocalImage {
-            id: found.id.unwrap_or_default(),
-            repo_digests: found.repo_digests.unwrap_or_default(),
-        })),
+        Ok(found) => {
+            let config = found.config.unwrap_or_default();
+            Ok(Some(LocalImage {
+                id: found.id.unwrap_or_default(),
+                repo_digests: found.repo_digests.unwrap_or_default(),
+                triggers: config.on_build.unwrap_or_default(),
+                labels: config.labels.unwrap_or_default().into_iter().collect(),
+            }))
+        }
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(error) => Err(engine.failed(&format!("inspecting image {image}"), &error)),
     }
@@ -125,7 +143,7 @@ pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<LocalImage>>
 pub async fn pull(engine: &Engine, spec: &BuildSpec, progress: &Progress) -> Result<()> {
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
     let context = super::blocking(move || Context::load(&source, &name)).await?;
-    for image in dockerfile::base_images(&context.dockerfile, &spec.args, &spec.platform) {
+    for image in dockerfile::read(&context.dockerfile, &spec.args, &spec.platform).images {
         progress.say(format!("pulling {image}"));
         pull_image(engine, &image, &spec.platform).await?;
     }
@@ -135,15 +153,16 @@ pub async fn pull(engine: &Engine, spec: &BuildSpec, progress: &Progress) -> Res
 /// Pulls one image with docker's own credentials.
 pub async fn pull_image(engine: &Engine, image: &str, platform: &str) -> Result<()> {
     let reference = Reference::parse(image);
-    let credentials = credentials::find(&reference.host).await?;
+    let (credentials, trouble) = credentials::for_pull(&reference.host).await;
     let options = CreateImageOptionsBuilder::default().from_image(image).platform(platform).build();
     let mut stream = engine.docker.create_image(Some(options), None, credentials);
     while let Some(status) = stream.next().await {
         status.map_err(|error| {
-            engine.failed(&format!("pulling {image}"), &error).hint(format!(
+            let failed = engine.failed(&format!("pulling {image}"), &error).hint(format!(
                 "Check the name, and that the registry {} can be reached; see --registry-mirror",
                 reference.host
-            ))
+            ));
+            credentials::add_trouble(failed, trouble.as_ref())
         })?;
     }
     Ok(())
@@ -157,7 +176,7 @@ mod tests {
     const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
     fn local(repo_digests: &[String]) -> LocalImage {
-        LocalImage { id: "sha256:local".into(), repo_digests: repo_digests.to_vec() }
+        LocalImage { id: "sha256:local".into(), repo_digests: repo_digests.to_vec(), ..LocalImage::default() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Builds: with BuildKit where the engine has it, with the classic builder where nothing needs BuildKit.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,17 +12,20 @@ use bollard::{
     query_parameters::BuildImageOptionsBuilder,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyExt, BodyStream, Empty};
 use hyper::Request;
-use tokio::io::AsyncBufReadExt;
+use tokio::{io::AsyncBufReadExt, sync::mpsc};
 use tokio_util::io::StreamReader;
 use url::form_urlencoded;
 
 use super::{
     BuildSpec, Engine, base,
     context::{Content, Context, Entry, File},
-    credentials, dockerfile,
+    credentials,
+    docker_config::DockerConfig,
+    dockerfile::{self, Files},
+    endpoint::Environment,
     reference::Reference,
     session::Session,
     trace::{self, Trace},
@@ -38,6 +41,9 @@ const CA_PATH: &str = "/run/secrets/ca-bundle";
 const CA_ARGS: [&str; 4] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
 /// No build is silent for so long, not even one that compiles.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
+/// An archive goes to the engine in pieces of so many bytes, so many of them at a time.
+const PIECE: usize = 64 * 1024;
+const PIECES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -46,6 +52,9 @@ pub struct Built {
     pub took: Duration,
     /// Steps of the Dockerfile that the cache answered.
     pub cached_steps: usize,
+    /// What the build took, as BuildKit itself tells it. The classic builder tells nothing.
+    pub images: BTreeSet<String>,
+    pub files: Files,
 }
 
 /// Builds a service's image and gives it all `references`.
@@ -81,11 +90,18 @@ pub async fn build_context(
             .await
             .context(Kind::Usage, || format!("the secret {id} cannot be read from {}", path.display()))?;
     }
-    let args = arguments(spec, &context.dockerfile);
+    let mut args = arguments(spec, &context.dockerfile);
+    // Of no identity: BuildKit keeps them out of layers and of its own cache too.
+    for (name, value) in proxies(&engine.endpoint).await? {
+        args.entry(name).or_insert(value);
+    }
     let job = Job { engine, spec, context: &context, references, labels, args: &args, progress };
     progress.say("sending the context");
-    let mut outcome = match Session::open(engine, Arc::clone(&context), &spec.dockerfile, secrets).await? {
-        Some(session) => job.with_buildkit(&session).await?,
+    let mut outcome = match Session::open(engine, Arc::clone(&context), job.dockerfile(), secrets).await? {
+        Some(session) => {
+            let outcome = job.with_buildkit(&session).await?;
+            Outcome { troubles: session.troubles(), files: session.files_taken(), ..outcome }
+        }
         None if dockerfile::needs_buildkit(&context.dockerfile) => {
             return Err(Error::new(
                 Kind::Preflight,
@@ -105,7 +121,8 @@ pub async fn build_context(
         (None, Some(reference)) => base::inspect(engine, reference).await?.map(|image| image.id).unwrap_or_default(),
         (None, None) => String::new(),
     };
-    Ok(Built { id, took: started.elapsed(), cached_steps: outcome.trace.cached })
+    let Trace { cached: cached_steps, images, .. } = outcome.trace;
+    Ok(Built { id, took: started.elapsed(), cached_steps, images, files: outcome.files })
 }
 
 /// The user's arguments, and for a CA bundle those variables that the Dockerfile itself declares.
@@ -118,6 +135,17 @@ fn arguments(spec: &BuildSpec, dockerfile: &str) -> BTreeMap<String, String> {
         }
     }
     args
+}
+
+/// The proxies that docker's configuration gives to builds of this engine.
+async fn proxies(endpoint: &str) -> Result<BTreeMap<String, String>> {
+    let endpoint = endpoint.to_owned();
+    super::blocking(move || {
+        // Who builds needs an engine, and where this file decides which one, what is wrong with it was said already.
+        let config = DockerConfig::read(&Environment::current()).unwrap_or_default();
+        Ok(config.proxies_of(&endpoint))
+    })
+    .await
 }
 
 struct Job<'a> {
@@ -134,6 +162,9 @@ struct Job<'a> {
 struct Outcome {
     id: Option<String>,
     error: Option<String>,
+    /// Why registries were asked without credentials.
+    troubles: Vec<Error>,
+    files: Files,
     trace: Trace,
     /// The classic builder's current step and its output.
     step: String,
@@ -141,6 +172,11 @@ struct Outcome {
 }
 
 impl Job<'_> {
+    /// Its name alone: where it lies, inside of the context or outside, is no matter to the engine.
+    fn dockerfile(&self) -> &str {
+        self.spec.dockerfile.rsplit('/').next().unwrap_or_default()
+    }
+
     async fn with_buildkit(&self, session: &Session) -> Result<Outcome> {
         let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -149,7 +185,7 @@ impl Job<'_> {
             .append_pair("session", &session.id)
             .append_pair("buildid", &session.id)
             .append_pair("remote", "client-session")
-            .append_pair("dockerfile", &self.spec.dockerfile)
+            .append_pair("dockerfile", self.dockerfile())
             .append_pair("platform", &self.spec.platform)
             .append_pair("target", self.spec.target.as_deref().unwrap_or_default())
             .append_pair("buildargs", &json(self.args))
@@ -200,19 +236,11 @@ impl Job<'_> {
 
     async fn classic(&self) -> Result<Outcome> {
         self.progress.warn(format!("the engine {} has no BuildKit: using its classic builder", self.engine.endpoint));
-        let (context, name) = (Arc::clone(self.context), self.spec.dockerfile.clone());
-        let archive = super::blocking(move || {
-            let mut bytes = Vec::new();
-            with_dockerfile(&context, &name)
-                .write_tar(&mut bytes)
-                .context(Kind::Usage, || "cannot read the build context".into())?;
-            Ok(bytes)
-        })
-        .await?;
+        let (context, dockerfile) = with_dockerfile(self.context, &self.spec.dockerfile);
         let hashed = |map: &BTreeMap<String, String>| map.clone().into_iter().collect::<HashMap<_, _>>();
         let (args, labels) = (hashed(self.args), hashed(self.labels));
         let mut options = BuildImageOptionsBuilder::default()
-            .dockerfile(&self.spec.dockerfile)
+            .dockerfile(&dockerfile)
             .platform(&self.spec.platform)
             .target(self.spec.target.as_deref().unwrap_or_default())
             .nocache(self.spec.no_cache)
@@ -225,15 +253,18 @@ impl Job<'_> {
             options = options.pull("1");
         }
         let mut logins = HashMap::new();
-        for image in dockerfile::base_images(&self.context.dockerfile, self.args, &self.spec.platform) {
+        let mut troubles = Vec::new();
+        for image in dockerfile::read(&self.context.dockerfile, self.args, &self.spec.platform).images {
             let host = Reference::parse(&image).host;
-            if let Some(found) = credentials::find(&host).await? {
+            let (found, trouble) = credentials::for_pull(&host).await;
+            troubles.extend(trouble);
+            if let Some(found) = found {
                 logins.insert(found.serveraddress.clone().unwrap_or(host), found);
             }
         }
-        let body = bollard::body_full(Bytes::from(archive));
+        let body = bollard::body_try_stream(archive(context));
         let stream = self.engine.docker.build_image(options.build(), Some(logins), Some(body));
-        let mut outcome = self.follow(stream).await?;
+        let mut outcome = Outcome { troubles, ..self.follow(stream).await? };
         if outcome.error.is_none()
             && let Some((first, others)) = self.references.split_first()
         {
@@ -313,7 +344,7 @@ impl Job<'_> {
         for hint in hints(&evidence) {
             failure = failure.hint(hint);
         }
-        failure
+        outcome.troubles.iter().fold(failure, |failure, trouble| credentials::add_trouble(failure, Some(trouble)))
     }
 }
 
@@ -350,14 +381,46 @@ fn hints(evidence: &str) -> Vec<&'static str> {
     hints
 }
 
-/// The classic builder reads the Dockerfile from the archive, also an ignored one.
-fn with_dockerfile(context: &Context, name: &str) -> Context {
+/// The classic builder reads the Dockerfile from the archive, also one that is ignored or lies elsewhere. Returns its
+/// path in there.
+fn with_dockerfile(context: &Context, name: &str) -> (Context, String) {
     let mut context = context.clone();
-    if !context.entries.iter().any(|entry| entry.path == name) {
-        let content = Content::File(File::Memory(context.dockerfile.as_bytes().into()));
-        context.entries.push(Entry { path: name.to_owned(), mode: 0o644, content });
+    if context.entries.iter().any(|entry| entry.path == name) {
+        return (context, name.to_owned());
     }
-    context
+    let content = Content::File(File::Memory(context.dockerfile.as_bytes().into()));
+    // A name that no file of the context has.
+    let hash = blake3::hash(context.dockerfile.as_bytes()).to_hex();
+    let path = format!(".dockerfile.{}", &hash[..20]);
+    context.entries.push(Entry { path: path.clone(), mode: 0o644, modified: 0, content });
+    (context, path)
+}
+
+/// The context as it is read, piece by piece.
+fn archive(context: Context) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let pieces = io::BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
+        if let Err(error) = context.write_tar(pieces) {
+            // Nobody listens any more where the engine gave up first.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+}
+
+struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::docker_config::DockerConfig;
 use crate::error::{Error, Kind, Result};
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -88,7 +89,10 @@ pub fn find(environment: &Environment) -> Result<Endpoint> {
     if let Some(name) = environment.get("DOCKER_CONTEXT") {
         return context(&config, name, format!("DOCKER_CONTEXT={name}"), environment);
     }
-    match current_context(&config)? {
+    let current = DockerConfig::read(environment)
+        .map_err(|error| error.hint("or name the engine with DOCKER_HOST, if nothing but the engine matters"))?
+        .current_context;
+    match current.filter(|name| !name.is_empty()) {
         Some(name) => context(&config, &name, format!("docker context {name}"), environment),
         None => default_socket(environment),
     }
@@ -98,24 +102,6 @@ impl Tls {
     fn in_dir(dir: &Path) -> Tls {
         Tls { ca: dir.join("ca.pem"), cert: dir.join("cert.pem"), key: dir.join("key.pem") }
     }
-}
-
-fn current_context(config: &Path) -> Result<Option<String>> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(rename = "currentContext")]
-        current_context: Option<String>,
-    }
-    let path = config.join("config.json");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(unreadable(&path, &error)),
-    };
-    let config: Config = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
-    Ok(config.current_context.filter(|name| !name.is_empty()))
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -171,9 +157,14 @@ fn default_socket(environment: &Environment) -> Result<Endpoint> {
 }
 
 fn endpoint(host: &str, tls: Option<Tls>, origin: String) -> Result<Endpoint> {
-    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+    let host = host.trim();
+    let (scheme, rest) = match host.split_once("://") {
+        Some(parts) => parts,
+        None if is_authority(host) => ("tcp", host),
+        None => return Err(no_address(host, &origin)),
+    };
     let address = match scheme {
-        "unix" => Address::Unix(PathBuf::from(rest)),
+        "unix" if rest.starts_with('/') => Address::Unix(PathBuf::from(rest)),
         "tcp" | "http" | "https" => {
             let authority = rest.trim_end_matches('/');
             let port = if tls.is_some() { 2376 } else { 2375 };
@@ -187,13 +178,39 @@ fn endpoint(host: &str, tls: Option<Tls>, origin: String) -> Result<Endpoint> {
                     "Forward the engine's socket, `ssh -nNT -L $HOME/engine.sock:{DEFAULT_SOCKET} {rest}`, and set DOCKER_HOST=unix://$HOME/engine.sock"
                 )));
         }
-        _ => {
-            return Err(Error::new(Kind::Preflight, format!("{host} ({origin}) is no address of an engine"))
-                .hint("Use unix:///path/to/docker.sock or tcp://HOST:PORT"));
-        }
+        _ => return Err(no_address(host, &origin)),
     };
     let url = if host.contains("://") { host.to_owned() } else { format!("tcp://{host}") };
     Ok(Endpoint { url, origin, address })
+}
+
+/// `10.0.0.5`, `build.example:2375`, `[::1]:2375`
+fn is_authority(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => host,
+    };
+    let letter = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_');
+    let is_v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).is_some_and(|name| name.contains(':'));
+    is_v6 || (!name.is_empty() && name.chars().all(letter) && !name.ends_with(".sock"))
+}
+
+fn no_address(host: &str, origin: &str) -> Error {
+    // What was left out of `unix:///path`, or all of it.
+    let path = host.trim_start_matches("unix").trim_start_matches(':').trim_start_matches('/');
+    let is_socket = host.starts_with(['/', '.', '~']) || host.starts_with("unix") || host.ends_with(".sock");
+    let error = Error::new(Kind::Preflight, format!("{host} ({origin}) is no address of an engine"));
+    match is_socket && !path.is_empty() {
+        true => error.cause("a socket needs unix:// before its absolute path").hint(format!(
+            "Set {}",
+            if path.starts_with(['.', '~']) || !path.contains('/') {
+                "DOCKER_HOST=unix:///path/to/docker.sock".to_owned()
+            } else {
+                format!("DOCKER_HOST=unix:///{path}")
+            }
+        )),
+        false => error.hint("Use unix:///path/to/docker.sock or tcp://HOST:PORT"),
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +280,32 @@ mod tests {
         refused(&[("DOCKER_HOST", "ftp://x")], "no address of an engine");
         fs::write(config.path().join("config.json"), "{").unwrap();
         refused(&[("DOCKER_CONFIG", dir)], "config.json");
+    }
+
+    #[test]
+    fn a_socket_without_unix_is_told_from_a_host() {
+        let told = |host: &str| {
+            let error = endpoint(host, None, "DOCKER_HOST".to_owned()).unwrap_err();
+            (error.causes.join(" "), error.hints[0].clone())
+        };
+        for host in [
+            "/var/run/docker.sock",
+            "unix:/var/run/docker.sock",
+            "unix://var/run/docker.sock",
+            "unix:var/run/docker.sock",
+        ] {
+            let (cause, hint) = told(host);
+            assert!(cause.contains("a socket needs unix://"), "{host}: {cause}");
+            assert_eq!(hint, "Set DOCKER_HOST=unix:///var/run/docker.sock", "{host}");
+        }
+        assert_eq!(told("docker.sock").1, "Set DOCKER_HOST=unix:///path/to/docker.sock");
+        assert_eq!(told("./docker.sock").1, "Set DOCKER_HOST=unix:///path/to/docker.sock");
+        for host in ["unix://", "tcp:10.0.0.5:1", "", "a b"] {
+            assert!(told(host).1.contains("tcp://HOST:PORT"), "{host}");
+        }
+        for host in ["10.0.0.5", "build.example:2375", "[::1]:2375", " unix:///run/x.sock "] {
+            endpoint(host, None, String::new()).unwrap_or_else(|error| panic!("{host}: {error:?}"));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, registry::Registry};
 use crate::{cluster::Removed, error::Result};
@@ -26,7 +27,26 @@ pub fn expired(mut tags: Vec<Tagged>, in_use: &BTreeSet<String>, keep: usize) ->
     tags.into_iter().map(|tagged| tagged.tag).filter(|tag| !in_use.contains(tag)).collect()
 }
 
-/// Removes old tags of one repository, `STACK/SERVICE`, from the registry. `in_use` holds tags, hashes of running pods.
+/// The tags that objects name anywhere: in all containers of pods and of pod templates, of whatever kind, however many
+/// replicas they have.
+pub fn tags_in<'a>(objects: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+    fn collect(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::String(text) if text.contains('/') => {
+                let tag = tag_of(text.split('@').next().unwrap_or(text));
+                found.extend(Some(tag).filter(|tag| !tag.is_empty()).map(str::to_owned));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    objects.into_iter().for_each(|object| collect(object, &mut found));
+    found
+}
+
+/// Removes old tags of one repository, `STACK/SERVICE`, from the registry. `in_use` holds tags.
 pub async fn registry(
     registry: &Registry,
     repository: &str,
@@ -128,6 +148,27 @@ mod tests {
 
     fn tagged(tag: &str, second: i64) -> Tagged {
         Tagged { tag: tag.into(), created: (second >= 0).then(|| Timestamp::from_second(second).unwrap()) }
+    }
+
+    #[test]
+    fn every_container_of_every_template_counts() {
+        let image = |tag: &str| format!("registry.stackctl.internal/shop/worker:{tag}");
+        let pod = |first: &str, second: &str| {
+            serde_json::json!({"spec": {
+                "initContainers": [{"image": image(first)}],
+                "containers": [{"image": format!("{}@sha256:00", image(second))}],
+            }})
+        };
+        let objects = [
+            serde_json::json!({"kind": "Deployment", "spec": {"replicas": 0, "template": pod("a", "b")}}),
+            serde_json::json!({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": pod("c", "d")}}}}),
+            serde_json::json!({"kind": "Rollout", "spec": {"template": pod("e", "f")}}),
+            pod("g", "h"),
+        ];
+        let found = tags_in(&objects);
+        for tag in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            assert!(found.contains(tag), "{tag}: {found:?}");
+        }
     }
 
     #[test]

@@ -8,11 +8,14 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::{config_file, endpoint::Environment};
+use super::{
+    config_file,
+    docker_config::{self, DockerConfig, Helper, unreadable},
+    endpoint::Environment,
+};
 use crate::error::{Context, Error, Kind, Result};
 
 /// A helper may ask its user to unlock something.
@@ -36,22 +39,6 @@ impl std::fmt::Display for Keeper {
     }
 }
 
-/// The helpers that docker's config.json names, without `docker-credential-`.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Helpers {
-    pub creds_store: String,
-    pub cred_helpers: std::collections::BTreeMap<String, String>,
-}
-
-impl Helpers {
-    /// The one that is asked for a server.
-    pub fn of(&self, server: &str) -> Option<&str> {
-        let own = self.cred_helpers.get(server).filter(|name| !name.is_empty());
-        own.map(String::as_str).or(Some(self.creds_store.as_str()).filter(|name| !name.is_empty()))
-    }
-}
-
 /// As docker itself names the server of a host.
 pub fn server(host: &str) -> &str {
     if host == "docker.io" { super::credentials::HUB } else { host }
@@ -62,25 +49,21 @@ pub fn config_path() -> PathBuf {
 }
 
 fn path(environment: &Environment) -> PathBuf {
-    let path = environment.config_dir().join("config.json");
+    let path = docker_config::path(environment);
     // Written beside its target, or a link would become a file.
     path.canonicalize().unwrap_or(path)
 }
 
-/// Reads which helpers are named. A file that is not there names none.
-pub fn helpers(path: &Path) -> Result<Helpers> {
-    let text = read(path)?;
-    if text.trim().is_empty() {
-        return Ok(Helpers::default());
-    }
-    serde_json::from_str(&text).map_err(|error| broken(path, &error))
+/// What the file says; one that is not there says nothing.
+pub fn config(path: &Path) -> Result<DockerConfig> {
+    DockerConfig::parse(path, &read(path)?)
 }
 
 /// Keeps the credentials for a host. The secret goes to a helper's stdin, or into a file that only its owner may read.
 pub async fn store(path: &Path, host: &str, username: &str, secret: &str) -> Result<Keeper> {
     let server = server(host);
-    let helpers = helpers(path)?;
-    let Some(helper) = helpers.of(server) else {
+    let config = config(path)?;
+    let Some(Helper { name: helper, .. }) = config.helper(server) else {
         let auth = BASE64_STANDARD.encode(format!("{username}:{secret}"));
         change(path, |text| config_file::with_auth(text, server, &json!({ "auth": auth })))?;
         return Ok(Keeper::File(path.to_owned()));
@@ -96,7 +79,7 @@ pub async fn store(path: &Path, host: &str, username: &str, secret: &str) -> Res
 pub async fn erase(path: &Path, host: &str) -> Result<Vec<Keeper>> {
     let server = server(host);
     let mut from = Vec::new();
-    if let Some(helper) = helpers(path)?.of(server) {
+    if let Some(Helper { name: helper, .. }) = config(path)?.helper(server) {
         let known = run(helper, "get", server).await;
         match known {
             Ok(_) => {
@@ -121,25 +104,13 @@ pub async fn erase(path: &Path, host: &str) -> Result<Vec<Keeper>> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(String::new())
-        }
-        Err(error) => Err(broken(path, &error)),
-    }
-}
-
-fn broken(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Preflight, format!("docker's configuration {} cannot be read", path.display()))
-        .cause(error)
-        .hint("repair the file, or move it away and log in again")
+    Ok(docker_config::text(path)?.unwrap_or_default())
 }
 
 /// Replaces the file by what `edit` makes of it, wholly or not at all. Returns whether that differed.
 fn change(path: &Path, edit: impl FnOnce(&str) -> Option<String>) -> Result<bool> {
     let text = read(path)?;
-    let new = edit(&text).ok_or_else(|| broken(path, &"it is not a JSON object, or its `auths` is not one"))?;
+    let new = edit(&text).ok_or_else(|| unreadable(path, &"it is not a JSON object, or its `auths` is not one"))?;
     if new == text {
         return Ok(false);
     }
@@ -264,16 +235,6 @@ mod tests {
         assert!(error.message.contains("docker-credential-stackctl-test-none store"), "{error}");
         assert!(error.hints[0].contains("credsStore"), "{error:?}");
         assert!(!format!("{error:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn the_helper_of_a_server_comes_before_the_one_for_all() {
-        let helpers: Helpers =
-            serde_json::from_value(json!({"credsStore": "pass", "credHelpers": {"r.example": "ecr-login", "x": ""}}))
-                .unwrap();
-        assert_eq!(helpers.of("r.example"), Some("ecr-login"));
-        assert_eq!(helpers.of("x"), Some("pass"));
-        assert_eq!(Helpers::default().of("x"), None);
     }
 
     #[test]

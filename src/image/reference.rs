@@ -33,6 +33,15 @@ impl Reference {
         Reference { host: host.to_owned(), path, tag, digest }
     }
 
+    /// Whether both name one image: beside a digest the tag is of no matter.
+    pub fn is_same(&self, other: &Reference) -> bool {
+        let version = match self.digest.is_some() || other.digest.is_some() {
+            true => self.digest == other.digest,
+            false => self.tag == other.tag,
+        };
+        version && self.repository() == other.repository()
+    }
+
     /// `docker.io/library/node`
     pub fn repository(&self) -> String {
         format!("{}/{}", self.host, self.path)

@@ -50,9 +50,12 @@ pub async fn ensure_local(engine: &Engine, local: &str, remote: &str) -> Result<
         Err(error) => return Err(engine.failed(&format!("looking for the image {local}"), &error)),
     }
     let options = CreateImageOptionsBuilder::default().from_image(remote).build();
-    let credentials = credentials::find(&Reference::parse(remote).host).await?;
+    let (credentials, trouble) = credentials::for_pull(&Reference::parse(remote).host).await;
     let pulled = engine.docker.create_image(Some(options), None, credentials).try_collect::<Vec<_>>().await;
-    pulled.map_err(|error| engine.failed(&format!("pulling the image {remote}"), &error))?;
+    pulled.map_err(|error| {
+        let failed = engine.failed(&format!("pulling the image {remote}"), &error);
+        credentials::add_trouble(failed, trouble.as_ref())
+    })?;
     add(engine, remote, local).await
 }
 

@@ -12,6 +12,8 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
+mod dockerfile;
+
 use super::{context::Context, *};
 use crate::{
     error::Kind,
@@ -110,6 +112,8 @@ async fn engine_builds_with_secrets_and_remembers_none() {
     );
     let root = folder(&[("Dockerfile", &dockerfile), (".dockerignore", "Dockerfile\nout"), ("in", "1"), ("out", "2")]);
     let outside = folder(&[("token", "hidden"), ("ca", "bundle")]);
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    fs::File::options().write(true).open(root.path().join("in")).unwrap().set_modified(time).unwrap();
     let engine = engine::connect().await.unwrap();
     let mut spec = spec(root.path());
     spec.no_cache = true;
@@ -130,6 +134,8 @@ async fn engine_builds_with_secrets_and_remembers_none() {
     assert!(!history.contains("hidden"), "the secret is in the image's history");
     let files = text(docker(&["run", "--rm", "--entrypoint", "ls", &image.0[0], "-a", "/app"]));
     assert_eq!(files.split_whitespace().collect::<Vec<_>>(), [".", "..", ".dockerignore", "greeting", "in"]);
+    let time = text(docker(&["run", "--rm", "--entrypoint", "stat", &image.0[0], "-c", "%Y", "/app/in"]));
+    assert_eq!(time, "1700000000", "a file keeps its own time");
 
     spec.no_cache = false;
     let (again, _) = build_it(&engine, &spec, &image.0).await;

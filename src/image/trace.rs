@@ -1,6 +1,6 @@
 //! BuildKit's progress, as it comes in over a build: what runs now, what was cached, and what failed with which output.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bollard::moby::buildkit::v1::StatusResponse;
 
@@ -14,6 +14,8 @@ const KEPT: usize = 20;
 pub struct Trace {
     steps: HashMap<String, Step>,
     pub cached: usize,
+    /// The images that the build looked up, whatever its Dockerfile was taken to say.
+    pub images: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,9 @@ impl Trace {
         for vertex in status.vertexes {
             let step = self.steps.entry(vertex.digest).or_default();
             step.name = vertex.name;
+            if let Some(image) = step.name.strip_prefix("[internal] load metadata for ") {
+                self.images.insert(image.trim().to_owned());
+            }
             // Inner workings are named [internal]; a step of the Dockerfile is "[2/5] RUN …".
             let shown = !step.name.starts_with("[internal]");
             if vertex.cached && !step.cached {
@@ -138,6 +143,7 @@ mod tests {
         let mut trace = Trace::default();
         let vertexes = vec![
             vertex("i", "[internal] load build context", false, ""),
+            vertex("m", "[internal] load metadata for docker.io/library/node:22-slim", false, ""),
             vertex("a", "[1/3] FROM node:22-slim", true, ""),
             vertex("b", "[2/3] RUN npm ci", false, ""),
         ];
@@ -158,6 +164,7 @@ mod tests {
         assert_eq!(lines.len(), KEPT);
         assert_eq!(lines[KEPT - 2..], ["100%", "end"]);
         assert_eq!(trace.cached, 1);
+        assert_eq!(trace.images.into_iter().collect::<Vec<_>>(), ["docker.io/library/node:22-slim"]);
         let mut said = Vec::new();
         while let Ok(event) = receiver.try_recv() {
             if let Event::Progress { message, .. } = event {

@@ -24,7 +24,7 @@ pub fn push(observed: &Observed, rebuild: bool) -> Result<Plan> {
     let mut graph = Graph::default();
     for (service, image) in &observed.images {
         let mut last = None;
-        if rebuild || image.digest.is_none() {
+        if rebuild || !image.is_current() {
             let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
             last = Some(graph.add(format!("push:{service}"), &[build], Action::Push { service: service.clone() }));
         }

@@ -57,9 +57,16 @@ pub struct ImageState {
     pub digest: Option<String>,
     /// Further tags that an external registry has not, or has elsewhere.
     pub tags: Vec<String>,
+    /// Why the reference may not stand for all that the image is made of.
+    pub doubt: Option<String>,
 }
 
 impl ImageState {
+    /// Whether the registry has what the sources amount to, for certain.
+    pub fn is_current(&self) -> bool {
+        self.digest.is_some() && self.doubt.is_none()
+    }
+
     /// How pods name the image: pinned once its digest is known.
     pub fn pinned(&self) -> String {
         match &self.digest {

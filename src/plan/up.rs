@@ -156,7 +156,7 @@ fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: O
     let mut pushed = BTreeMap::new();
     for (service, image) in &observed.images {
         let mut last = None;
-        if image.digest.is_none() || options.rebuild {
+        if !image.is_current() || options.rebuild {
             let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
             let needs: Vec<_> = registry.into_iter().chain([build]).collect();
             last = Some(graph.add(format!("push:{service}"), &needs, Action::Push { service: service.clone() }));

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join_all;
+use serde_json::Value;
+
 use super::Session;
 use crate::{
     cluster::{CLUSTER_LABEL, OWNER, OWNER_LABEL, Removed, kind::nodes::REGISTRY_HOST},
@@ -9,8 +12,22 @@ use crate::{
     error::{Error, Kind, Result},
     image::{self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, gc, registry::Registry},
     kube::{discovery::KindRef, json},
+    observe,
     stack::model::Service,
 };
+
+/// What makes pods, or is one.
+const WORKLOADS: [(&str, &str); 9] = [
+    ("", "Pod"),
+    ("", "PodTemplate"),
+    ("", "ReplicationController"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("apps", "ReplicaSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+];
 
 impl Session {
     /// `hello/hello`: the part of a reference between the registry and the tag.
@@ -85,7 +102,8 @@ impl Session {
         Ok(spec)
     }
 
-    /// Removes all but the `keep` newest tags of each service, and those that pods run. Returns what went.
+    /// Removes all but the `keep` newest tags of each service, and those that something in the cluster may run. Returns
+    /// what went.
     pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
         let in_use = self.tags_in_use().await?;
         let mut removed = gc::engine(self.engine()?, Some(&self.stack.name), &in_use, keep).await?;
@@ -99,13 +117,18 @@ impl Session {
 
     async fn tags_in_use(&self) -> Result<BTreeSet<String>> {
         let kube = self.kube().await?;
-        let pods = kube.list_all(&KindRef::any_version("", "Pod"), None).await?;
-        let images = pods.iter().flat_map(|pod| json::list(pod, "/spec/containers")).filter_map(|container| {
-            let image = container.get("image")?.as_str()?;
-            let name = image.split_once('@').map_or(image, |(name, _)| name);
-            Some(name.rsplit_once(':')?.1.to_owned())
-        });
-        Ok(images.collect())
+        let kinds = WORKLOADS.map(|(group, kind)| KindRef::any_version(group, kind));
+        let listed = try_join_all(kinds.iter().map(|kind| kube.list_all(kind, None)));
+        // Custom resources have templates too.
+        let (listed, recorded) = tokio::try_join!(listed, observe::recorded_objects(kube))?;
+        // Of what a Deployment was before, the newest tags stay anyway.
+        let is_history = |object: &&Value| {
+            json::kind(object) == "ReplicaSet"
+                && object.pointer("/spec/replicas").and_then(Value::as_u64) == Some(0)
+                && object.pointer("/metadata/ownerReferences/0").is_some()
+        };
+        let objects = listed.iter().flatten().chain(recorded.live.objects.values());
+        Ok(gc::tags_in(objects.filter(|object| !is_history(object))))
     }
 }
 

@@ -113,11 +113,22 @@ pub fn services(folder: &Folder, declared: &[ServiceDecl], problems: &mut Proble
 pub fn images(sets: &[Set], services: &BTreeMap<String, Service>, problems: &mut Problems) {
     for object in sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects) {
         for image in podspec::images(&object.value) {
-            if services.contains_key(image) || image.contains(['/', ':', '@']) {
+            if services.contains_key(image) || image.contains(['/', '@']) {
                 continue;
             }
-            let near = services.keys().find(|name| strsim::osa_distance(image, name) == 1);
-            if let Some(near) = near {
+            let (name, tag) = image.split_once(':').unwrap_or((image, ""));
+            if services.contains_key(name) {
+                let message = format!(
+                    "{} wants image `{image}`: did you mean `{name}`, which is built here (without a tag), or \
+                     docker.io/library/{image}?",
+                    object.key()
+                );
+                problems.at(object.origin.clone(), message);
+                continue;
+            }
+            // Another image of another name may well be one letter away from a service.
+            let near = || services.keys().find(|service| strsim::osa_distance(name, service) == 1);
+            if let Some(near) = matches!(tag, "" | "latest").then(near).flatten() {
                 let message = format!(
                     "{} wants image `{image}`: no such service; did you mean `{near}`, or docker.io/library/{image}?",
                     object.key()

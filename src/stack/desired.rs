@@ -311,7 +311,8 @@ fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
 
 /// Gives images their digests: `pins` maps references as `desired` was given them to the ones that pods shall name.
 pub fn pin_images(object: &mut Value, pins: &BTreeMap<String, String>) {
-    podspec::replace_images(object, |image| pins.get(image).cloned());
+    // One that was pinned before it was built anew names another digest.
+    podspec::replace_images(object, |image| pins.get(image.split('@').next().unwrap_or(image)).cloned());
 }
 
 /// Marks pods that see one of these Secrets with the serial number of the certificate in it, so that they roll when it

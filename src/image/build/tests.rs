@@ -33,9 +33,31 @@ fn evidence_gives_hints() {
 }
 
 #[test]
-fn an_ignored_dockerfile_still_reaches_the_classic_builder() {
-    let context = Context { entries: Vec::new(), dockerfile: "FROM x".into() };
-    let sent = with_dockerfile(&context, "docker/Dockerfile");
-    assert_eq!(sent.entries[0].path, "docker/Dockerfile");
-    assert_eq!(with_dockerfile(&sent, "docker/Dockerfile").entries.len(), 1);
+fn a_dockerfile_that_is_not_in_the_context_still_reaches_the_classic_builder() {
+    let mut context = Context { entries: Vec::new(), dockerfile: "FROM x".into() };
+    for name in ["docker/Dockerfile", "../web.Dockerfile"] {
+        let (sent, path) = with_dockerfile(&context, name);
+        assert_eq!(sent.entries[0].path, path);
+        assert!(path.starts_with(".dockerfile."), "{path}");
+    }
+    let content = Content::File(File::Static(b"FROM x"));
+    context.entries.push(Entry { path: "docker/Dockerfile".into(), mode: 0o644, modified: 0, content });
+    let (sent, path) = with_dockerfile(&context, "docker/Dockerfile");
+    assert_eq!((sent.entries.len(), path.as_str()), (1, "docker/Dockerfile"));
+}
+
+#[tokio::test]
+async fn an_archive_comes_in_pieces() {
+    let content = Content::File(File::Memory(vec![7; 3 * PIECE].into()));
+    let entries = vec![Entry { path: "big".into(), mode: 0o644, modified: 0, content }];
+    let pieces: Vec<Bytes> =
+        archive(Context { entries, dockerfile: String::new() }).try_collect::<Vec<_>>().await.unwrap();
+    assert!(pieces.len() > 2 && pieces.iter().all(|piece| piece.len() <= PIECE + 512), "{}", pieces.len());
+    let gone = File::OnDisk {
+        path: "/nonexistent".into(),
+        stamp: crate::image::context::Stamp { device: 0, inode: 0, size: 1, modified: 0, changed: 0 },
+    };
+    let entries = vec![Entry { path: "gone".into(), mode: 0o644, modified: 0, content: Content::File(gone) }];
+    let failed = archive(Context { entries, dockerfile: String::new() }).try_collect::<Vec<_>>().await;
+    assert!(failed.is_err(), "half an archive must not pass for a whole one");
 }

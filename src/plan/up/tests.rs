@@ -53,6 +53,7 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
         reference: "registry.stackctl.internal/shop/web:0123".into(),
         digest: digest.map(str::to_owned),
         tags: Vec::new(),
+        doubt: None,
     };
     let images = [("web".to_owned(), image)].into();
     Observed { cluster, nodes_outdated: false, registry, images, live: None, proxy: ProxyState::default() }
@@ -384,6 +385,21 @@ fn an_instance_that_is_on_record_with_data_alone_stays_there() {
     };
     assert_eq!(pruned(&up(), &live), 0);
     assert_eq!(pruned(&Options { prune_data: true, ..up() }, &live), 1);
+}
+
+#[test]
+fn an_image_in_doubt_is_built_though_the_registry_has_it() {
+    let mut seen = observed(RUNNING, RegistryState::Running { port: 5001 }, Some("sha256:abc"));
+    let ids = |seen: &Observed| {
+        let plan = plan(&stack(), &up(), seen).unwrap();
+        plan.steps.iter().map(|step| step.id.to_string()).collect::<Vec<_>>()
+    };
+    assert!(!ids(&seen).contains(&"build:web".to_owned()));
+    seen.images.get_mut("web").unwrap().doubt = Some("line 3: why".to_owned());
+    let ids = ids(&seen);
+    for id in ["build:web", "push:web", "apply:Deployment/web"] {
+        assert!(ids.contains(&id.to_owned()), "{id}: {ids:?}");
+    }
 }
 
 #[test]

@@ -169,6 +169,27 @@ manifests: [web.yaml]
 }
 
 #[test]
+fn a_service_is_named_without_a_tag() {
+    let stack = "name: shop\nservices:\n  web: {context: web}\nmanifests: [web.yaml]\n";
+    let problems = |image: &str| {
+        Repository::new(&[
+            ("manifests/shop/stack.yaml", stack),
+            ("manifests/shop/web.yaml", &DEPLOYMENT.replace("image: web", &format!("image: {image}"))),
+            ("manifests/shop/web/Dockerfile", ""),
+        ])
+        .problems()
+    };
+    for image in ["web:latest", "web:dev"] {
+        let problems = problems(image);
+        let wanted = format!(
+            "wants image `{image}`: did you mean `web`, which is built here (without a tag), or docker.io/library/{image}?"
+        );
+        assert!(problems.len() == 1 && problems[0].ends_with(&wanted), "{problems:?}");
+    }
+    assert!(problems("wbe:latest")[0].contains("did you mean `web`"));
+}
+
+#[test]
 fn manifests_are_plain_kubernetes_objects() {
     let text = "apiVersion: v1
 kind: List
