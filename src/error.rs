@@ -72,6 +72,8 @@ pub struct Error {
     pub details: Vec<String>,
     /// What to do about it, each one sentence or command.
     pub hints: Vec<String>,
+    /// What else failed in the same run; the first one decides the exit code.
+    pub others: Vec<Error>,
     /// The user has read it already; only the exit code is left to say.
     pub shown: bool,
 }
@@ -84,6 +86,7 @@ impl Error {
             causes: Vec::new(),
             details: Vec::new(),
             hints: Vec::new(),
+            others: Vec::new(),
             shown: false,
         }
     }
@@ -91,6 +94,12 @@ impl Error {
     /// Marks it as read by the user.
     pub fn shown(mut self) -> Self {
         self.shown = true;
+        self
+    }
+
+    /// Adds what failed beside it.
+    pub fn beside(mut self, others: impl IntoIterator<Item = Error>) -> Self {
+        self.others.extend(others);
         self
     }
 

@@ -34,6 +34,7 @@ use crate::{
     execute::{
         self, actions,
         load::{LoadRequest, Sent},
+        untried::{self, Begun},
     },
     image::{self, Engine, fingerprint::Sources},
     interrupt,
@@ -226,10 +227,20 @@ impl Session {
 
     /// Runs a plan made from `observed`.
     pub async fn execute(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let begun = Begun::default();
         let ended = execute::run(plan, &self.events, &self.cancel, |step, progress, cancel| {
+            begun.add(step);
             Box::pin(actions::act(self, plan, observed, step, progress, cancel))
         })
         .await;
+        let ended = match ended {
+            Err(error) if error.kind == Kind::Refused && !self.cancel.is_cancelled() => {
+                let others = Box::pin(untried::refusals(self, plan, observed, &begun));
+                let others = self.until_stopped(async { Ok(others.await) }).await.unwrap_or_default();
+                Err(error.beside(others))
+            }
+            ended => ended,
+        };
         // After the cluster is gone there is nothing to remember.
         if !plan.has(&Action::DeleteCluster)
             && let Err(error) = self.known.save()

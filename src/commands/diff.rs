@@ -6,7 +6,7 @@ use crate::{
     app::App,
     cli::{Given, Output, StackArgs},
     error::Result,
-    kube::diff,
+    kube::diff::{self, Differences},
     observe,
     plan::{
         desired_sets,
@@ -47,12 +47,16 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
         .map(|(_, object)| object.clone())
         .collect();
     let diff = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts);
-    let found = session.until_stopped(diff).await?;
+    let Differences { found, refused } = session.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
     let value: Vec<_> = found
         .iter()
         .map(|diff| json!({ "object": diff.key.to_string(), "namespace": diff.key.namespace, "diff": diff.text }))
         .collect();
+    let mut refused = refused.into_iter();
+    if let Some(first) = refused.next() {
+        return app.fail_with(text, &json!({ "differences": value }), first.beside(refused)).await;
+    }
     match diff::differences(&found) {
         None => {
             app.show(|| "no differences".to_owned(), &json!({ "differences": value })).await;

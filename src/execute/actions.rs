@@ -89,6 +89,7 @@ pub async fn act(
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
+        Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object].object).await,
         Action::Prune { set } => prune::prune(session, live, &plan.sets[*set]).await,
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
@@ -182,6 +183,18 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         Outcome::Configured => Done::note("changed"),
         Outcome::Replaced => Done::note("replaced"),
     })
+}
+
+/// As it is declared, but for what happens while nobody answers.
+async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Object) -> Result<Done> {
+    let object = Object { value: up::webhooks::relaxed(&configuration.value), ..configuration.clone() };
+    let there = live.and_then(|live| live.live.objects.get(&object.key()));
+    let options = ApplyOptions { force_conflicts: session.apply.force_conflicts, ..ApplyOptions::default() };
+    let applied = session.kube().await?.apply(&object, there, &options).await?;
+    match applied.outcome {
+        Outcome::Unchanged => Ok(Done { unchanged: true, note: None }),
+        _ => Ok(Done::note("lets pass what nobody answers while its pods are replaced")),
+    }
 }
 
 async fn wait(

@@ -7,6 +7,7 @@ pub mod load;
 pub mod provide;
 mod prune;
 mod share;
+pub mod untried;
 
 use std::{
     sync::Arc,
@@ -45,8 +46,8 @@ impl Done {
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs all steps. After a failure no step starts any more, steps that only wait are stopped, steps that work are
-/// brought to their end (each leaves something that the next run builds on). Returns the first failure, with the
-/// messages of the others as details. `cancel` is an interruption: everything leaves within `GRACE`.
+/// brought to their end (each leaves something that the next run builds on). Returns the first failure, with the others
+/// beside it. `cancel` is an interruption: everything leaves within `GRACE`.
 pub async fn run<'a, F>(plan: &'a Plan, events: &Events, cancel: &CancellationToken, act: F) -> Result<()>
 where
     F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
@@ -140,7 +141,7 @@ where
     let mut failures = failures.into_iter();
     match failures.next() {
         None => Ok(()),
-        Some(first) => Err(failures.fold(first, |first, other| first.detail(format!("also failed: {other}")))),
+        Some(first) => Err(first.beside(failures)),
     }
 }
 
@@ -219,6 +220,19 @@ mod tests {
             }
         }
         assert_eq!(skipped, ["c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_told_with_all_that_it_says() {
+        let plan = diamond();
+        let (events, _receiver) = Events::channel();
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
+            let id = step.id.to_string();
+            Box::pin(async move { Err(Error::new(Kind::Refused, id.clone()).detail(format!("why {id}"))) })
+        };
+        let error = run(&plan, &events, &CancellationToken::new(), act).await.unwrap_err();
+        assert_eq!(error.others.len(), 1);
+        assert_eq!(error.others[0].details, [format!("why {}", error.others[0].message)]);
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! Server-side apply of one object, and what to do when the server does not take it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use ::kube::api::{DeleteParams, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    CREATION_MANAGER, Kube, MANAGER,
+    CREATION_MANAGER, Kube, MANAGER, change,
     discovery::{KindRef, Resolved},
     failure::{self, Subject},
     json, noop, replace,
@@ -52,22 +52,34 @@ pub struct Applied {
     pub object: Value,
 }
 
+impl Applied {
+    fn configured(object: Value) -> Applied {
+        Applied { outcome: Outcome::Configured, object }
+    }
+}
+
 impl Kube {
     /// Applies one object. `live` is the object as last seen, if it was there; what the plan knew, not a precondition.
     pub async fn apply(&self, object: &Object, live: Option<&Value>, options: &ApplyOptions) -> Result<Applied> {
         let at = self.resolve(&KindRef::of(object)).await?;
         let key = object.key();
         let subject = Subject { key: &key, origin: Some(&object.origin) };
-        let failed = |error: ::kube::Error| failure::refused("apply", &subject, &self.server, &error);
+        let failed = |error: ::kube::Error| match error {
+            ::kube::Error::Api(status) if failure::is_too_large(&status) => {
+                failure::too_large(&subject, Some(size(&object.value)), &status)
+            }
+            error => failure::refused("apply", &subject, &self.server, &error),
+        };
         let mut made_here = false;
         if key.kind == "Namespace" && key.group.is_empty() && live.is_none() && !options.dry_run {
             made_here = self.ensure_namespace(&key.name, &BTreeMap::new()).await?;
         }
         let before = live.and_then(|live| json::text(live, "/metadata/resourceVersion"));
-        let mut replaced = false;
+        let (mut freed, mut replaced) = (false, false);
+        let mut sent = Cow::Borrowed(object);
         let deadline = Instant::now() + GOING;
         loop {
-            match self.apply_once(&at, object, options).await {
+            match self.apply_once(&at, &sent, options).await {
                 Ok((found, _)) if json::is_being_deleted(&found) && !options.dry_run => {
                     // The apply was taken by an object that is on its way out.
                     self.until_gone(&at, &found, deadline).await?;
@@ -90,19 +102,34 @@ impl Kube {
                     };
                     return Ok(Applied { outcome, object: found });
                 }
-                Err(::kube::Error::Api(status))
-                    if options.replace
-                        && !options.dry_run
-                        && !replaced
-                        && !failure::immutable_fields(&status).is_empty() =>
-                {
-                    let namespace = key.namespace.as_deref();
-                    if let Some(old) = self.get_opt(&at, namespace, &key.name).await.map_err(failed)? {
-                        replace::allowed(&subject, &old, object, options.prune_data, &status)?;
-                        self.delete_seen(&at, &old, DeleteParams::foreground()).await.map_err(failed)?;
-                        self.until_gone(&at, &old, Instant::now() + GOING).await?;
+                Err(::kube::Error::Api(status)) if change::is_invalid(&status) && !replaced => {
+                    let Some(refused) = self.refused_change(&at, object, &status).await.map_err(failed)? else {
+                        return Err(failed(::kube::Error::Api(status)));
+                    };
+                    let stale = refused.stale_defaults(&object.value);
+                    if !stale.is_empty() && !freed {
+                        freed = true;
+                        if options.dry_run {
+                            let after = self.dry_run_without(&at, object, &refused.old, &stale, options).await;
+                            return after.map(Applied::configured).map_err(failed);
+                        }
+                        self.own_fields(&at, &refused.old, &stale).await.map_err(failed)?;
+                        // The server takes a null for a wish to keep what is below.
+                        for path in &stale {
+                            path.remove_from(&mut sent.to_mut().value);
+                        }
+                    } else if options.replace {
+                        replace::allowed(&subject, &refused.old, object, options.prune_data, &refused.causes)?;
+                        if options.dry_run {
+                            return Ok(Applied { outcome: Outcome::Replaced, object: object.value.clone() });
+                        }
+                        self.delete_seen(&at, &refused.old, DeleteParams::foreground()).await.map_err(failed)?;
+                        self.until_gone(&at, &refused.old, Instant::now() + GOING).await?;
+                        replaced = true;
+                    } else {
+                        let differing = refused.differing(&object.value);
+                        return Err(failure::immutable(&subject, &refused.causes, &differing));
                     }
-                    replaced = true;
                 }
                 Err(error) => return Err(failed(error)),
             }
@@ -110,7 +137,7 @@ impl Kube {
     }
 
     /// One apply, waiting out namespaces that are going and paths that are coming.
-    async fn apply_once(
+    pub(super) async fn apply_once(
         &self,
         at: &Resolved,
         object: &Object,
@@ -174,6 +201,20 @@ impl Kube {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+/// In bytes, of what the limit is on: a ConfigMap's or Secret's data, else all of it.
+fn size(object: &Value) -> usize {
+    let texts = |field: &str| {
+        let values = object.get(field).and_then(Value::as_object).into_iter().flatten();
+        values.filter_map(|(_, value)| value.as_str()).map(str::len).sum::<usize>()
+    };
+    let base64 = |field: &str| texts(field) / 4 * 3;
+    match json::kind(object) {
+        "ConfigMap" => texts("data") + base64("binaryData"),
+        "Secret" => base64("data") + texts("stringData"),
+        _ => object.to_string().len(),
     }
 }
 

@@ -27,6 +27,14 @@ pub struct ObjectDiff {
     pub text: String,
 }
 
+/// What an apply would come to.
+#[derive(Debug, Default)]
+pub struct Differences {
+    pub found: Vec<ObjectDiff>,
+    /// Of objects that the server would refuse, why.
+    pub refused: Vec<Error>,
+}
+
 impl Kube {
     /// Objects that an apply would create or change, in the order given, then those that a prune would remove.
     /// What can't be tried yet, because its namespace or kind is to be created by the same apply, counts as created.
@@ -36,17 +44,36 @@ impl Kube {
         live: &Live,
         prune: &[Value],
         force_conflicts: bool,
-    ) -> Result<Vec<ObjectDiff>> {
+    ) -> Result<Differences> {
         let options = ApplyOptions { dry_run: true, force_conflicts, ..ApplyOptions::default() };
         let tried = stream::iter(desired).map(|object| self.diff_one(object, live, &options)).buffered(32);
-        let mut found = Vec::new();
+        let mut differences = Differences::default();
         for diff in tried.collect::<Vec<_>>().await {
-            found.extend(diff?);
+            match diff {
+                Ok(diff) => differences.found.extend(diff),
+                Err(error) if error.kind == Kind::Refused => differences.refused.push(error),
+                Err(error) => return Err(error),
+            }
         }
         for object in prune {
-            found.extend(between(Some(object), None)?);
+            differences.found.extend(between(Some(object), None)?);
         }
-        Ok(found)
+        Ok(differences)
+    }
+
+    /// Why the server would refuse the object, if what is there now is enough to tell: what other objects of the same run
+    /// have to make first is not counted.
+    pub async fn would_refuse(&self, object: &Object, live: Option<&Value>, options: &ApplyOptions) -> Option<Error> {
+        let at = self.resolve_opt(&KindRef::of(object)).await.ok()??;
+        let ::kube::Error::Api(status) = self.apply_once(&at, object, options).await.err()? else { return None };
+        let counts = match failure::refuser::refuser(&status.message) {
+            Some(who) => who.comes_after_validation(),
+            None => !status.is_not_found(),
+        };
+        if !counts {
+            return None;
+        }
+        self.apply(object, live, options).await.err().filter(|error| error.kind == Kind::Refused)
     }
 
     async fn diff_one(&self, object: &Object, live: &Live, options: &ApplyOptions) -> Result<Option<ObjectDiff>> {

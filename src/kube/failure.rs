@@ -1,10 +1,14 @@
-//! What the API server's refusals mean: pure functions from a response to an `Error`.
+//! What the API server's failures mean: pure functions from a response to an `Error`.
+
+mod refused;
+pub mod refuser;
+mod words;
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use ::kube::core::Status;
+pub use refused::{immutable, is_too_large, line, refused, too_large};
+use refuser::{Refuser, refuser};
 
-use super::prune::holds_data;
 use crate::{
     error::{Error, Kind},
     stack::model::{Key, Origin},
@@ -71,7 +75,7 @@ pub fn is_loss(error: &::kube::Error) -> bool {
 /// Refused by the roles, not by a quota or a policy.
 pub fn is_missing_right(error: &::kube::Error) -> bool {
     let ::kube::Error::Api(status) = error else { return false };
-    status.is_forbidden() && status.message.contains("User \"") && status.message.contains(" cannot ")
+    status.is_forbidden() && matches!(refuser(&status.message), Some(Refuser::Roles { .. }))
 }
 
 /// The first error of the chain that `find` recognises, looking inside `io::Error`s as well, which hide what they wrap.
@@ -140,9 +144,13 @@ pub fn request_failed(operation: &str, server: &str, error: &::kube::Error) -> E
                 .hint("the user's token or certificate in the kubeconfig is wrong or has expired: log in again")
         }
         ::kube::Error::Api(status) if status.is_forbidden() => {
-            Error::new(Kind::Refused, format!("{operation}: not allowed"))
-                .cause(&status.message)
-                .hint("ask for this right, or use another context")
+            let made = Error::new(Kind::Refused, format!("cannot {operation}: not allowed"));
+            match refuser(&status.message) {
+                Some(who @ Refuser::Roles { .. }) => {
+                    made.cause(who.says()).hint("ask for this right, or use another context")
+                }
+                _ => made.cause(&status.message).hint("ask for this right, or use another context"),
+            }
         }
         ::kube::Error::Api(status) => {
             Error::new(Kind::Platform, format!("{operation}: the API server answered {}", status.code))
@@ -153,146 +161,6 @@ pub fn request_failed(operation: &str, server: &str, error: &::kube::Error) -> E
         }
         other => Error::new(Kind::Platform, operation.to_owned()).caused_by(other),
     }
-}
-
-/// Why an object was not accepted, and what would help.
-pub fn refused(verb: &str, subject: &Subject<'_>, server: &str, error: &::kube::Error) -> Error {
-    let ::kube::Error::Api(status) = error else {
-        return match error {
-            ::kube::Error::Service(_) | ::kube::Error::HyperError(_) => {
-                unreachable(server, error).detail(format!("while trying to {verb} {}", subject.name()))
-            }
-            other => Error::new(Kind::Platform, format!("cannot {verb} {}", subject.name())).caused_by(other),
-        };
-    };
-    if !conflicts(status).is_empty() {
-        conflict(verb, subject, status)
-    } else if !immutable_fields(status).is_empty() {
-        immutable(subject, status)
-    } else if let Some(fields) = unknown_fields(&status.message) {
-        unknown(subject, &fields, status)
-    } else if status.code == 401 {
-        request_failed(verb, server, error)
-    } else if status.is_forbidden() {
-        forbidden(verb, subject, status)
-    } else if status.is_invalid() {
-        let causes =
-            status.details.iter().flat_map(|details| &details.causes).map(|cause| match cause.field.as_str() {
-                "" | "<nil>" => cause.message.clone(),
-                field => format!("{field}: {}", cause.message),
-            });
-        let causes: Vec<_> = causes.collect();
-        let made = subject.error(format!("{} is invalid", subject.name()));
-        if causes.is_empty() { made.cause(&status.message) } else { made.details(causes) }
-    } else if status.is_not_found() && status.message.starts_with("namespaces ") {
-        subject.error(format!("cannot {verb} {}: its namespace does not exist", subject.name())).cause(&status.message)
-    } else {
-        subject.error(format!("the API server refused to {verb} {}", subject.name())).cause(&status.message)
-    }
-}
-
-/// A field that another manager owns.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Conflict {
-    pub manager: String,
-    pub field: String,
-}
-
-pub fn conflicts(status: &Status) -> Vec<Conflict> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes
-        .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| Conflict {
-            // conflict with "kubectl" using apps/v1 at 2026-01-01T00:00:00Z
-            manager: cause.message.split('"').nth(1).unwrap_or("another manager").to_owned(),
-            field: cause.field.trim_start_matches('.').to_owned(),
-        })
-        .collect()
-}
-
-fn conflict(verb: &str, subject: &Subject<'_>, status: &Status) -> Error {
-    let conflicts = conflicts(status);
-    let managers: std::collections::BTreeSet<_> = conflicts.iter().map(|c| format!("\"{}\"", c.manager)).collect();
-    let managers = managers.into_iter().collect::<Vec<_>>().join(", ");
-    subject
-        .error(format!("cannot {verb} {}: {managers} owns fields that the stack sets", subject.name()))
-        .details(conflicts.iter().map(|c| format!("{} is owned by \"{}\"", c.field, c.manager)))
-        .hint("take the fields over with --force-conflicts, or leave them out of the manifest")
-}
-
-/// The fields of a 422 that can never be changed on this object.
-pub fn immutable_fields(status: &Status) -> Vec<(String, String)> {
-    if !status.is_invalid() {
-        return Vec::new();
-    }
-    let words = [
-        "immutable",
-        "may not change",
-        "may not be changed",
-        "updates to statefulset spec",
-        "cannot be changed",
-        "can not be changed",
-    ];
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes
-        .filter(|cause| {
-            let message = cause.message.to_lowercase();
-            words.iter().any(|word| message.contains(word))
-        })
-        .map(|cause| (cause.field.clone(), first_sentence(&cause.message)))
-        .collect()
-}
-
-/// Immutability messages quote the whole Go value before the words that matter.
-fn first_sentence(message: &str) -> String {
-    match message.rsplit_once("}: ") {
-        Some((_, words)) if message.len() > 200 => words.to_owned(),
-        _ => message.chars().take(300).collect(),
-    }
-}
-
-fn immutable(subject: &Subject<'_>, status: &Status) -> Error {
-    let fields = immutable_fields(status);
-    let names: Vec<_> = fields.iter().map(|(field, _)| field.as_str()).collect();
-    subject
-        .error(format!("cannot change {} of {}: the field is immutable", names.join(", "), subject.name()))
-        .details(fields.iter().map(|(field, message)| format!("{field}: {message}")))
-        .hint(match holds_data(subject.key) {
-            true => "--replace with --prune-data deletes the object, with the data that it holds, and creates it anew",
-            false => "--replace deletes the object and creates it anew",
-        })
-}
-
-/// Names of the fields that the schema doesn't know, in the two ways the server words it.
-pub fn unknown_fields(message: &str) -> Option<Vec<String>> {
-    if let Some((_, list)) = message.split_once("strict decoding error: ") {
-        let fields: Vec<_> = list
-            .split("unknown field \"")
-            .skip(1)
-            .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
-            .collect();
-        return (!fields.is_empty()).then_some(fields);
-    }
-    let (before, _) = message.split_once(": field not declared in schema")?;
-    let field = before.rsplit(": ").next()?.trim_start_matches('.');
-    Some(vec![field.to_owned()])
-}
-
-fn unknown(subject: &Subject<'_>, fields: &[String], status: &Status) -> Error {
-    subject
-        .error(format!("{} has a field that its kind does not know: {}", subject.name(), fields.join(", ")))
-        .cause(&status.message)
-        .hint("check the spelling and the place of the field against `kubectl explain`")
-}
-
-fn forbidden(verb: &str, subject: &Subject<'_>, status: &Status) -> Error {
-    if status.message.contains("exceeded quota") {
-        return subject.error(format!("a quota does not admit {}", subject.name())).cause(&status.message);
-    }
-    subject
-        .error(format!("not allowed to {verb} {}", subject.name()))
-        .cause(&status.message)
-        .hint("the user of this context needs that verb on that resource: see `kubectl auth can-i`")
 }
 
 /// The namespace is on its way out: nothing can be created in it, but soon it is gone.

@@ -390,7 +390,7 @@ async fn cluster_a_diff_shows_what_would_change() {
     let desired = [place.object(config("c", "new")), place.object(config("fresh", "x"))];
     let live = place.live(&desired).await;
     let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false, |_| None).remove;
-    let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap();
+    let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap().found;
     let changes: Vec<_> = found.iter().map(|diff| (diff.key.name.as_str(), diff.change)).collect();
     assert_eq!(changes, [("c", Change::Update), ("fresh", Change::Create), ("gone", Change::Delete)]);
     assert!(found[0].text.contains("-  key: old") && found[0].text.contains("+  key: new"), "{}", found[0].text);

@@ -4,6 +4,7 @@
 //! itself (an API server that restarts, a webhook that isn't up yet) is tried again until then.
 
 pub mod apply;
+mod change;
 pub mod client;
 mod clock;
 pub mod delete;
@@ -20,6 +21,7 @@ mod live_tests;
 pub mod logs;
 pub mod namespace;
 pub mod noop;
+mod owned;
 pub mod prune;
 pub mod pull_secret;
 mod put;

@@ -2,9 +2,14 @@
 //!
 //! `metadata.managedFields` holds the set of fields that we own. If that set equals the fields that are desired, both
 //! ways, and the live values of those fields equal the desired ones, an apply would change nothing. No schema is needed:
-//! whether a list is atomic, a set or keyed can be read off the recorded set.
+//! whether a list is atomic, a set or keyed can be read off the recorded set. The order of a list is not recorded, but an
+//! apply brings the items that are desired into the order in which they are desired, so it is compared as well.
+
+mod fingerprint;
 
 use std::borrow::Cow;
+
+pub use fingerprint::fingerprint;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -69,19 +74,6 @@ pub fn unchanged(desired: &Value, live: &Value) -> Verdict {
     }
 }
 
-/// Stands for everything of the live object that an apply of ours could change: the fields we own and their values.
-pub fn fingerprint(live: &Value) -> Option<String> {
-    let mut hasher = blake3::Hasher::new();
-    let mut any = false;
-    for entry in entries(live) {
-        any = true;
-        let owned = entry["fieldsV1"].as_object()?;
-        hasher.update(serde_json::to_string(entry.get("fieldsV1")?).ok()?.as_bytes());
-        hasher.update(serde_json::to_string(&owned_values(owned, live)).ok()?.as_bytes());
-    }
-    any.then(|| hasher.finalize().to_hex().to_string())
-}
-
 /// Our entries: manager `stackctl`, by apply, of the object proper.
 fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     json::list(live, "/metadata/managedFields").iter().filter(|entry| {
@@ -89,24 +81,6 @@ fn entries(live: &Value) -> impl Iterator<Item = &Value> {
             && entry["operation"] == "Apply"
             && entry["subresource"].as_str().unwrap_or_default().is_empty()
     })
-}
-
-fn owned_values(owned: &Map<String, Value>, live: &Value) -> Value {
-    if owned.keys().all(|key| key == ".") {
-        return live.clone();
-    }
-    let children = owned.iter().filter_map(|(step, below)| {
-        let child = if let Some(field) = step.strip_prefix("f:") {
-            live.get(field)
-        } else if let Some(keys) = step.strip_prefix("k:") {
-            let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
-            live.as_array()?.iter().find(|item| has_keys(item, &keys, false))
-        } else {
-            return (step != ".").then(|| (step.clone(), Value::Bool(true)));
-        };
-        Some((step.clone(), owned_values(below.as_object()?, child.unwrap_or(&Value::Null))))
-    });
-    Value::Object(children.collect())
 }
 
 /// Does an item of a keyed list have these key fields? A desired item may leave out one that the server defaults.
@@ -214,7 +188,10 @@ impl Comparison {
             let at = path.then(field);
             let live = live.and_then(|live| live.get(field));
             if value.is_null() {
-                self.unsure(&at, "null");
+                // Where nothing is, there is nothing to take away.
+                if live.is_some_and(|live| !live.is_null()) {
+                    self.unsure(&at, "null");
+                }
                 continue;
             }
             match owned.get(&format!("f:{field}")).and_then(Value::as_object) {
@@ -238,9 +215,12 @@ impl Comparison {
         }
     }
 
+    /// A list whose items are owned one by one: by their keys, or as members of a set.
     fn keyed_list(&mut self, path: &Path<'_>, desired: &[Value], owned: &Map<String, Value>, live: Option<&Value>) {
         let live = live.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let mut met = vec![false; desired.len()];
+        // Where in the live list each desired item stands.
+        let mut places: Vec<Option<usize>> = vec![None; desired.len()];
         for (step, below) in owned.iter().filter(|(step, _)| *step != ".") {
             let label = format!("[{}]", step.split_once(':').map_or(step.as_str(), |(_, keys)| keys));
             let at = path.then(&label);
@@ -256,23 +236,33 @@ impl Comparison {
                 let (Some(fields), Some(below)) = (desired[index].as_object(), below.as_object()) else {
                     return self.unsure(&at, "not an object");
                 };
-                match live.iter().find(|item| has_keys(item, &keys, false)) {
-                    Some(item) => self.map(&at, fields, below, Some(item)),
-                    None => self.differs(&at),
+                let mut found = (0..live.len()).filter(|&place| has_keys(&live[place], &keys, false));
+                match (found.next(), found.next()) {
+                    (Some(place), None) => {
+                        places[index] = Some(place);
+                        self.map(&at, fields, below, Some(&live[place]));
+                    }
+                    (Some(_), Some(_)) => return self.unsure(&at, "there are several of it"),
+                    _ => self.differs(&at),
                 }
             } else if let Some(value) = step.strip_prefix("v:") {
                 let Ok(value) = serde_json::from_str::<Value>(value) else {
                     return self.unsure(&at, "unreadable value");
                 };
-                match desired.iter().position(|wanted| *wanted == value) {
-                    Some(index) if live.contains(&value) => met[index] = true,
+                let index = desired.iter().position(|wanted| *wanted == value);
+                match (index, live.iter().position(|member| *member == value)) {
+                    (Some(index), Some(place)) => {
+                        met[index] = true;
+                        places[index] = Some(place);
+                    }
                     _ => self.differs(&at),
                 }
             } else {
                 return self.unsure(&at, "neither keys nor values");
             }
         }
-        if met.contains(&false) {
+        // Items of others may stand between ours, wherever they like.
+        if met.contains(&false) || !places.into_iter().flatten().is_sorted() {
             self.differs(path);
         }
     }
@@ -354,5 +344,7 @@ fn same_quantity(a: &Value, b: &Value) -> bool {
     matches!((quantity::thousandths(&a), quantity::thousandths(&b)), (Some(a), Some(b)) if a == b)
 }
 
+#[cfg(test)]
+mod merge_tests;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! What may be deleted to be created anew where a field of it cannot be changed.
 
-use ::kube::core::Status;
+use ::kube::core::response::StatusCause;
 use serde_json::Value;
 
 use super::{
     PART_OF,
-    failure::{Subject, immutable_fields},
+    failure::{self, Subject},
     json,
     prune::{holds_data, may_delete},
 };
@@ -17,7 +17,7 @@ pub(super) fn allowed(
     old: &Value,
     desired: &Object,
     prune_data: bool,
-    status: &Status,
+    refused: &[StatusCause],
 ) -> Result<()> {
     let set = json::label(&desired.value, PART_OF);
     let ours = set.is_some() && json::label(old, PART_OF) == set && may_delete(old);
@@ -35,9 +35,8 @@ pub(super) fn allowed(
             .error(format!("{name} is not replaced: it is not part of the set that declares it"))
             .hint(format!("if nobody needs it: kubectl delete {kind} {}{scope}, then run this again", subject.key.name))
     };
-    let fields = immutable_fields(status);
-    let names = fields.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>().join(", ");
-    let error = error.details(fields.iter().map(|(field, message)| format!("{field}: {message}")));
+    let names = refused.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>().join(", ");
+    let error = error.details(refused.iter().map(failure::line));
     Err(error.hint(format!("or leave {names} as it is in the cluster")))
 }
 
@@ -55,23 +54,59 @@ mod tests {
         stack::model::Origin,
     };
 
-    /// A server that refuses to change what `path` names. What is left of it, and the outcome.
-    async fn replaced(path: &str, live: Value, desired: Value, prune_data: bool) -> (bool, Result<Applied>) {
-        let fake = Fake::start(|request, objects| {
+    /// A server that refuses to change what `path` names, and to take as new what `wrong` says. What is left of it, and
+    /// the outcome.
+    async fn changed(
+        path: &str,
+        live: Value,
+        desired: Value,
+        wrong: Option<&'static str>,
+        options: &ApplyOptions,
+    ) -> (bool, Result<Applied>) {
+        let fake = Fake::start(move |request, objects| {
+            let invalid = |message: &str| {
+                let cause = json!({"field": "spec.x", "message": message});
+                let status = json!({"kind": "Status", "code": 422, "reason": "Invalid", "message": "x is invalid",
+                    "details": {"causes": [cause]}});
+                Some(Reply::Answer(422, status.to_string()))
+            };
             let there = objects.all.contains_key(request.path.split('?').next().unwrap());
-            let cause = json!({"field": "spec", "message": "field is immutable"});
-            let status = json!({"kind": "Status", "code": 422, "reason": "Invalid", "message": "x is invalid",
-                "details": {"causes": [cause]}});
-            (request.method == "PATCH" && there).then(|| Reply::Answer(422, status.to_string()))
+            match request.method.as_str() {
+                "PATCH" if there => invalid(wrong.unwrap_or("Forbidden: not any more")),
+                "POST" => invalid(wrong?),
+                _ => None,
+            }
         })
         .await;
         fake.objects().put(path, live);
         let uid = json::uid(&fake.objects().all[path]).to_owned();
         let object = Object { value: desired, origin: Origin::default() };
-        let options = ApplyOptions { replace: true, prune_data, ..ApplyOptions::default() };
-        let done = fake.kube.apply(&object, None, &options).await;
+        let done = fake.kube.apply(&object, None, options).await;
         let left = fake.objects().all.get(path).is_some_and(|object| json::uid(object) == uid);
         (left, done)
+    }
+
+    async fn replaced(path: &str, live: Value, desired: Value, prune_data: bool) -> (bool, Result<Applied>) {
+        changed(path, live, desired, None, &ApplyOptions { replace: true, prune_data, ..ApplyOptions::default() }).await
+    }
+
+    #[tokio::test]
+    async fn what_only_the_change_makes_invalid_is_immutable_whatever_the_words() {
+        let (path, service) = ("/api/v1/namespaces/n/services/x", of_set("Service", "a"));
+        let options = ApplyOptions::default();
+        let (left, refused) = changed(path, service.clone(), service.clone(), None, &options).await;
+        let error = refused.map(|_| ()).unwrap_err();
+        assert!(left && error.message.contains("cannot change spec.x"), "{error:?}");
+        assert!(error.hints[0].contains("--replace"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_invalid_in_itself_is_never_deleted_for_it() {
+        let (path, service) = ("/api/v1/namespaces/n/services/x", of_set("Service", "a"));
+        let options = ApplyOptions { replace: true, ..ApplyOptions::default() };
+        let (left, refused) = changed(path, service.clone(), service, Some("field is immutable"), &options).await;
+        let error = refused.map(|_| ()).unwrap_err();
+        assert!(left && error.message.ends_with("is invalid") && error.hints.is_empty(), "{error:?}");
     }
 
     fn of_set(kind: &str, id: &str) -> Value {

@@ -164,6 +164,15 @@ impl Kube {
         self.send(request, soon()).await
     }
 
+    /// What the server would store instead of the object of that name. Nothing is stored.
+    pub(super) async fn replace_dry_run(&self, at: &Resolved, body: &Value) -> Answer<Value> {
+        let params = PostParams { field_manager: Some(super::MANAGER.to_owned()), dry_run: true };
+        let scope = at.scope(super::json::namespace(body));
+        let bytes = serde_json::to_vec(body).map_err(::kube::Error::SerdeError)?;
+        let request = built(path(&at.resource, scope).replace(super::json::name(body), &params, bytes))?;
+        self.send(request, soon()).await
+    }
+
     /// Deletes the object only if it still is the one seen: same UID. Gone, or replaced by another, is success.
     pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<()> {
         self.delete_if(at, object, params, false).await.map(|_| ())

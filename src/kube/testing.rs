@@ -108,6 +108,12 @@ impl Objects {
         let path = path_of(request);
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let gone = || failure(404, "NotFound", "not found");
+        // A dry run answers as if, and leaves all as it is.
+        if request.path.contains("dryRun=All") {
+            let mut tried = Objects { all: self.all.clone(), version: self.version };
+            let path = request.path.replace("dryRun=All", "");
+            return tried.answer(&Request { path, ..request.clone() });
+        }
         let is_list = resource(path).1.len() == 1;
         match request.method.as_str() {
             "GET" if is_list => self.list(request),
@@ -119,6 +125,10 @@ impl Objects {
                 }
                 self.put(&path, body);
                 Reply::Answer(201, self.all[&path].to_string())
+            }
+            "PUT" => {
+                self.put(path, body);
+                Reply::Answer(200, self.all[path].to_string())
             }
             "PATCH" => self.patch(path, &body, request.head.contains("apply-patch")),
             "DELETE" => {

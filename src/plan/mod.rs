@@ -94,6 +94,12 @@ pub enum Action {
         set: usize,
         object: usize,
     },
+    /// Lets pass what a webhook does not answer, while the pods that answer it are replaced: they may be among what it has
+    /// to admit.
+    RelaxWebhook {
+        set: usize,
+        object: usize,
+    },
     Prune {
         set: usize,
     },

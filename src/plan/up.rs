@@ -3,6 +3,7 @@
 pub mod edge;
 pub mod owners;
 mod sets;
+pub mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

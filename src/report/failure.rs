@@ -7,6 +7,20 @@ use crate::error::Error;
 
 pub fn text(error: &Error, paint: Paint) -> String {
     let mut lines = Vec::new();
+    let mut hints: Vec<&String> = Vec::new();
+    for error in std::iter::once(error).chain(&error.others) {
+        what(error, paint, &mut lines);
+        hints.extend(&error.hints);
+    }
+    // What helps against several failures is said once.
+    let mut said = std::collections::HashSet::new();
+    hints.retain(|hint| said.insert(*hint));
+    lines.extend(hints.iter().map(|hint| format!("{} {}", paint.busy("hint:"), clean(hint))));
+    lines.join("\n")
+}
+
+/// What failed and why.
+fn what(error: &Error, paint: Paint, lines: &mut Vec<String>) {
     let mut message = error.message.lines();
     lines.push(format!("{} {}", paint.bad("error:"), paint.bold(clean(message.next().unwrap_or_default()))));
     lines.extend(message.map(|line| format!("  {}", clean(line))));
@@ -17,20 +31,26 @@ pub fn text(error: &Error, paint: Paint) -> String {
     }
     let details = error.details.iter().flat_map(|detail| detail.lines());
     lines.extend(details.map(|line| format!("    {}", clean(line))));
-    lines.extend(error.hints.iter().map(|hint| format!("{} {}", paint.busy("hint:"), clean(hint))));
-    lines.join("\n")
 }
 
-/// `{"error": {"kind", "message", "causes", "details", "hints", "exitCode"}}`
+/// `{"error": {"kind", "message", "causes", "details", "hints", "exitCode"}}`, and `others` where more than one thing failed.
 pub fn value(error: &Error) -> Value {
-    json!({ "error": {
+    let mut value = one(error);
+    if !error.others.is_empty() {
+        value["others"] = error.others.iter().map(one).collect();
+    }
+    json!({ "error": value })
+}
+
+fn one(error: &Error) -> Value {
+    json!({
         "kind": error.kind.name(),
         "message": error.message,
         "causes": error.causes,
         "details": error.details,
         "hints": error.hints,
         "exitCode": error.kind.exit_code(),
-    } })
+    })
 }
 
 #[cfg(test)]
@@ -55,6 +75,19 @@ mod tests {
         hint: check the name of the package in services/hello/package.json
         "###);
         assert!(text(&error(), Paint { color: true }).contains("\x1b[31m"));
+    }
+
+    #[test]
+    fn several_failures_are_told_one_after_the_other_and_a_common_hint_once() {
+        let second = Error::new(Kind::Refused, "ConfigMap/b is invalid").cause("data: no").hint("look again");
+        let error = Error::new(Kind::Refused, "ConfigMap/a is invalid").hint("look again").beside([second]);
+        insta::assert_snapshot!(text(&error, Paint { color: false }), @r###"
+        error: ConfigMap/a is invalid
+        error: ConfigMap/b is invalid
+          because: data: no
+        hint: look again
+        "###);
+        assert_eq!(value(&error)["error"]["others"][0]["causes"], json!(["data: no"]));
     }
 
     #[test]

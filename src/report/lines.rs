@@ -74,6 +74,7 @@ impl Lines {
         if with(Outcome::Done) == 0 {
             return None;
         }
+        let glyph = if with(Outcome::Failed) == 0 { self.paint.good("✓") } else { self.paint.bad("✗") };
         let parts: Vec<String> = [
             (Outcome::Done, "applied"),
             (Outcome::Unchanged, "unchanged"),
@@ -89,7 +90,7 @@ impl Lines {
         let end = steps().filter_map(|step| step.end).max()?;
         let time = duration(end.saturating_sub(start));
         let parts = self.paint.dim(parts.join(", "));
-        Some(format!("{} apply:{set}  {}  {parts}", self.paint.good("✓"), self.paint.dim(time)))
+        Some(format!("{glyph} apply:{set}  {}  {parts}", self.paint.dim(time)))
     }
 
     /// What the single lines left out, then the total.
@@ -198,6 +199,14 @@ mod tests {
         insta::assert_snapshot!(transcript(&events, 60), @r###"
         ✓ apply:web  50 ms  3 applied, 9 unchanged
         12 steps in 60 ms
+        "###);
+        let mut failing = events.clone();
+        let at = failing.iter().position(|event| matches!(event, Event::Finished { .. })).unwrap();
+        failing[at] = finished("apply:ConfigMap/c0", 50, Outcome::Failed);
+        insta::assert_snapshot!(transcript(&failing, 60), @r###"
+        ✗ apply:ConfigMap/c0  50 ms
+        ✗ apply:web  50 ms  2 applied, 9 unchanged, 1 failed
+        1 step failed after 60 ms
         "###);
         for event in &mut events {
             if let Event::Finished { outcome, .. } = event {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::*;
+use super::{refused::unknown_fields, *};
 
 fn api(status: Value) -> ::kube::Error {
     ::kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
@@ -30,19 +30,23 @@ fn a_conflict_names_the_manager_the_field_and_the_place() {
 
 #[test]
 fn an_immutable_field_is_named_and_replace_is_offered() {
-    let error = refuse(json!({
-        "status": "Failure", "reason": "Invalid", "code": 422, "message": "Deployment.apps \"web\" is invalid",
-        "details": {"causes": [{"reason": "FieldValueInvalid", "field": "spec.selector",
-            "message": "Invalid value: {\"matchLabels\":{\"app\":\"x\"}}: field is immutable"}]}
-    }));
+    let told = |cause: Value, differing: &[&str]| {
+        let differing: Vec<String> = differing.iter().map(|path| (*path).to_owned()).collect();
+        immutable(&Subject { key: &key(), origin: None }, &[serde_json::from_value(cause).unwrap()], &differing)
+    };
+    let selector = json!({"reason": "FieldValueInvalid", "field": "spec.selector",
+        "message": "Invalid value: {\"matchLabels\":{\"app\":\"x\"}}: field is immutable"});
+    let error = told(selector, &["spec.selector.matchLabels.app", "spec.replicas"]);
     assert!(error.message.contains("spec.selector") && error.message.contains("immutable"), "{error}");
+    assert_eq!(
+        error.details,
+        ["spec.selector: field is immutable", "what would change: spec.selector.matchLabels.app"]
+    );
     assert!(error.hints[0].contains("--replace"));
-    let error = refuse(json!({
-        "status": "Failure", "reason": "Invalid", "code": 422, "message": "StatefulSet.apps \"db\" is invalid",
-        "details": {"causes": [{"reason": "FieldValueForbidden", "field": "spec",
-            "message": "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"}]}
-    }));
-    assert!(error.hints[0].contains("--replace"), "{error:?}");
+    let whole = json!({"reason": "FieldValueForbidden", "field": "spec",
+        "message": "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"});
+    let error = told(whole, &["spec.serviceName"]);
+    assert!(error.details[1].contains("spec.serviceName"), "{error:?}");
 }
 
 #[test]
@@ -73,10 +77,68 @@ fn unknown_fields_are_found_in_both_wordings() {
 }
 
 #[test]
+fn one_cause_is_the_cause_and_the_object_as_a_whole_has_no_path() {
+    let error = refuse(json!({
+        "status": "Failure", "reason": "Invalid", "code": 422, "message": "is invalid",
+        "details": {"causes": [{"reason": "FieldValueInvalid", "field": "spec.x", "message": "Invalid value: 3: too many"}]}
+    }));
+    assert_eq!(error.to_string(), "Deployment/web in namespace hello is invalid: spec.x: Invalid value: 3: too many");
+    let large = json!({
+        "status": "Failure", "reason": "Invalid", "code": 422, "message": "ConfigMap \"big\" is invalid: []: Too long: may not be more than 1048576 bytes",
+        "details": {"causes": [{"reason": "FieldValueTooLong", "field": "[]", "message": "Too long: may not be more than 1048576 bytes"}]}
+    });
+    let error = refuse(large.clone());
+    assert!(error.message.contains("is too large; the limit is 1048576 bytes"), "{error}");
+    let status = serde_json::from_value(large).unwrap();
+    let error = too_large(&Subject { key: &key(), origin: None }, Some(1_300_000), &status);
+    assert!(error.message.contains("is too large: 1300000 bytes; the limit is 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn a_refusal_in_admission_names_who_refused() {
+    let forbidden =
+        |message: &str| refuse(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": message}));
+    let error = forbidden("pods \"web\" is forbidden: violates PodSecurity \"restricted:latest\": a (x), b (y)");
+    assert_eq!(
+        error.message,
+        "cannot apply Deployment/web in namespace hello: PodSecurity \"restricted:latest\" does not admit it"
+    );
+    assert_eq!(error.details, ["declared at hello.yaml:12:1", "a (x)", "b (y)"]);
+    assert!(!error.hints[0].contains("can-i"), "{error:?}");
+    let error = forbidden("pods \"web\" is forbidden: maximum cpu usage per Container is 1, but limit is 4");
+    assert!(error.message.contains("LimitRange") && error.hints[0].contains("-n hello"), "{error:?}");
+    assert_eq!(error.causes, ["maximum cpu usage per Container is 1, but limit is 4"]);
+    // A policy may refuse with any code, and a webhook as well.
+    let policy =
+        "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'few' with binding 'here' denied request: no";
+    let error = refuse(json!({"status": "Failure", "reason": "Invalid", "code": 422, "message": policy,
+        "details": {"causes": [{"message": policy}]}}));
+    assert!(error.message.contains("ValidatingAdmissionPolicy \"few\""), "{error:?}");
+    let error = refuse(
+        json!({"status": "Failure", "code": 400, "message": "admission webhook \"a.b\" denied the request: no"}),
+    );
+    assert!(error.message.contains("admission webhook \"a.b\"") && error.causes == ["no"], "{error:?}");
+}
+
+#[test]
+fn types_are_told_without_the_servers_own_structures() {
+    let typed = "failed to create typed patch object (hello/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string";
+    let error = refuse(json!({"status": "Failure", "code": 500, "message": typed}));
+    assert_eq!(
+        error.to_string(),
+        "Deployment/web in namespace hello is invalid: spec.replicas: must be a number, but is a string"
+    );
+}
+
+#[test]
 fn forbidden_keeps_the_verb_and_the_resource() {
     let message = "deployments.apps \"web\" is forbidden: User \"eve\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"hello\"";
     let error = refuse(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": message}));
-    assert_eq!(error.causes, [message]);
+    assert!(
+        error.message.ends_with("RBAC gives user \"eve\" no right to patch deployments.apps in namespace hello"),
+        "{error}"
+    );
+    assert!(error.hints[0].contains("kubectl auth can-i patch deployments.apps -n hello"), "{error:?}");
     assert_eq!(error.kind, Kind::Refused);
 }
 

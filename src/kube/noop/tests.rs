@@ -149,8 +149,9 @@ fn a_default_inside_a_whole_that_nobody_documents_is_unsure() {
 }
 
 #[test]
-fn null_is_left_to_the_server() {
-    assert!(matches!(after(|d| d["spec"]["paused"] = Value::Null), Verdict::Unsure(_)));
+fn null_is_left_to_the_server_where_there_is_something() {
+    assert!(matches!(after(|d| d["spec"]["replicas"] = Value::Null), Verdict::Unsure(_)));
+    assert_eq!(after(|d| d["spec"]["paused"] = Value::Null), Verdict::Same);
     assert_eq!(after(|d| d["metadata"]["creationTimestamp"] = Value::Null), Verdict::Same);
     assert_eq!(after(|d| d["status"] = json!({})), Verdict::Same);
 }
@@ -180,16 +181,19 @@ fn one_port_under_two_protocols_stays_two() {
 }
 
 #[test]
-fn sets_compare_by_membership() {
+fn sets_compare_by_membership_and_by_the_order_of_ours() {
     let desired = json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "finalizers": ["a/b", "c/d"]}});
     let mut live = desired.clone();
-    live["metadata"]["finalizers"] = json!(["z/z", "c/d", "a/b"]);
+    live["metadata"]["finalizers"] = json!(["a/b", "z/z", "c/d"]);
     live["metadata"]["managedFields"] = json!([{"manager": "stackctl", "operation": "Apply", "apiVersion": "v1",
         "fieldsV1": {"f:metadata": {"f:finalizers": {"v:\"a/b\"": {}, "v:\"c/d\"": {}}}}}]);
     assert_eq!(unchanged(&desired, &live), Verdict::Same);
     let mut less = desired.clone();
     less["metadata"]["finalizers"] = json!(["a/b"]);
     assert!(matches!(unchanged(&less, &live), Verdict::Different(_)));
+    let mut turned = desired.clone();
+    turned["metadata"]["finalizers"] = json!(["c/d", "a/b"]);
+    assert_eq!(unchanged(&turned, &live), Verdict::Different(vec!["metadata.finalizers".into()]));
 }
 
 #[test]

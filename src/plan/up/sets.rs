@@ -5,7 +5,7 @@ use std::{
     ops::RangeTo,
 };
 
-use super::{Options, inventory, stale_objects};
+use super::{Options, inventory, stale_objects, webhooks};
 use crate::{
     kube::{
         noop::{self, Verdict},
@@ -47,6 +47,8 @@ struct SetPlanner<'a> {
     ready: BTreeMap<String, Vec<Node>>,
     /// ConfigMaps and Secrets that are written.
     configs: BTreeMap<Key, Node>,
+    /// Objects that are waited for.
+    awaited: BTreeMap<Key, Node>,
 }
 
 /// A set of which the first waves are planned.
@@ -82,7 +84,8 @@ pub fn plan(graph: &mut Graph, given: Inputs<'_>) -> Vec<PlannedSet> {
             (SetKind::Component, Scope::Stack) => scoped.push(index),
         }
     }
-    let mut planner = SetPlanner { graph, given, ready: BTreeMap::new(), configs: BTreeMap::new() };
+    let mut planner =
+        SetPlanner { graph, given, ready: BTreeMap::new(), configs: BTreeMap::new(), awaited: BTreeMap::new() };
     let mut planned: Vec<PlannedSet> = shared.into_iter().map(|index| planner.whole(index)).collect();
     // The stack's own components need its namespace, and their pods its configuration.
     let begun: Vec<Begun> = own.into_iter().map(|index| planner.begin(index, ..WORKLOADS)).collect();
@@ -116,6 +119,7 @@ impl<'a> SetPlanner<'a> {
         let mut begun = Begun { index, changed, stale, gate, next: 0, namespace: None, planned };
         if waves.end > 0 {
             self.inventory(&mut begun);
+            self.relax(&mut begun);
             self.waves(&mut begun, waves.end);
         }
         begun
@@ -126,6 +130,7 @@ impl<'a> SetPlanner<'a> {
         let set = &self.given.sets[begun.index];
         if begun.next == 0 {
             self.inventory(&mut begun);
+            self.relax(&mut begun);
         }
         self.waves(&mut begun, u8::MAX);
         let Begun { index, changed, stale, gate, mut planned, .. } = begun;
@@ -149,17 +154,79 @@ impl<'a> SetPlanner<'a> {
         }
     }
 
+    /// Webhooks in force that have to admit the pods which answer them let these pass, where none may answer for a while;
+    /// they are applied as declared once there are such pods.
+    fn relax(&mut self, begun: &mut Begun) {
+        let (index, set) = (begun.index, &self.given.sets[begun.index]);
+        for (object, desired) in set.objects.iter().enumerate() {
+            let key = desired.object.key();
+            let there = self.live().and_then(|live| live.live.objects.get(&key));
+            let Some(there) = there.filter(|_| webhooks::is_configuration(&key)) else { continue };
+            let backends = webhooks::backends(set, &desired.object.value);
+            let may_be_alone = |&backend: &usize| {
+                let value = &set.objects[backend].object.value;
+                let live = self.live().and_then(|live| live.live.objects.get(&set.objects[backend].object.key()));
+                let stops = begun.changed.contains(&backend) && webhooks::may_stop_all(value, live);
+                webhooks::guards(there, value) && (stops || !self.is_ready(set, backend))
+            };
+            if !backends.iter().any(may_be_alone) {
+                continue;
+            }
+            let id = object_step("relax", &key, &set.namespace);
+            let relaxed = self.graph.add(id, &begun.gate, Action::RelaxWebhook { set: index, object });
+            begun.gate.push(relaxed);
+            begun.planned.applied.push(relaxed);
+            if !begun.changed.contains(&object) {
+                begun.changed.push(object);
+                begun.planned.unchanged -= 1;
+            }
+        }
+    }
+
+    fn is_ready(&self, set: &DesiredSet, object: usize) -> bool {
+        let key = set.objects[object].object.key();
+        self.live().is_some_and(|live| live.ready.contains(&key))
+    }
+
+    /// After these the pods that answer the webhooks of the object are there. Nothing for an object without webhooks.
+    fn behind_webhooks(&mut self, begun: &mut Begun, object: usize) -> Vec<Node> {
+        let (index, set) = (begun.index, &self.given.sets[begun.index]);
+        let configuration = &set.objects[object].object;
+        if !webhooks::is_configuration(&configuration.key()) {
+            return Vec::new();
+        }
+        let mut nodes = Vec::new();
+        for backend in webhooks::backends(set, &configuration.value) {
+            let key = set.objects[backend].object.key();
+            if !begun.changed.contains(&backend) && self.is_ready(set, backend) {
+                continue;
+            }
+            let known = self.awaited.get(&key).copied();
+            nodes.push(known.unwrap_or_else(|| {
+                let ready = self.await_ready(index, backend, &begun.gate);
+                begun.planned.awaited.push(ready);
+                ready
+            }));
+        }
+        nodes
+    }
+
     /// The waves from the next one to the one before `end`.
     fn waves(&mut self, begun: &mut Begun, end: u8) {
         let (index, set) = (begun.index, &self.given.sets[begun.index]);
         let mut waves: BTreeSet<u8> = set.objects.iter().map(|object| object.wave).collect();
         let secrets = !set.secrets.is_empty() || set.certificate.is_some() || !set.pull_accounts.is_empty();
         waves.extend(secrets.then(secret_wave));
-        for wave in waves.into_iter().filter(|wave| (begun.next..end).contains(wave)) {
+        let now = begun.next..end;
+        for wave in waves.into_iter().filter(|wave| now.contains(wave)) {
             let mut ends = Vec::new();
-            for &object in begun.changed.iter().filter(|&&object| set.objects[object].wave == wave) {
+            let changed: Vec<usize> =
+                begun.changed.iter().copied().filter(|&object| set.objects[object].wave == wave).collect();
+            for object in changed {
                 let key = set.objects[object].object.key();
-                let apply = self.apply(index, object, &begun.gate);
+                let mut needs = self.behind_webhooks(begun, object);
+                needs.extend(&begun.gate);
+                let apply = self.apply(index, object, &needs);
                 ends.push(apply);
                 begun.planned.applied.push(apply);
                 if key.kind == "Namespace" && key.name == set.namespace {
@@ -226,7 +293,9 @@ impl<'a> SetPlanner<'a> {
     fn await_ready(&mut self, set: usize, object: usize, needs: &[Node]) -> Node {
         let id =
             object_step("await", &self.given.sets[set].objects[object].object.key(), &self.given.sets[set].namespace);
-        self.graph.add(id, needs, Action::Await { set, object })
+        let node = self.graph.add(id, needs, Action::Await { set, object });
+        self.awaited.insert(self.given.sets[set].objects[object].object.key(), node);
+        node
     }
 
     fn awaits(&mut self, index: usize, changed: &[usize], applied: &[Node]) -> Vec<Node> {
@@ -234,7 +303,7 @@ impl<'a> SetPlanner<'a> {
         let mut nodes = Vec::new();
         for object in 0..set.objects.len() {
             let key = set.objects[object].object.key();
-            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) {
+            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) || self.awaited.contains_key(&key) {
                 continue;
             }
             let was_ready = self.live().is_some_and(|live| live.ready.contains(&key));

@@ -1,0 +1,52 @@
+//! After a refusal no step starts any more. What the server would refuse of the objects that were left is found in a dry
+//! run, so that the user learns of all of it at once.
+
+use std::{collections::HashSet, sync::Mutex};
+
+use futures::{StreamExt, stream};
+
+use crate::{
+    error::Error,
+    event::StepId,
+    kube::apply::ApplyOptions,
+    plan::{Action, Plan, Step, observed::Observed},
+    session::Session,
+};
+
+/// Requests at a time.
+const AT_ONCE: usize = 16;
+
+/// The steps that were begun.
+#[derive(Debug, Default)]
+pub struct Begun(Mutex<HashSet<StepId>>);
+
+impl Begun {
+    pub fn add(&self, step: &Step) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(step.id.clone());
+    }
+
+    fn has(&self, step: &Step) -> bool {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&step.id)
+    }
+}
+
+/// What would be refused of the objects whose steps were not begun, in the order of the plan.
+pub async fn refusals(session: &Session, plan: &Plan, observed: &Observed, begun: &Begun) -> Vec<Error> {
+    let Ok(kube) = session.kube().await else { return Vec::new() };
+    let live = observed.live.as_ref().map(|live| &live.live.objects);
+    let options = ApplyOptions {
+        force_conflicts: session.apply.force_conflicts,
+        replace: session.apply.replace,
+        dry_run: true,
+        ..ApplyOptions::default()
+    };
+    let left = plan.steps.iter().filter(|step| !begun.has(step)).filter_map(|step| match &step.action {
+        Action::Apply { set, object } => Some(&plan.sets[*set].objects[*object].object),
+        _ => None,
+    });
+    let tried = stream::iter(left).map(|object| {
+        let there = live.and_then(|live| live.get(&object.key()));
+        kube.would_refuse(object, there, &options)
+    });
+    tried.buffered(AT_ONCE).filter_map(std::future::ready).collect().await
+}

@@ -1,0 +1,165 @@
+//! A change that the server calls invalid: is it the object that is invalid, or can what is there not become it?
+//!
+//! The server is asked whether it would take the object as a new one, in a dry run under another name. What it objects to
+//! then as well is wrong with the object. What it objects to only in the change cannot be changed on the object that is
+//! there: an immutable field, or a default that the server set itself and that no longer fits. Such defaults are nobody's,
+//! so they are taken away with the change.
+
+use ::kube::{
+    api::PostParams,
+    core::{Status, response::StatusCause},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Kube, MANAGER,
+    apply::ApplyOptions,
+    discovery::Resolved,
+    failure::refuser::refuser,
+    json, noop,
+    owned::{self, Path},
+};
+use crate::stack::model::Object;
+
+type Answer<T> = Result<T, ::kube::Error>;
+
+/// No object of a stack has this name. It is valid for every kind.
+const NAME_AS_NEW: &str = "stackctl-dry-run";
+
+/// A change that is refused although the object is valid.
+pub(super) struct Refused {
+    /// As it is in the cluster.
+    pub old: Value,
+    pub causes: Vec<StatusCause>,
+}
+
+/// Invalid, as the object's kind has it, not as somebody in admission does.
+pub(super) fn is_invalid(status: &Status) -> bool {
+    status.is_invalid() && refuser(&status.message).is_none()
+}
+
+fn causes(status: &Status) -> Vec<StatusCause> {
+    status.details.iter().flat_map(|details| details.causes.clone()).collect()
+}
+
+impl Refused {
+    /// Fields that the server has set itself, that nobody owns and nobody wants, and that are in the way of the change.
+    pub fn stale_defaults(&self, desired: &Value) -> Vec<Path> {
+        let mut found: Vec<Path> = Vec::new();
+        for cause in &self.causes {
+            let Some(path) = Path::parse(&cause.field, desired, &self.old) else { continue };
+            let is_stale = |path: &Path| {
+                path.of(&self.old).is_some_and(|value| !value.is_null())
+                    && path.of(desired).is_none_or(Value::is_null)
+                    && !owned::is_owned(&self.old, path)
+            };
+            let mut stale: Vec<Path> = Some(path.clone()).filter(is_stale).into_iter().collect();
+            // Of two that exclude each other the server names the new one, and not the default.
+            if path.of(&self.old).is_none() && path.of(desired).is_some() {
+                stale.extend(path.siblings(&self.old).filter(is_stale));
+            }
+            for path in stale {
+                if !found.contains(&path) {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Where the object would be changed.
+    pub fn differing(&self, desired: &Value) -> Vec<String> {
+        match noop::unchanged(desired, &self.old) {
+            noop::Verdict::Different(paths) => paths,
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Kube {
+    /// None: the object is not there, or it would not be taken as a new one either.
+    pub(super) async fn refused_change(
+        &self,
+        at: &Resolved,
+        object: &Object,
+        status: &Status,
+    ) -> Answer<Option<Refused>> {
+        let key = object.key();
+        let Some(old) = self.get_opt(at, key.namespace.as_deref(), &key.name).await? else { return Ok(None) };
+        let as_new = self.objections_to_new(at, object).await?;
+        let mut causes = causes(status);
+        match as_new {
+            Some(as_new) => causes.retain(|cause| !as_new.iter().any(|new| is_same(new, cause))),
+            // It cannot be tried: what the field itself says of it is left.
+            None => causes.retain(|cause| cause.message.ends_with("field is immutable")),
+        }
+        Ok((!causes.is_empty()).then_some(Refused { old, causes }))
+    }
+
+    /// What the server has against the object as a new one. None: it does not say, as where the right to create is missing.
+    async fn objections_to_new(&self, at: &Resolved, object: &Object) -> Answer<Option<Vec<StatusCause>>> {
+        let mut new = noop::prepared(&object.value).into_owned();
+        new["metadata"]["name"] = NAME_AS_NEW.into();
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), dry_run: true };
+        match self.create(at, json::namespace(&object.value), &params, &new).await {
+            Ok(_) => Ok(Some(Vec::new())),
+            Err(::kube::Error::Api(status)) => Ok(match refuser(&status.message) {
+                // Two of them may be more than a quota allows.
+                Some(who) => who.comes_after_validation().then(Vec::new),
+                None => status.is_invalid().then(|| causes(&status)),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the object would be if it were changed without these fields, which an apply alone cannot take away. The server
+    /// merges all else, then is shown the whole.
+    pub(super) async fn dry_run_without(
+        &self,
+        at: &Resolved,
+        object: &Object,
+        old: &Value,
+        stale: &[Path],
+        options: &ApplyOptions,
+    ) -> Answer<Value> {
+        let mut without = object.clone();
+        let parts: Vec<Path> = stale.iter().map(Path::above).collect();
+        for part in &parts {
+            if let (Some(wanted), Some(there)) = (part.of_mut(&mut without.value), part.of(old)) {
+                *wanted = there.clone();
+            }
+        }
+        let (mut whole, _) = self.apply_once(at, &without, options).await?;
+        for part in &parts {
+            if let (Some(wanted), Some(merged)) = (part.of(&object.value), part.of_mut(&mut whole)) {
+                *merged = wanted.clone();
+            }
+        }
+        self.replace_dry_run(at, &whole).await
+    }
+
+    /// Makes these fields of the object ours without changing them, so that the next apply, which does not want them,
+    /// removes them together with what it changes.
+    pub(super) async fn own_fields(&self, at: &Resolved, seen: &Value, fields: &[Path]) -> Answer<()> {
+        let key = json::key(seen);
+        let mut seen = seen.clone();
+        let mut tries = 0;
+        loop {
+            let Some(managed) = owned::with_fields(&seen, fields) else { return Ok(()) };
+            let version = &seen["metadata"]["resourceVersion"];
+            let patch = json!({"metadata": {"resourceVersion": version, "managedFields": managed}});
+            match self.merge(at, key.namespace.as_deref(), &key.name, &patch).await {
+                Ok(_) => return Ok(()),
+                // Its controller wrote in between.
+                Err(::kube::Error::Api(status)) if status.is_conflict() && tries < 10 => tries += 1,
+                Err(error) => return Err(error),
+            }
+            let Some(now) = self.get_opt(at, key.namespace.as_deref(), &key.name).await? else { return Ok(()) };
+            seen = now;
+        }
+    }
+}
+
+fn is_same(one: &StatusCause, other: &StatusCause) -> bool {
+    one.field == other.field && one.message == other.message
+}
