@@ -55,8 +55,10 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
             image::tag::remove(engine, reference).await?;
             return Err(changed);
         }
-        let taken = built.clone();
-        image::blocking(move || image::fingerprint::note_misreading(&spec, &sources, &taken)).await?;
+        if doubt.is_none() {
+            let taken = built.clone();
+            image::blocking(move || image::fingerprint::note_misreading(&spec, &sources, &taken)).await?;
+        }
     }
     let cached = match built.cached_steps {
         0 => None,
@@ -67,11 +69,12 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
 }
 
 pub async fn push(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
-    let reference = &state(observed, service)?.reference;
+    let ImageState { reference, digest: before, .. } = state(observed, service)?;
     let remote = session.push_reference(&session.repository(service), tag_of(reference))?;
     let digest = push_as(session, reference, &remote, progress).await?;
+    let unchanged = before.as_ref() == Some(&digest);
     session.learn(|learned| learned.images.insert(reference.clone(), format!("{reference}@{digest}")));
-    Ok(Done::default())
+    Ok(Done { unchanged, note: None })
 }
 
 /// Pushes a local image under another name, which the engine then forgets; returns the digest.

@@ -36,11 +36,11 @@ pub async fn for_pull(host: &str) -> (Option<DockerCredentials>, Option<Error>) 
 
 /// The error of a pull, with what kept the credentials from it where that may be why.
 pub fn add_trouble(failed: Error, trouble: Option<&Error>) -> Error {
+    const WORDS: [&str; 6] =
+        ["access denied", "unauthorized", "authoriz", "authentication required", "no basic auth", "403 forbidden"];
     let refused = |cause: &String| {
         let cause = cause.to_lowercase();
-        ["denied", "unauthorized", "authori", "401", "403", "not found", "credential"]
-            .iter()
-            .any(|word| cause.contains(word))
+        WORDS.iter().any(|word| cause.contains(word))
     };
     match trouble {
         Some(trouble) if failed.causes.iter().any(refused) => {

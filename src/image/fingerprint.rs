@@ -135,7 +135,7 @@ async fn hash(
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
     super::blocking(move || {
         let mut hashes = match &source {
-            Source::Folder(root) => Hashes::load(root),
+            Source::Folder(root) => Hashes::load(root, &files),
             Source::Embedded(_) => Hashes::default(),
         };
         let chosen = files.select(&context.entries);

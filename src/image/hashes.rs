@@ -7,7 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::context::{File, Stamp};
+use super::{
+    context::{File, Stamp},
+    dockerfile::Files,
+};
 use crate::state;
 
 const MAGIC: &[u8; 16] = b"stackctl hashes1";
@@ -31,12 +34,14 @@ pub struct Hashes {
 }
 
 impl Hashes {
-    /// Those of the folder `root`. A file that is not what was once written is as good as none.
-    pub fn load(root: &Path) -> Hashes {
+    /// Those of the folder `root`, as far as they are of this part of it: two services with one context each keep their
+    /// own. A file that is not what was once written is as good as none.
+    pub fn load(root: &Path, part: &Files) -> Hashes {
         let Some(folder) = state::cache() else { return Hashes::default() };
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let name = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
-        Hashes::at(folder.join("contexts").join(&name[..20]))
+        let mut name = blake3::Hasher::new();
+        name.update(root.as_os_str().as_encoded_bytes()).update(format!("\0{part:?}").as_bytes());
+        Hashes::at(folder.join("contexts").join(&name.finalize().to_hex()[..20]))
     }
 
     fn at(file: PathBuf) -> Hashes {

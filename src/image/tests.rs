@@ -424,3 +424,21 @@ async fn engine_fingerprint_is_fast_and_stable() {
     assert!(asked.elapsed() < Duration::from_millis(250), "{:?}", asked.elapsed());
     assert_eq!(base::inspect(&engine, &unique("nowhere")).await.unwrap(), None);
 }
+
+/// What a base image makes of the context is part of the tag too.
+#[tokio::test]
+#[ignore = "needs a Docker engine"]
+async fn engine_tags_follow_the_triggers_of_a_base() {
+    let engine = engine::connect().await.unwrap();
+    let base = Image(vec![unique("onbuild")]);
+    let trigger = folder(&[("Dockerfile", "FROM scratch\nONBUILD COPY app.js /\n")]);
+    docker(&["build", "--quiet", "--tag", &base.0[0], trigger.path().to_str().unwrap()]);
+    let root = folder(&[("Dockerfile", &format!("FROM {}\n", base.0[0])), ("app.js", "1"), ("README.md", "1")]);
+    let spec = spec(root.path());
+    let tag = async || fingerprint::fingerprint(&spec, Some(&engine), None).await.unwrap().tag;
+    let first = tag().await;
+    fs::write(root.path().join("README.md"), "2").unwrap();
+    assert_eq!(first, tag().await);
+    fs::write(root.path().join("app.js"), "2").unwrap();
+    assert_ne!(first, tag().await);
+}

@@ -291,8 +291,8 @@ fn files_below(folder: &Path) -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a readable folder") {
             let path = entry.expect("an entry").path();
-            // The audit log and the tests' own stacks are not the product's.
-            if path.ends_with("audit") || path.ends_with("stacks") {
+            // The audit log and the tests' own stacks are not the product's; a cache stays, as every program's does.
+            if path.ends_with("audit") || path.ends_with("stacks") || path.ends_with(".cache") {
                 continue;
             }
             found.push(path.display().to_string());

@@ -153,7 +153,7 @@ impl Reader<'_> {
     fn from(&mut self, line: usize, rest: &str) {
         let known = |flag: &&str| flag.starts_with("platform=");
         let (words, stage): (&str, &str) = match words::flags(rest) {
-            Ok((flags, rest)) if flags.iter().all(|flag| known(&flag)) => {
+            Ok((flags, rest)) if flags.iter().all(known) => {
                 let words: Vec<&str> = rest.split_whitespace().collect();
                 match words.as_slice() {
                     [image] => (image, ""),

@@ -149,3 +149,18 @@ fn a_stack_comes_and_goes_with_its_instances_of_components_only() {
         assert!(!are_of_one_stack("stack-shop", other), "{other}");
     }
 }
+
+#[test]
+fn an_image_that_was_built_anew_is_pinned_anew() {
+    let pod = |image: &str| serde_json::json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": image}]}});
+    let pins = [("r/web:1".to_owned(), "r/web:1@sha256:new".to_owned())].into();
+    for (image, pinned) in [
+        ("r/web:1", "r/web:1@sha256:new"),
+        ("r/web:1@sha256:old", "r/web:1@sha256:new"),
+        ("r/web:2@sha256:old", "r/web:2@sha256:old"),
+    ] {
+        let mut object = pod(image);
+        pin_images(&mut object, &pins);
+        assert_eq!(object, pod(pinned));
+    }
+}
