@@ -78,7 +78,7 @@ pub enum Outcome {
     /// Looked, and found nothing to do.
     Unchanged,
     Failed,
-    /// A step that it needs failed, or the run was interrupted.
+    /// A step that it needs failed, the run was interrupted, or nothing needed it any more.
     Skipped,
 }
 

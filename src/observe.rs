@@ -36,7 +36,7 @@ use crate::{
         desired,
         model::{Certificate, Key, Object, Origin, SetKind, Stack, instance_name},
     },
-    tls::{self, Authority, Decision, Seen, authority},
+    tls::{self, Authority, Decision, OwnTrust, Seen, authority},
 };
 
 /// Label of all that we make.
@@ -56,15 +56,18 @@ async fn everything(session: &Session) -> Result<Observed> {
         Box::pin(registry_and_images(session)),
         proxy_state(session)
     )?;
-    let nodes_outdated = cluster == ClusterState::Ours { stopped: false } && session.provider.outdated().await?;
-    Ok(Observed { cluster, nodes_outdated, registry, images, live, proxy })
+    let is_there = matches!(cluster, ClusterState::Ours { .. });
+    let nodes_outdated = is_there && session.provider.outdated().await?;
+    let kubeconfig_outdated = is_there && session.provider.kubeconfig_outdated().await?;
+    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = session.until_stopped(registry_and_images(session)).await?;
     let proxy = ProxyState::default();
-    Ok(Observed { cluster: ClusterState::Absent, nodes_outdated: false, registry, images, live: None, proxy })
+    let cluster = ClusterState::Absent;
+    Ok(Observed { cluster, nodes_outdated: false, kubeconfig_outdated: false, registry, images, live: None, proxy })
 }
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -88,7 +91,8 @@ async fn what_can_be_removed(session: &Session) -> Result<Observed> {
     };
     let registry = RegistryState::External;
     let proxy = proxy_state(session).await?;
-    Ok(Observed { cluster, nodes_outdated: false, registry, images: BTreeMap::new(), live, proxy })
+    let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
+    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
 }
 
 async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
@@ -175,7 +179,8 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     })
 }
 
-async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
+/// What is known of the certificates of the stack's edges; those of somebody else are told.
+pub async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
     let mut found = BTreeMap::new();
     let wanted: Vec<&Certificate> = session.stack.sets.iter().filter_map(|set| set.certificate.as_ref()).collect();
     if wanted.is_empty() {
@@ -185,12 +190,17 @@ async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Se
     for wanted in wanted {
         let Some(seen) = certificate(kube, wanted, authority.as_ref()).await? else { continue };
         if let Decision::KeepForeign { issuer, not_after, .. } = tls::decide(wanted, Some(&seen)) {
+            let trusted = match seen.own.as_ref().is_some_and(|own| own.authority.is_some()) {
+                true => "requests from here trust its own ca.crt",
+                false => "it has no ca.crt, so requests from here trust this certificate alone",
+            };
             session.events.warn(format!(
-                "{} in namespace {} is not stackctl's and stays as it is: issued by {issuer}, valid until {}",
+                "{} in namespace {} is not stackctl's and stays as it is: issued by {issuer}, valid until {}; {trusted}",
                 wanted.secret_key(),
                 wanted.namespace,
                 authority::date(not_after)
             ));
+            session.learn(|learned| learned.foreign_certificates.insert(wanted.secret.clone(), seen.own.clone()));
         }
         found.insert(wanted.secret_key(), seen);
     }
@@ -206,12 +216,23 @@ pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&A
     let facts = text.as_deref().ok_or_else(|| "it has no tls.crt".to_owned()).and_then(tls::certificate::facts);
     let ours = json::label(&secret, MANAGED_BY) == Some(MANAGER);
     let signed = text
+        .as_ref()
         .zip(authority)
-        .is_some_and(|(text, authority)| tls::certificate::is_signed_by(&text, authority.certificate()));
+        .is_some_and(|(text, authority)| tls::certificate::is_signed_by(text, authority.certificate()));
     let known = bundle.as_ref().and_then(|bundle| bundle.pointer("/data/ca.crt")?.as_str());
     // A foreign Secret that does not name its authority leaves nothing to say about it.
-    let bundled = pem(&secret, "ca.crt").is_none_or(|wanted| known == Some(wanted.as_str()));
-    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled }))
+    let bundled = named_authority(&secret).is_none_or(|wanted| known == Some(wanted.as_str()));
+    let own = text.filter(|_| !ours).map(|certificate| OwnTrust { certificate, authority: own_authority(&secret) });
+    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled, own }))
+}
+
+fn own_authority(secret: &Value) -> Option<String> {
+    pem(secret, "ca.crt").filter(|text| !text.trim().is_empty())
+}
+
+/// Whose signature a certificate's Secret bears, as far as the Secret itself tells.
+pub fn named_authority(secret: &Value) -> Option<String> {
+    own_authority(secret).or_else(|| pem(secret, "tls.crt").filter(|text| tls::certificate::is_self_signed(text)))
 }
 
 /// The certificate, PEM, of the authority whose signature clients in the cluster have to accept from the stack's edge.

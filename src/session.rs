@@ -48,7 +48,7 @@ use crate::{
         model::{Key, Stack},
     },
     state::{Folder, State},
-    tls::{Authority, authority},
+    tls::{Authority, OwnTrust, authority},
 };
 
 /// How long the API server of a cluster whose containers run may take to answer.
@@ -113,6 +113,8 @@ pub struct Learned {
     pub proxy_ports: BTreeMap<u16, u16>,
     /// Serial numbers by the Secret that holds the certificate.
     pub certificates: BTreeMap<String, String>,
+    /// By the Secret that holds a certificate of somebody else: what it says about whom to trust.
+    pub foreign_certificates: BTreeMap<String, Option<OwnTrust>>,
     pub proofs: Vec<ProofResult>,
     pub load: Option<Sent>,
     pub removed: Vec<Removed>,

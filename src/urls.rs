@@ -21,10 +21,11 @@ use serde_json::Value;
 use crate::{
     error::{Error, Kind, Result},
     kube::json,
+    observe,
     plan::up::edge,
     session::Session,
     stack::{desired, model::Stack},
-    tls,
+    tls::{self, OwnTrust},
 };
 
 /// An edge may take so long to have its pods in its Service everywhere.
@@ -43,7 +44,8 @@ pub struct Url {
     pub url: String,
     /// The service behind it, if it is one alone.
     pub serves: Option<String>,
-    /// HTTP status; over TLS, of a server whose certificate is the local authority's. None: an error of the edge's own.
+    /// HTTP status; over TLS, of a server whose certificate is the local authority's, or is the one that the stack's
+    /// edge was given by somebody else. None: an error of the edge's own.
     pub status: Option<u16>,
     pub took_ms: u64,
     /// Why nothing came back, or nothing that could be trusted.
@@ -89,6 +91,7 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));
     };
+    observe::certificates(session, session.kube().await?).await?;
     tried(session, &sets[set].objects[object].object.value, &container.published, PATIENCE).await.map(Some)
 }
 
@@ -109,12 +112,13 @@ async fn tried(
         published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
     };
     let authority = session.known_authority().await?;
-    let base = match (at("https").filter(|_| authority.is_some()), at("http")) {
+    let foreign = session.learn(|learned| learned.foreign_certificates.values().flatten().next().cloned());
+    let base = match (at("https").filter(|_| authority.is_some() || foreign.is_some()), at("http")) {
         (Some(port), _) => format!("https://localhost:{port}"),
         (None, Some(port)) => format!("http://localhost:{port}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = client(authority.as_ref().map(|authority| authority.certificate().as_bytes()))?;
+    let client = client(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
     let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
     let answers = join_all(routes(&session.stack).into_iter().map(attempt));
     let late = async {
@@ -130,11 +134,18 @@ async fn tried(
 
 type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-/// Trusts the authority and nobody else.
-fn client(authority: Option<&[u8]>) -> Result<Http> {
+/// Trusts the authority and nobody else; where the edge has somebody else's certificate, that one and its authority.
+fn client(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> {
     let what = || "the certificate of the local authority cannot be used".to_owned();
-    let roots = authority.map(|pem| tls::client::roots(pem, Kind::Preflight, what)).transpose()?;
-    let config = tls::client::config(Some(roots.unwrap_or_else(RootCertStore::empty)))?;
+    let roots = |pem| tls::client::roots(pem, Kind::Preflight, what);
+    let config = match foreign {
+        // What its ca.crt holds may be anything; the certificate itself is what counts.
+        Some(own) => {
+            let authority = own.authority.as_ref().and_then(|pem| roots(pem.as_bytes()).ok());
+            tls::client::pinned(authority.unwrap_or_else(RootCertStore::empty), own.certificate.as_bytes())?
+        }
+        None => tls::client::config(Some(authority.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty)))?,
+    };
     let connector = tls::client::connector(config, HttpConnector::new());
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
@@ -232,14 +243,62 @@ mod tests {
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
-        let client = client(None).unwrap();
+        let client = client(None, None).unwrap();
         let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, PATIENCE).await;
         assert_eq!((seen.status, seen.error), (Some(302), None));
     }
 
+    /// Answers one request over TLS with a certificate that it signed itself, for another name than localhost.
+    async fn foreign_edge() -> (u16, String) {
+        let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 1024]).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        (port, made.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_certificate_is_trusted_itself_and_no_other() {
+        let (port, certificate) = foreign_edge().await;
+        let url = format!("https://localhost:{port}/");
+        let own = |certificate: &str, authority: Option<&str>| OwnTrust {
+            certificate: certificate.to_owned(),
+            authority: authority.map(str::to_owned),
+        };
+        let other = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap().cert.pem();
+        for (own, trusted) in [
+            (own(&certificate, None), true),
+            (own(&certificate, Some(&other)), true),
+            (own(&certificate, Some("nothing")), true),
+            (own(&other, None), false),
+            (own(&other, Some(&other)), false),
+        ] {
+            let seen = ask(&client(None, Some(&own)).unwrap(), &url).await;
+            assert_eq!(seen.is_ok(), trusted, "{seen:?}");
+        }
+        let local = ask(&client(Some(certificate.as_bytes()), None).unwrap(), &url).await;
+        assert!(local.is_err(), "without it localhost is not its name");
+    }
+
     #[tokio::test]
     async fn what_does_not_answer_says_why() {
-        let client = client(None).unwrap();
+        let client = client(None, None).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let seen = ask(&client, &format!("http://127.0.0.1:{port}/")).await.unwrap_err();
         assert!(seen.contains("refused"), "{seen}");

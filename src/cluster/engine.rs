@@ -12,8 +12,8 @@ use bollard::{
     },
     query_parameters::{
         ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
-        DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        StartContainerOptions, UploadToContainerOptionsBuilder,
+        DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -309,6 +309,18 @@ pub async fn read_file(docker: &Docker, container: &str, path: &str) -> Result<O
         format!("the engine's answer for {path} of the container {container} is no archive")
     })?;
     Ok(Some(content))
+}
+
+/// The last lines that a container printed, running or not.
+pub async fn log(docker: &Docker, container: &str, lines: usize) -> Result<Vec<String>> {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+    let chunks: Vec<LogOutput> = docker
+        .logs(container, Some(options))
+        .try_collect()
+        .await
+        .context(Kind::Platform, || format!("cannot read the log of the container {container}"))?;
+    let bytes: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.into_bytes()).collect();
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
 
 /// Runs a command in a container and returns what it printed. An exit status other than 0 is an error with the last

@@ -3,16 +3,18 @@
 pub mod access;
 pub mod config;
 pub mod create;
+mod failure;
+mod make;
 pub mod mark;
 pub mod nodes;
 mod preload;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
 use futures::future::try_join_all;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
     kubeconfig::UserKubeconfig,
     lock::{Lock, Waiting},
     network, proxy,
-    registry::{self, Registry},
+    registry::Registry,
 };
 use crate::{
     error::{Context, Error, Kind, Result},
@@ -29,7 +31,6 @@ use crate::{
     state::{Folder, State},
 };
 
-const CONFIG_FILE: &str = "kind.yaml";
 const OWNER_FOLDER: &str = "owner";
 const API_WITHIN: Duration = Duration::from_secs(120);
 /// For another process to make the cluster, or to remove it.
@@ -49,8 +50,8 @@ pub struct KindCluster {
     locks: Folder,
     /// Ends the wait for another process.
     cancel: CancellationToken,
-    /// Its new nodes know what they must before they pull.
-    configured: OnceCell<()>,
+    /// The new nodes, by id, that know what they must before they pull.
+    configured: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl KindCluster {
@@ -72,7 +73,7 @@ impl KindCluster {
             network: network.to_owned(),
             user,
             cancel: CancellationToken::new(),
-            configured: OnceCell::new(),
+            configured: Arc::default(),
         }
     }
 
@@ -86,6 +87,10 @@ impl KindCluster {
 
     fn registry(&self) -> Registry {
         Registry::new(&self.docker, &self.endpoint, &self.spec.name, &self.network)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Container>> {
+        Ok(self.containers().await?.into_iter().filter(mark::is_node).collect())
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {
@@ -129,64 +134,6 @@ impl KindCluster {
     async fn lock(&self, doing: &str, progress: &Progress) -> Result<Lock> {
         let waiting = Waiting { doing, within: LOCKED_WITHIN, cancel: &self.cancel, progress };
         Lock::take(&self.locks, &self.spec.name, &waiting).await
-    }
-
-    async fn make(&self, progress: &Progress) -> Result<()> {
-        let configuration = nodes::Configuration::new(&self.spec)?;
-        let owner = self.folder.file(OWNER_FOLDER);
-        let config = config::generate(&self.spec, &owner)?.to_yaml()?;
-        let image = config::node_image(&self.spec);
-        create::end_leftover(&self.folder)?;
-        self.folder.make()?;
-        self.folder
-            .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
-        self.folder.write(CONFIG_FILE, config.as_bytes())?;
-        // One of an earlier cluster would be merged into.
-        self.folder.remove_file(access::KUBECONFIG_FILE)?;
-        network::ensure(&self.docker, &self.network).await?;
-        let creation = create::Creation {
-            cluster: &self.spec.name,
-            endpoint: &self.endpoint,
-            network: &self.network,
-            config: &self.folder.file(CONFIG_FILE),
-            kubeconfig: &self.private_kubeconfig(),
-            image: image.as_deref(),
-            unproxied: &self.unproxied(),
-        };
-        create::create(&creation, &self.folder, progress).await?;
-        progress.say("configuring the nodes");
-        let access = self.access().await?;
-        tokio::try_join!(self.configure_new_nodes(), api::await_ready(&access, API_WITHIN))?;
-        // Last of all: from here on the cluster is whole.
-        mark::set_complete(&self.docker, &self.spec.name, &configuration.hash()).await?;
-        self.merge_kubeconfig(progress).await
-    }
-
-    /// Once, whoever needs it first: what is pulled early, or the making's last part.
-    async fn configure_new_nodes(&self) -> Result<()> {
-        let configure = || async {
-            let configuration = nodes::Configuration::new(&self.spec)?;
-            self.configure_nodes(&configuration, true).await
-        };
-        self.configured.get_or_try_init(configure).await.copied()
-    }
-
-    async fn configure_nodes(&self, configuration: &nodes::Configuration, fresh: bool) -> Result<()> {
-        let nodes: Vec<Container> = self.containers().await?.into_iter().filter(mark::is_node).collect();
-        configuration.apply(&self.docker, &nodes, fresh).await
-    }
-
-    /// Hosts near the nodes, to be reached without a proxy.
-    fn unproxied(&self) -> Vec<String> {
-        let mut hosts = vec![registry::name_for(&self.spec.name), nodes::REGISTRY_HOST.to_owned()];
-        hosts.extend(self.spec.mirrors.iter().filter_map(|mirror| {
-            let url = url::Url::parse(&mirror.url).ok()?;
-            match url.host()? {
-                url::Host::Ipv4(address) if address.is_private() || address.is_loopback() => Some(address.to_string()),
-                _ => None,
-            }
-        }));
-        hosts
     }
 
     async fn start_all(&self, containers: &[Container]) -> Result<()> {
@@ -266,7 +213,7 @@ impl Provider for KindCluster {
                     self.start(progress).await?;
                 }
                 self.configure(progress).await?;
-                self.merge_kubeconfig(progress).await
+                self.merge_into_users(false, progress).await
             }
             ClusterState::Foreign { why } => Err(self.refuse(why)),
             ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, "cannot reach the engine").cause(why)),
@@ -275,7 +222,7 @@ impl Provider for KindCluster {
 
     async fn outdated(&self) -> Result<bool> {
         let wanted = nodes::Configuration::new(&self.spec)?.hash();
-        Ok(!mark::is_configured(&self.docker, &self.spec.name, &wanted).await?)
+        Ok(!mark::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
     }
 
     async fn configure(&self, progress: &Progress) -> Result<bool> {
@@ -283,12 +230,20 @@ impl Provider for KindCluster {
             return Ok(false);
         }
         let configuration = nodes::Configuration::new(&self.spec)?;
-        let wanted = configuration.hash();
         progress.say("configuring the nodes");
-        mark::forget_configured(&self.docker, &self.spec.name).await?;
-        self.configure_nodes(&configuration, false).await?;
-        mark::set_complete(&self.docker, &self.spec.name, &wanted).await?;
+        let nodes = self.nodes().await?;
+        mark::forget_configured(&self.docker, &nodes).await?;
+        configuration.apply(&self.docker, &nodes, false).await?;
+        mark::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
         Ok(true)
+    }
+
+    async fn kubeconfig_outdated(&self) -> Result<bool> {
+        self.is_outdated_at_users().await
+    }
+
+    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+        self.merge_into_users(false, progress).await
     }
 
     /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
@@ -310,8 +265,14 @@ impl Provider for KindCluster {
             removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
         }
         let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
-        removed.extend(blocking(move || user.remove(&context, &folder)).await?);
-        if self.folder.remove()? {
+        let taken = blocking(move || user.remove(&context, &folder)).await?;
+        removed.extend(taken.removed);
+        for error in &taken.failures {
+            let context = self.context();
+            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
+        }
+        // What the file was before stays with what is left of the cluster: the next removal needs it.
+        if taken.failures.is_empty() && self.folder.remove()? {
             removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
         }
         Ok(removed)

@@ -1,30 +1,36 @@
-//! The user's own kubeconfig: our context goes in when a cluster is made, and comes out when it is removed.
+//! The user's own kubeconfig: our context goes in when a cluster is made, and comes out when it is removed. In between
+//! it is put right where it means another cluster of that name than the one that is there.
 //!
 //! YAML that is parsed and written again loses its comments. So what the file was before is kept in the state folder,
 //! and comes back byte by byte if nobody else has written to it since; else only our entries are taken out.
 
+mod document;
+mod lock;
+
 use std::{
     fs,
-    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
+pub use document::{authority, is_whole, with_port};
+
 use super::Removed;
 use crate::{
     error::{Context, Error, Kind, Result},
     state::{self, Folder},
 };
+use document::{LISTS, is_bare, parse, put_entries, serialise, text};
+use lock::Lock;
 
 /// In the cluster's state folder: what the user's file was.
 const BACKUP_FILE: &str = "user-kubeconfig.json";
-const LOCK_WITHIN: Duration = Duration::from_secs(10);
-const LISTS: [&str; 3] = ["clusters", "contexts", "users"];
+/// In the cluster's state folder: its context was once put into the user's file. Who takes it out then wants it so.
+const MERGED_FILE: &str = "user-kubeconfig.merged";
 
 /// The files that kubectl would read, in its order.
 #[derive(Debug, Clone)]
@@ -41,6 +47,14 @@ pub struct Merged {
     pub switched: bool,
 }
 
+/// What a removal did to the user's files.
+#[derive(Debug)]
+pub struct TakenOut {
+    pub removed: Vec<Removed>,
+    /// Files that still hold the context, and why.
+    pub failures: Vec<Error>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Backup {
     path: PathBuf,
@@ -48,7 +62,7 @@ struct Backup {
     before: Option<String>,
     /// The folder of the file was made by us.
     made_folder: bool,
-    /// Of what we wrote.
+    /// Of what we wrote. Empty: what it was before held our context already, so it must not come back.
     written: String,
 }
 
@@ -80,23 +94,49 @@ impl UserKubeconfig {
         &self.paths
     }
 
-    /// Where a new entry goes: the first file that exists, else the last.
-    fn for_merge(&self) -> Result<&Path> {
-        let first = self.paths.iter().find(|path| path.is_file()).or_else(|| self.paths.last());
-        first.map(PathBuf::as_path).ok_or_else(|| Error::new(Kind::Unexpected, "no kubeconfig to merge into"))
+    /// Where an entry goes: the file that has one of that name, else the first file that exists, else the last.
+    fn for_merge(&self, context: &str) -> Result<PathBuf> {
+        let holding = self.files_with(context).into_iter().next();
+        let first = || self.paths.iter().find(|path| path.is_file()).or_else(|| self.paths.last()).cloned();
+        holding.or_else(first).ok_or_else(|| Error::new(Kind::Unexpected, "no kubeconfig to merge into"))
     }
 
-    /// Puts the entries of a one-cluster kubeconfig into the user's file and makes its context the current one.
-    /// Nothing is written if all of that is so already.
-    pub fn merge(&self, private: &[u8], folder: &Folder) -> Result<Merged> {
+    /// Whether the cluster's context is missing although nobody took it out, or leads to another cluster.
+    pub fn is_outdated(&self, private: &[u8], folder: &Folder) -> bool {
+        let ours = parse(private, Path::new("of the cluster")).ok().filter(|_| is_whole(private));
+        let Some(ours) = ours else { return false };
+        let files: Vec<Mapping> = self.paths.iter().filter_map(|path| read_whole(path)).collect();
+        let agrees = |list: &str| {
+            document::entries(&ours, list).all(|entry| {
+                // As kubectl does: of entries with the same name the first file's counts.
+                let known = files.iter().find_map(|file| document::find(file, list, entry));
+                known.is_some_and(|known| document::agrees(known, entry))
+            })
+        };
+        let context = text(&ours, "current-context").unwrap_or_default();
+        match files.iter().any(|file| document::has(file, "contexts", context)) {
+            true => !LISTS.iter().all(|list| agrees(list)),
+            false => !folder.file(MERGED_FILE).exists(),
+        }
+    }
+
+    /// A new cluster's context was not put into the user's file yet.
+    pub fn forget_merge(folder: &Folder) -> Result<()> {
+        folder.remove_file(MERGED_FILE).map(drop)
+    }
+
+    /// Puts the entries of a one-cluster kubeconfig into the user's file and makes its context the current one, where
+    /// it is new or `make_current` asks for that. Nothing is written if all of that is so already.
+    pub fn merge(&self, private: &[u8], make_current: bool, folder: &Folder) -> Result<Merged> {
         let ours = parse(private, Path::new("kind's kubeconfig"))?;
         let context = text(&ours, "current-context").unwrap_or_default().to_owned();
-        let path = resolve(self.for_merge()?);
+        let path = resolve(&self.for_merge(&context)?);
         let made_folder = make_parent(&path)?;
         let _lock = Lock::take(&path)?;
         let before = state::read_if_there(&path)?;
         let mut config = parse(before.as_deref().unwrap_or_default(), &path)?;
         let unchanged = config.clone();
+        let held = document::holds(&config, &context);
         let previous = text(&config, "current-context").filter(|name| !name.is_empty()).map(str::to_owned);
         for list in LISTS {
             put_entries(&mut config, list, &ours, &path)?;
@@ -106,21 +146,23 @@ impl UserKubeconfig {
                 config.insert(key.clone(), value.clone());
             }
         }
-        config.insert("current-context".into(), context.clone().into());
-        let switched = previous.as_deref() != Some(&context);
-        let merged = Merged { file: path.clone(), switched_from: previous.filter(|_| switched), switched };
-        if config == unchanged {
-            return Ok(merged);
+        if make_current || !held {
+            config.insert("current-context".into(), context.clone().into());
         }
-        let content = serialise(&config)?;
-        remember(folder, &path, before, made_folder, &content)?;
-        write(&path, &content)?;
+        let switched = text(&config, "current-context") != previous.as_deref();
+        let merged = Merged { file: path.clone(), switched_from: previous.filter(|_| switched), switched };
+        if config != unchanged {
+            let content = serialise(&config)?;
+            remember(folder, &path, before, held, made_folder, &content)?;
+            write(&path, &content)?;
+        }
+        folder.write(MERGED_FILE, &[])?;
         Ok(merged)
     }
 
     /// Takes the context out of all files, or puts the file back as it was before the merge if it was not written to
-    /// since.
-    pub fn remove(&self, context: &str, folder: &Folder) -> Result<Vec<Removed>> {
+    /// since. A file that does not hold the context is not touched, nor is it asked whether it could be.
+    pub fn remove(&self, context: &str, folder: &Folder) -> Result<TakenOut> {
         let backup: Option<Backup> =
             folder.read(BACKUP_FILE)?.and_then(|content| serde_json::from_slice(&content).ok());
         let mut paths: Vec<PathBuf> = self.paths.iter().map(|path| resolve(path)).collect();
@@ -128,51 +170,69 @@ impl UserKubeconfig {
         paths.extend(backup.iter().map(|backup| backup.path.clone()));
         paths.sort();
         paths.dedup();
-        let mut removed = Vec::new();
-        for path in paths {
-            if !path.is_file() {
-                continue;
-            }
-            let lock = Lock::take(&path)?;
-            let Some(content) = state::read_if_there(&path)? else { continue };
-            let restorable = backup.as_ref().filter(|backup| backup.path == path && backup.written == hash(&content));
-            let changed = match restorable {
-                Some(backup) => restore(backup)?,
-                None => take_out(&path, &content, context)?,
-            };
-            drop(lock);
-            // Without a record of it, kubectl's usual folder counts as ours once our file was all that it held.
-            let made_folder = match restorable {
-                Some(backup) => backup.made_folder,
-                None => !path.exists() && path.parent().is_some_and(|parent| parent.ends_with(".kube")),
-            };
-            if let Some(parent) = path.parent().filter(|_| made_folder) {
-                // Others may have put something there meanwhile (kubectl's cache): then it stays.
-                let _ = fs::remove_dir(parent);
-            }
-            if changed {
-                removed.push(Removed {
+        let mut taken = TakenOut { removed: Vec::new(), failures: Vec::new() };
+        for path in paths.iter().filter(|path| holds(path, context)) {
+            match take_out_of(path, context, backup.as_ref()) {
+                Ok(true) => taken.removed.push(Removed {
                     kind: "kubeconfig context".to_owned(),
                     name: format!("{context} in {}", path.display()),
-                });
+                }),
+                Ok(false) => {}
+                Err(error) => taken.failures.push(error),
             }
         }
-        folder.remove_file(BACKUP_FILE)?;
-        Ok(removed)
+        if taken.failures.is_empty() {
+            folder.remove_file(BACKUP_FILE)?;
+        }
+        Ok(taken)
     }
 
     /// The files that hold an entry of that name. One that cannot be read holds none that kubectl could use.
     pub fn files_with(&self, context: &str) -> Vec<PathBuf> {
-        let holds = |path: &&PathBuf| {
-            let config = fs::read(path).ok().and_then(|content| parse(&content, path).ok());
-            config.is_some_and(|config| LISTS.iter().any(|list| names(&config, list).any(|name| name == context)))
-        };
-        self.paths.iter().filter(holds).cloned().collect()
+        self.paths.iter().filter(|path| holds(path, context)).cloned().collect()
     }
 }
 
-/// Keeps what the file was, unless what it is was itself written by us: then the first backup still holds.
-fn remember(folder: &Folder, path: &Path, before: Option<Vec<u8>>, made_folder: bool, written: &[u8]) -> Result<()> {
+/// None: it cannot be read, or not as a kubeconfig.
+fn read_whole(path: &Path) -> Option<Mapping> {
+    fs::read(path).ok().and_then(|content| parse(&content, path).ok())
+}
+
+fn holds(path: &Path, context: &str) -> bool {
+    read_whole(path).is_some_and(|config| document::holds(&config, context))
+}
+
+fn take_out_of(path: &Path, context: &str, backup: Option<&Backup>) -> Result<bool> {
+    let lock = Lock::take(path)?;
+    let Some(content) = state::read_if_there(path)? else { return Ok(false) };
+    let restorable = backup.filter(|backup| backup.path == path && backup.written == hash(&content));
+    let changed = match restorable {
+        Some(backup) => restore(backup)?,
+        None => take_out(path, &content, context)?,
+    };
+    drop(lock);
+    // Without a record of it, kubectl's usual folder counts as ours once our file was all that it held.
+    let made_folder = match restorable {
+        Some(backup) => backup.made_folder,
+        None => !path.exists() && path.parent().is_some_and(|parent| parent.ends_with(".kube")),
+    };
+    if let Some(parent) = path.parent().filter(|_| made_folder) {
+        // Others may have put something there meanwhile (kubectl's cache): then it stays.
+        let _ = fs::remove_dir(parent);
+    }
+    Ok(changed)
+}
+
+/// Keeps what the file was, unless what it is was itself written by us: then the first backup still holds. `held`: it
+/// had our context before, so that it can only be taken out of it.
+fn remember(
+    folder: &Folder,
+    path: &Path,
+    before: Option<Vec<u8>>,
+    held: bool,
+    made_folder: bool,
+    written: &[u8],
+) -> Result<()> {
     let kept: Option<Backup> = folder.read(BACKUP_FILE)?.and_then(|content| serde_json::from_slice(&content).ok());
     let kept = kept.filter(|kept| kept.path == path && before.as_deref().map(hash).as_ref() == Some(&kept.written));
     let backup = match kept {
@@ -181,7 +241,7 @@ fn remember(folder: &Folder, path: &Path, before: Option<Vec<u8>>, made_folder: 
             path: path.to_owned(),
             before: before.map(|before| BASE64_STANDARD.encode(before)),
             made_folder,
-            written: hash(written),
+            written: if held { String::new() } else { hash(written) },
         },
     };
     let text = serde_json::to_vec(&backup)
@@ -225,67 +285,6 @@ fn take_out(path: &Path, content: &[u8], context: &str) -> Result<bool> {
     Ok(changed)
 }
 
-/// Whether nothing of anybody is left in it: a file that only we had a use for goes.
-fn is_bare(config: &Mapping) -> bool {
-    config.iter().all(|(key, value)| match key.as_str() {
-        Some("apiVersion" | "kind") => true,
-        _ => match value {
-            Value::Null => true,
-            Value::String(text) => text.is_empty(),
-            Value::Sequence(entries) => entries.is_empty(),
-            Value::Mapping(fields) => fields.is_empty(),
-            _ => false,
-        },
-    })
-}
-
-fn put_entries(config: &mut Mapping, list: &str, ours: &Mapping, path: &Path) -> Result<()> {
-    let Some(Value::Sequence(new)) = ours.get(list) else { return Ok(()) };
-    let slot = config.entry(list.into()).or_insert(Value::Null);
-    if slot.is_null() {
-        *slot = Value::Sequence(Vec::new());
-    }
-    let Value::Sequence(entries) = slot else {
-        return Err(broken(path).cause(format!("its `{list}` is not a list")));
-    };
-    for entry in new {
-        match entries.iter_mut().find(|known| known.get("name") == entry.get("name")) {
-            Some(known) => *known = entry.clone(),
-            None => entries.push(entry.clone()),
-        }
-    }
-    Ok(())
-}
-
-fn names<'a>(config: &'a Mapping, list: &str) -> impl Iterator<Item = &'a str> {
-    let entries = config.get(list).and_then(Value::as_sequence).into_iter().flatten();
-    entries.filter_map(|entry| entry.get("name").and_then(Value::as_str))
-}
-
-fn text<'a>(config: &'a Mapping, key: &str) -> Option<&'a str> {
-    config.get(key).and_then(Value::as_str)
-}
-
-fn parse(content: &[u8], path: &Path) -> Result<Mapping> {
-    match serde_yaml::from_slice(content) {
-        Ok(Value::Null) => Ok(Mapping::new()),
-        Ok(Value::Mapping(mapping)) => Ok(mapping),
-        Ok(_) => Err(broken(path).cause("it is not a mapping")),
-        Err(error) => Err(broken(path).caused_by(&error)),
-    }
-}
-
-fn broken(path: &Path) -> Error {
-    Error::new(Kind::Usage, format!("the kubeconfig {} is broken", path.display()))
-        .hint("repair it, or set KUBECONFIG to another file")
-}
-
-fn serialise(config: &Mapping) -> Result<Vec<u8>> {
-    let text =
-        serde_yaml::to_string(config).context(Kind::Unexpected, || "cannot serialise the kubeconfig".to_owned())?;
-    Ok(text.into_bytes())
-}
-
 fn hash(content: &[u8]) -> String {
     blake3::hash(content).to_hex().to_string()
 }
@@ -305,58 +304,6 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     let mode = fs::metadata(path).map_or(0o600, |known| known.permissions().mode() & 0o777);
     state::write_atomically(path, content, mode)
         .context(Kind::Unexpected, || format!("cannot write the kubeconfig {}", path.display()))
-}
-
-/// `config.lock`, made exclusively, as kubectl and kind do.
-struct Lock(PathBuf);
-
-impl Lock {
-    fn take(path: &Path) -> Result<Lock> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let lock = PathBuf::from(name);
-        let deadline = std::time::Instant::now() + LOCK_WITHIN;
-        loop {
-            match fs::OpenOptions::new().write(true).create_new(true).open(&lock) {
-                Ok(_) => return Ok(Lock(lock)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && std::time::Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    return Err(Error::new(Kind::Unexpected, format!("cannot lock the kubeconfig {}", path.display()))
-                        .cause(format!("{} has been there for {} s", lock.display(), LOCK_WITHIN.as_secs()))
-                        .hint(format!("if no kubectl or kind is at work: rm {}", lock.display())));
-                }
-                Err(error) => {
-                    return Err(error)
-                        .context(Kind::Unexpected, || format!("cannot lock the kubeconfig {}", path.display()));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // It is ours and was there; if somebody removed it there is nothing left to do.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Sets the port of the first cluster's server in a kubeconfig; None: it has that port already.
-pub fn with_port(content: &[u8], port: u16) -> Result<Option<Vec<u8>>> {
-    let path = Path::new("of the cluster");
-    let mut config = parse(content, path)?;
-    let server = config.get_mut("clusters").and_then(|list| list.get_mut(0)).and_then(|entry| entry.get_mut("cluster"));
-    let server =
-        server.and_then(|cluster| cluster.get_mut("server")).ok_or_else(|| broken(path).cause("it names no server"))?;
-    let mut url = url::Url::parse(server.as_str().unwrap_or_default())
-        .context(Kind::Unexpected, || "the kubeconfig's server is not a URL".to_owned())?;
-    if url.port_or_known_default() == Some(port) || url.set_port(Some(port)).is_err() {
-        return Ok(None);
-    }
-    *server = url.as_str().trim_end_matches('/').into();
-    serialise(&config).map(Some)
 }
 
 #[cfg(test)]

@@ -115,8 +115,18 @@ pub trait Provider: Send + Sync {
         Ok(false)
     }
 
-    /// Brings an image to the nodes that are to run it while the cluster is still being made. A comfort: what fails
-    /// here, the nodes pull themselves later.
+    /// Whether `merge_kubeconfig` would have something to do. Reads only.
+    async fn kubeconfig_outdated(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Puts the context of a cluster that is there into the user's kubeconfig, or puts it right there.
+    async fn merge_kubeconfig(&self, _progress: &Progress) -> Result<()> {
+        Ok(())
+    }
+
+    /// Brings an image to the nodes that are to run it while the cluster is still being made. Nothing depends on it:
+    /// what fails here, the nodes pull themselves later.
     async fn preload(&self, _image: &str, _progress: &Progress) -> Result<()> {
         Ok(())
     }

@@ -48,6 +48,7 @@ pub async fn act(
             let changed = session.provider.configure(&progress).await?;
             Ok(Done { unchanged: !changed, note: None })
         }
+        Action::MergeKubeconfig => session.provider.merge_kubeconfig(&progress).await.map(|()| Done::default()),
         Action::StartRegistry => {
             let port = session.local_registry()?.ensure(&progress).await?;
             session.learn(|learned| learned.registry_port = Some(port));

@@ -20,6 +20,9 @@ pub async fn issue(session: &Session, set: &DesiredSet) -> Result<Done> {
     let authority = session.authority().await?;
     // Another run may have been faster since the plan was made.
     let seen = observe::certificate(kube, wanted, Some(&authority)).await?;
+    if let (Decision::KeepForeign { .. }, Some(seen)) = (decide(wanted, seen.as_ref()), &seen) {
+        session.learn(|learned| learned.foreign_certificates.insert(wanted.secret.clone(), seen.own.clone()));
+    }
     let (serial, note) = match decide(wanted, seen.as_ref()) {
         Decision::Keep { serial } | Decision::KeepForeign { serial, .. } => (serial, None),
         Decision::Issue(reason) => {
@@ -47,7 +50,7 @@ pub async fn issue(session: &Session, set: &DesiredSet) -> Result<Done> {
 async fn bundle(kube: &Kube, set: &DesiredSet, authority: &Authority) -> Result<()> {
     let Some(wanted) = &set.certificate else { return Ok(()) };
     let secret = kube.get(&wanted.secret_key()).await?;
-    let named = secret.as_ref().and_then(|secret| observe::pem(secret, "ca.crt"));
+    let named = secret.as_ref().and_then(observe::named_authority);
     let text = named.unwrap_or_else(|| authority.certificate().to_owned());
     let body = json!({"data": {"ca.crt": text}, "metadata": {"labels": set.labels()}});
     kube.put(&wanted.bundle_key(), &body, &wanted.origin).await.map(|_| ())

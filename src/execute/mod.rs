@@ -47,7 +47,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs all steps. After a failure no step starts any more, steps that only wait are stopped, steps that work are
 /// brought to their end (each leaves something that the next run builds on). Returns the first failure, with the others
-/// beside it. `cancel` is an interruption: everything leaves within `GRACE`.
+/// beside it. `cancel` is an interruption: everything leaves within `GRACE`. An optional step that still runs when the
+/// others have ended is dropped: nobody waits for what nothing needs any more.
 pub async fn run<'a, F>(plan: &'a Plan, events: &Events, cancel: &CancellationToken, act: F) -> Result<()>
 where
     F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
@@ -94,14 +95,18 @@ where
         (0..plan.steps.len()).filter(|&index| waiting[index] == 0).map(start).collect();
     let mut finished = vec![false; plan.steps.len()];
     let mut failures: Vec<Error> = Vec::new();
+    let is_required = |index: usize| !plan.steps[index].action.is_optional();
+    let mut left = (0..plan.steps.len()).filter(|&index| is_required(index)).count();
 
-    loop {
+    // What is left of a plan without required steps is not worth a wait either.
+    while left > 0 {
         let next = tokio::select! {
             next = running.next() => next,
             () = out_of_patience(cancel, grace) => None,
         };
         let Some((index, result)) = next else { break };
         finished[index] = true;
+        left -= usize::from(is_required(index));
         let step = &plan.steps[index];
         let (outcome, note) = match &result {
             Ok(done) if done.unchanged => (Outcome::Unchanged, done.note.clone()),
@@ -131,8 +136,9 @@ where
     drop(running);
     for (index, step) in plan.steps.iter().enumerate() {
         if !finished[index] {
+            let note = (left == 0).then(|| "nothing needs it any more".to_owned());
             let step = Arc::clone(&step.id);
-            events.send(Event::Finished { step, at: began.elapsed(), outcome: Outcome::Skipped, note: None });
+            events.send(Event::Finished { step, at: began.elapsed(), outcome: Outcome::Skipped, note });
         }
     }
     if cancel.is_cancelled() {
@@ -152,10 +158,13 @@ async fn out_of_patience(cancel: &CancellationToken, grace: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{collections::BTreeSet, sync::Mutex};
 
     use super::*;
-    use crate::plan::{Action, Graph};
+    use crate::{
+        interrupt::until_cancelled,
+        plan::{Action, Graph, Images},
+    };
 
     /// a ─▶ c, b ─▶ c, c ─▶ d
     fn diamond() -> Plan {
@@ -233,6 +242,54 @@ mod tests {
         let error = run(&plan, &events, &CancellationToken::new(), act).await.unwrap_err();
         assert_eq!(error.others.len(), 1);
         assert_eq!(error.others[0].details, [format!("why {}", error.others[0].message)]);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_nothing_needs_never_delays_the_end() {
+        let mut graph = Graph::default();
+        let optional = Action::Preload { images: Images::Named(BTreeSet::new()) };
+        let a = graph.add("a", &[], Action::Joint);
+        let slow = graph.add("slow", &[a], optional.clone());
+        graph.add("after slow", &[slow], optional);
+        graph.add("b", &[a], Action::Joint);
+        let plan = graph.into();
+        let (events, mut receiver) = Events::channel();
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
+            match &*step.id {
+                "slow" => Box::pin(futures::future::pending()),
+                _ => Box::pin(std::future::ready(Ok(Done::default()))),
+            }
+        };
+        let cancel = CancellationToken::new();
+        let run = run(&plan, &events, &cancel, act);
+        tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
+        drop(events);
+        let mut skipped = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Finished { step, outcome: Outcome::Skipped, note: Some(note), .. } = event {
+                skipped.push(format!("{step}: {note}"));
+            }
+        }
+        assert_eq!(skipped, ["slow: nothing needs it any more", "after slow: nothing needs it any more"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_does_not_wait_for_what_is_optional() {
+        let mut graph = Graph::default();
+        graph.add("slow", &[], Action::Preload { images: Images::Named(BTreeSet::new()) });
+        graph.add("a", &[], Action::Joint);
+        let plan = graph.into();
+        let (events, _receiver) = Events::channel();
+        let act = |step: &Step, _, cancel: CancellationToken| -> LocalBoxFuture<'_, Result<Done>> {
+            match &*step.id {
+                "slow" => Box::pin(async move { until_cancelled(&cancel, futures::future::pending()).await }),
+                _ => Box::pin(std::future::ready(Err(Error::new(Kind::Build, "no")))),
+            }
+        };
+        let cancel = CancellationToken::new();
+        let run = run(&plan, &events, &cancel, act);
+        let error = tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap_err();
+        assert_eq!(error.kind, Kind::Build);
     }
 
     #[tokio::test]

@@ -108,6 +108,7 @@ mod tests {
         Observed {
             cluster,
             nodes_outdated: false,
+            kubeconfig_outdated: false,
             registry: RegistryState::Absent,
             images: BTreeMap::new(),
             live: Some(live),

@@ -41,6 +41,7 @@ mod tests {
         Observed {
             cluster: ClusterState::Ours { stopped: false },
             nodes_outdated: false,
+            kubeconfig_outdated: false,
             registry: RegistryState::External,
             images: BTreeMap::new(),
             live: Some(LiveState { parents, ..LiveState::default() }),

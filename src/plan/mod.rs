@@ -54,6 +54,8 @@ pub enum Action {
     AwaitNetwork,
     /// Mirrors, registry and CA bundle of nodes that are there.
     ConfigureNodes,
+    /// The cluster's context in the user's kubeconfig.
+    MergeKubeconfig,
     StartRegistry,
     /// Tells tools where the registry is (KEP-1755).
     PublishRegistry,
@@ -172,6 +174,12 @@ impl Action {
                 | Action::AwaitScaleDown
         )
     }
+
+    /// Only makes others faster: when all else is done it is dropped where it stands, so nothing but another optional
+    /// step may need one.
+    pub fn is_optional(&self) -> bool {
+        matches!(self, Action::Preload { .. })
+    }
 }
 
 impl From<&Step> for PlannedStep {
@@ -228,6 +236,7 @@ impl Graph {
         let mut needs: Vec<usize> = needs.iter().map(|node| node.0).collect();
         needs.sort_unstable();
         needs.dedup();
+        debug_assert!(action.is_optional() || !needs.iter().any(|&need| self.steps[need].action.is_optional()));
         self.steps.push(Step { id: id.to_string().into(), needs, action });
         Node(self.steps.len() - 1)
     }

@@ -20,6 +20,8 @@ pub struct Observed {
     pub cluster: ClusterState,
     /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
     pub nodes_outdated: bool,
+    /// The user's kubeconfig lacks the cluster's context, or has it lead elsewhere.
+    pub kubeconfig_outdated: bool,
     pub registry: RegistryState,
     /// By service.
     pub images: BTreeMap<String, ImageState>,

@@ -149,6 +149,9 @@ fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result
     let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
     let outdated = observed.nodes_outdated && options.make_cluster;
     let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
+    if observed.kubeconfig_outdated && options.make_cluster {
+        graph.add("kubeconfig", made.as_slice(), Action::MergeKubeconfig);
+    }
     Ok(Platform { made, cluster, registry })
 }
 

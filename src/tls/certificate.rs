@@ -55,6 +55,11 @@ fn address(bytes: &[u8]) -> Option<String> {
     v4().or_else(v6).map(|address| address.to_string())
 }
 
+/// Whether it is its own authority.
+pub fn is_self_signed(certificate: &str) -> bool {
+    is_signed_by(certificate, certificate)
+}
+
 /// Whether the key of `authority` signed `certificate`; both PEM.
 pub fn is_signed_by(certificate: &str, authority: &str) -> bool {
     let check = || {

@@ -1,5 +1,7 @@
 //! Our own side of TLS connections: whom they trust.
 
+mod pinned;
+
 use std::sync::Arc;
 
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
@@ -21,6 +23,18 @@ pub fn roots(pem: &[u8], kind: Kind, what: impl Fn() -> String + Copy) -> Result
         return Err(Error::new(kind, what()).cause("it holds no certificate"));
     }
     Ok(roots)
+}
+
+/// Trusts what these roots signed, and besides them this one certificate itself, PEM, whatever names it is for.
+pub fn pinned(roots: RootCertStore, certificate: &[u8]) -> Result<ClientConfig> {
+    let what = || "the edge's certificate cannot be read".to_owned();
+    let certificate = CertificateDer::from_pem_slice(certificate).context(Kind::Preflight, what)?;
+    let verifier =
+        pinned::Pinned::new(roots, certificate).context(Kind::Unexpected, || "TLS could not be set up".to_owned())?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context(Kind::Unexpected, || "TLS could not be set up".to_owned())?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// `roots`: what to trust; None: the roots of the system.

@@ -21,6 +21,16 @@ pub struct Seen {
     pub signed: bool,
     /// The ConfigMap says what it has to.
     pub bundled: bool,
+    /// What to trust of a Secret that is somebody else's.
+    pub own: Option<OwnTrust>,
+}
+
+/// What a certificate's Secret itself says about whom to trust, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTrust {
+    pub certificate: String,
+    /// Its `ca.crt`, where it has one.
+    pub authority: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +133,7 @@ mod tests {
             subject: "CN=edge".into(),
             is_authority: false,
         };
-        Seen { now: 1_000_000_000, certificate: Ok(facts), ours: true, signed: true, bundled: true }
+        Seen { now: 1_000_000_000, certificate: Ok(facts), ours: true, signed: true, bundled: true, own: None }
     }
 
     #[test]

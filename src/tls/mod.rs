@@ -9,4 +9,4 @@ pub mod decision;
 pub mod trust;
 
 pub use authority::Authority;
-pub use decision::{Decision, Seen, decide};
+pub use decision::{Decision, OwnTrust, Seen, decide};

@@ -6,13 +6,21 @@ use serde_json::{Value, json};
 
 use super::{KindCluster, blocking, create, mark, nodes};
 use crate::{
-    cluster::{Access, kubeconfig, registry},
+    cluster::{
+        Access,
+        engine::{self, Container},
+        kubeconfig, registry,
+    },
     error::{Context, Error, Kind, Result},
     event::Progress,
     state::read_if_there,
 };
 
 pub const KUBECONFIG_FILE: &str = "kubeconfig";
+/// In the cluster's state folder: the id of the container that the private kubeconfig was last seen to fit.
+const NODE_FILE: &str = "kubeconfig.node";
+/// In a control-plane node: whose signature the API server bears.
+const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
 const API_PORT: u16 = 6443;
 
 impl KindCluster {
@@ -20,18 +28,25 @@ impl KindCluster {
         self.folder.file(KUBECONFIG_FILE)
     }
 
-    /// The private kubeconfig: made again when it is missing, and its port the one that the engine publishes now.
+    /// The private kubeconfig: made again when it is missing or of another cluster of that name, and its port the one
+    /// that the engine publishes now.
     pub(super) async fn private_access(&self) -> Result<Access> {
+        let containers = self.containers().await?;
         let kubeconfig = self.folder.file(KUBECONFIG_FILE);
-        let content = match read_if_there(&kubeconfig)? {
-            Some(content) if !content.is_empty() => content,
+        let content = match read_if_there(&kubeconfig)?.filter(|content| kubeconfig::is_whole(content)) {
+            Some(content) if self.is_of_this_cluster(&content, &containers).await? => content,
             _ => {
                 let content = self.kubeconfig_by_kind().await?;
                 self.folder.write(KUBECONFIG_FILE, &content)?;
                 content
             }
         };
-        if let Some(port) = self.api_port().await?
+        if let Some(node) = self.first_of(&containers)
+            && self.folder.read(NODE_FILE)?.as_deref() != Some(node.id.as_bytes())
+        {
+            self.folder.write(NODE_FILE, node.id.as_bytes())?;
+        }
+        if let Some(port) = self.api_port(&containers)
             && let Some(changed) = kubeconfig::with_port(&content, port)?
         {
             self.folder.write(KUBECONFIG_FILE, &changed)?;
@@ -39,26 +54,57 @@ impl KindCluster {
         Ok(Access { kubeconfig, context: self.context() })
     }
 
-    /// Puts the context into the user's kubeconfig, saying so where that changes the current one.
-    pub(super) async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+    /// Somebody else may have made the cluster anew under its name, with another authority: the node that the file was
+    /// last seen to fit is another one then. The authority is asked for only where that is so, for it takes a while.
+    async fn is_of_this_cluster(&self, content: &[u8], containers: &[Container]) -> Result<bool> {
+        let Some(node) = self.first_of(containers) else { return Ok(true) };
+        if self.folder.read(NODE_FILE)?.as_deref() == Some(node.id.as_bytes()) {
+            return Ok(true);
+        }
+        let (known, there) =
+            (kubeconfig::authority(content), engine::read_file(&self.docker, &node.name, AUTHORITY).await?);
+        let same = |there: &[u8]| known.is_some_and(|known| known.trim_ascii() == there.trim_ascii());
+        Ok(there.is_none_or(|there| same(&there)))
+    }
+
+    fn first_of<'a>(&self, containers: &'a [Container]) -> Option<&'a Container> {
+        let first = mark::first_node(&self.spec.name);
+        containers.iter().find(|container| container.name == first)
+    }
+
+    /// Puts the context into the user's kubeconfig, saying so where that changes the current one. That it cannot be is
+    /// no reason to do without the cluster.
+    pub(super) async fn merge_into_users(&self, make_current: bool, progress: &Progress) -> Result<()> {
         let access = self.private_access().await?;
         let private = read_if_there(&access.kubeconfig)?.unwrap_or_default();
         let (user, folder) = (self.user.clone(), self.folder.clone());
-        let merged = blocking(move || user.merge(&private, &folder)).await?;
-        if merged.switched {
-            let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
-            progress.info(format!("the current context of {} is now {}{was}", merged.file.display(), access.context));
+        match blocking(move || user.merge(&private, make_current, &folder)).await {
+            Ok(merged) if merged.switched => {
+                let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
+                let file = merged.file.display();
+                progress.info(format!("the current context of {file} is now {}{was}", access.context));
+            }
+            Ok(_) => {}
+            Err(error) => progress.warn(format!(
+                "your kubeconfig does not have the context {}: {error}; `stackctl kubeconfig` prints one that has it",
+                access.context
+            )),
         }
         Ok(())
     }
 
+    /// Whether the context in the user's kubeconfig is missing or leads elsewhere than the private one, which whoever
+    /// asks has been using.
+    pub(super) async fn is_outdated_at_users(&self) -> Result<bool> {
+        let private = self.folder.read(KUBECONFIG_FILE)?.unwrap_or_default();
+        let (user, folder) = (self.user.clone(), self.folder.clone());
+        blocking(move || Ok(user.is_outdated(&private, &folder))).await
+    }
+
     /// Where the engine publishes the API server: at the load balancer if there is one, else at the only control plane.
-    pub(super) async fn api_port(&self) -> Result<Option<u16>> {
-        let containers = self.containers().await?;
+    pub(super) fn api_port(&self, containers: &[Container]) -> Option<u16> {
         let balancer = containers.iter().find(|container| !mark::is_node(container));
-        let first = mark::first_node(&self.spec.name);
-        let published = balancer.or_else(|| containers.iter().find(|container| container.name == first));
-        Ok(published.and_then(|container| container.published(API_PORT)))
+        balancer.or_else(|| self.first_of(containers)).and_then(|container| container.published(API_PORT))
     }
 
     async fn kubeconfig_by_kind(&self) -> Result<Vec<u8>> {

@@ -133,6 +133,13 @@ pub fn generate(spec: &ClusterSpec, owner_folder: &Path) -> Result<Config> {
     Ok(config)
 }
 
+/// How many nodes the cluster will have: as the user's own configuration says, if it says so.
+pub fn node_count(spec: &ClusterSpec) -> Result<usize> {
+    let own = spec.kind_config.as_ref().map(|file| read(file, spec)).transpose()?;
+    let asked = usize::from(spec.control_planes) + usize::from(spec.workers);
+    Ok(own.map(|config| config.nodes.len()).filter(|count| *count > 0).unwrap_or(asked))
+}
+
 /// Ports of the host that the user's own configuration publishes.
 pub fn host_ports(spec: &ClusterSpec) -> Result<Vec<u16>> {
     let Some(file) = &spec.kind_config else { return Ok(Vec::new()) };
@@ -282,6 +289,15 @@ mod tests {
           [plugins."io.containerd.grpc.v1.cri".registry]
             config_path = "/etc/containerd/certs.d"
         "#);
+    }
+
+    #[test]
+    fn the_users_own_nodes_are_counted_not_those_that_nobody_asked_for() {
+        assert_eq!(node_count(&spec()).unwrap(), 3);
+        let (_file, with_nodes) = with_file("nodes: [{role: control-plane}, {role: worker}, {role: worker}]\n");
+        assert_eq!(node_count(&with_nodes).unwrap(), 3);
+        let (_file, without) = with_file("networking: {disableDefaultCNI: true}\n");
+        assert_eq!(node_count(&without).unwrap(), 1);
     }
 
     #[test]

@@ -1,16 +1,12 @@
 //! Running `kind create cluster`: what it says becomes progress, and one that an earlier, killed run left is ended.
 
-use std::{
-    collections::VecDeque,
-    path::Path,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{collections::VecDeque, path::Path, process::Stdio, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
+    time::Instant,
 };
 
 use crate::{
@@ -19,8 +15,12 @@ use crate::{
     state::Folder,
 };
 
+/// For both attempts together.
 pub const WITHIN: Duration = Duration::from_secs(900);
-const REMEMBERED_LINES: usize = 20;
+/// kubeadm prints some thousand when it fails.
+const REMEMBERED_LINES: usize = 50_000;
+/// What kind's own error begins with.
+pub const ERROR: &str = "ERROR: ";
 /// In the cluster's state folder: the kind that is at work.
 const CHILD_FILE: &str = "creating.json";
 
@@ -37,6 +37,14 @@ pub struct Creation<'a> {
     pub image: Option<&'a str>,
     /// Hosts that nodes must reach without the proxy that this process was told to use.
     pub unproxied: &'a [String],
+}
+
+/// How kind failed, with all that it said.
+#[derive(Debug)]
+pub struct Failed {
+    /// `kind ended with exit status: 1`
+    pub why: String,
+    pub lines: Vec<String>,
 }
 
 /// A child that may outlive us, so that the next run can tell it from a stranger with the same id.
@@ -67,8 +75,13 @@ impl Drop for Group {
 }
 
 /// Runs kind to its end. It leaves its nodes behind when it fails, for whoever looks at them next: with its own
-/// clean-up it would remove, by name, nodes that a later run has made meanwhile.
-pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progress) -> Result<()> {
+/// clean-up it would remove, by name, nodes that a later run has made meanwhile. None: they are made.
+pub async fn create(
+    creation: &Creation<'_>,
+    folder: &Folder,
+    deadline: Instant,
+    progress: &Progress,
+) -> Result<Option<Failed>> {
     let mut command = Command::new("kind");
     command
         .args(["create", "cluster", "--retain", "--name", creation.cluster])
@@ -97,21 +110,31 @@ pub async fn create(creation: &Creation<'_>, folder: &Folder, progress: &Progres
         folder.write(CHILD_FILE, &text)?;
     }
     let stderr = child.stderr.take();
+    let mut lines = VecDeque::new();
     let work = async {
-        let last = match stderr {
-            Some(stderr) => follow(stderr, progress).await,
-            None => VecDeque::new(),
-        };
-        (child.wait().await, last)
+        if let Some(stderr) = stderr {
+            follow(stderr, &mut lines, progress).await;
+        }
+        child.wait().await
     };
-    let (status, last) = tokio::time::timeout(WITHIN, work).await.map_err(|_| {
-        Error::new(Kind::Platform, format!("kind did not make the cluster {} in time", creation.cluster))
-            .cause(format!("it was still at work after {} minutes", WITHIN.as_secs() / 60))
-    })?;
-    group.ended();
+    let ended = tokio::select! {
+        status = work => Ok(status.context(Kind::Platform, || "cannot wait for kind".to_owned())?),
+        () = tokio::time::sleep_until(deadline) => {
+            Err(format!("it was still at work after {} minutes", WITHIN.as_secs() / 60))
+        }
+    };
+    match ended {
+        Ok(_) => group.ended(),
+        // Ends it, where it stands.
+        Err(_) => drop(group),
+    }
     folder.remove_file(CHILD_FILE)?;
-    let status = status.context(Kind::Platform, || "cannot wait for kind".to_owned())?;
-    if status.success() { Ok(()) } else { Err(failure(creation.cluster, status, &last)) }
+    let why = match ended {
+        Ok(status) if status.success() => return Ok(None),
+        Ok(status) => format!("kind ended with {status}"),
+        Err(why) => why,
+    };
+    Ok(Some(Failed { why, lines: lines.into() }))
 }
 
 /// Ends a `kind create` that an earlier run of ours left at work. Only under the cluster's lock: the kind of a run that
@@ -136,22 +159,25 @@ fn started(id: i32) -> Option<u64> {
     if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
 }
 
-async fn follow(stderr: impl AsyncRead + Unpin, progress: &Progress) -> VecDeque<String> {
-    let mut last = VecDeque::new();
+async fn follow(stderr: impl AsyncRead + Unpin, last: &mut VecDeque<String>, progress: &Progress) {
     let mut lines = BufReader::new(stderr).split(b'\n');
+    // What comes after its error is the output of whatever it ran, which the error's own words are read from.
+    let mut failing = false;
     // An unreadable pipe ends the story; the exit status tells how.
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         if let Some(step) = step(&line) {
             progress.say(step);
         }
-        progress.output(line.clone());
+        failing |= line.starts_with(ERROR);
+        if !failing {
+            progress.output(line.clone());
+        }
         if last.len() == REMEMBERED_LINES {
             last.pop_front();
         }
         last.push_back(line);
     }
-    last
 }
 
 /// ` • Preparing nodes 📦   ...` begins a step: "preparing nodes".
@@ -166,45 +192,6 @@ fn step(line: &str) -> Option<String> {
     let second_is_small = chars.clone().next().is_some_and(char::is_lowercase);
     Some(if second_is_small { first.to_lowercase().chain(chars).collect() } else { text })
 }
-
-fn failure(cluster: &str, status: ExitStatus, last: &VecDeque<String>) -> Error {
-    let mut error = Error::new(Kind::Platform, format!("kind could not make the cluster {cluster}"));
-    let cause = last.iter().find_map(|line| line.strip_prefix("ERROR: "));
-    error = match cause {
-        Some(cause) => error.cause(cause),
-        None => error.cause(format!("kind ended with {status}")),
-    };
-    let all = last.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    for (sign, hint) in HINTS {
-        if all.contains(sign) {
-            error = error.hint(*hint);
-        }
-    }
-    error.details(last.iter().cloned())
-}
-
-/// What kind's output holds, and what to do then.
-const HINTS: &[(&str, &str)] = &[
-    (
-        "port is already allocated",
-        "another program has a port that the kind configuration asks for: `stackctl doctor` names it",
-    ),
-    (
-        "failed to pull image",
-        "the node image cannot be pulled: check the network, or name one that the engine has with --node-image",
-    ),
-    (
-        "too many open files",
-        "raise the inotify limits: sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
-    ),
-    (
-        "could not find a log line that matches",
-        "a node did not boot: too few inotify instances, too little memory, or a node image that does not fit this engine's cgroups; see `stackctl doctor`",
-    ),
-    ("no space left on device", "the engine's disk is full: docker system df shows what uses it"),
-    ("failed to init node with kubeadm", "kubeadm's own words are in the lines above; -v shows them all"),
-    ("Cannot connect to the Docker daemon", "start the engine, or point DOCKER_HOST at one"),
-];
 
 pub fn cannot_run(error: &std::io::Error) -> Error {
     let failed = Error::new(Kind::Preflight, "cannot run kind".to_owned());
@@ -252,27 +239,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_lines_are_remembered_and_all_are_shown() {
-        let text: String = (0..30).map(|n| format!("line {n}\n")).collect();
+    async fn all_lines_are_remembered_and_those_before_the_error_are_shown() {
+        let text: String =
+            (0..30).map(|n| format!("line {n}\n")).chain(["ERROR: no\n".into(), "main.go:1".into()]).collect();
         let (events, mut received) = Events::channel();
-        let last = follow(text.as_bytes(), &events.progress("cluster")).await;
-        assert_eq!((last.len(), last[0].as_str()), (REMEMBERED_LINES, "line 10"));
+        let mut lines = VecDeque::new();
+        follow(text.as_bytes(), &mut lines, &events.progress("cluster")).await;
+        assert_eq!((lines.len(), lines[0].as_str()), (32, "line 0"));
         drop(events);
         let mut shown = 0;
         while let Some(Event::Output { .. }) = received.recv().await {
             shown += 1;
         }
         assert_eq!(shown, 30);
-    }
-
-    #[test]
-    fn a_failure_quotes_kind_and_says_what_to_do() {
-        let last =
-            VecDeque::from(["ERROR: failed to create cluster: failed to pull image \"x\": exit status 1".to_owned()]);
-        let error = failure("one", ExitStatus::from_raw(256), &last);
-        assert_eq!(error.kind, Kind::Platform);
-        assert!(error.causes[0].starts_with("failed to create cluster"));
-        assert!(error.hints[0].contains("--node-image"));
     }
 
     #[test]

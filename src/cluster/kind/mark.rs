@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bollard::Docker;
+use futures::future::try_join_all;
 
 use crate::{
     cluster::{OWNER, engine},
@@ -18,8 +19,8 @@ use crate::{
 pub const OWNER_FOLDER: &str = "/etc/stackctl";
 /// The file in it, and in the cluster's state folder below `owner/`.
 pub const OWNER_FILE: &str = "owner.yaml";
-/// In the first control-plane node: what was done to the cluster, as names of empty files.
-const DONE_FOLDER: &str = "/kind/stackctl";
+/// In nodes: what was done to them, and in the first control-plane node to the cluster, as names of files.
+pub const DONE_FOLDER: &str = "/kind/stackctl";
 pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 const LOAD_BALANCER: &str = "external-load-balancer";
 
@@ -49,22 +50,34 @@ pub async fn is_complete(docker: &Docker, cluster: &str) -> Result<bool> {
     engine::has_path(docker, &first_node(cluster), &format!("{DONE_FOLDER}/complete")).await
 }
 
-/// Whether its nodes were last given the configuration of that hash.
-pub async fn is_configured(docker: &Docker, cluster: &str, hash: &str) -> Result<bool> {
-    engine::has_path(docker, &first_node(cluster), &configured_file(hash)).await
+/// Whether all of these nodes were last given the configuration of that hash.
+pub async fn is_configured(docker: &Docker, nodes: &[engine::Container], hash: &str) -> Result<bool> {
+    let file = configured_file(hash);
+    let checks = try_join_all(nodes.iter().map(|node| engine::has_path(docker, &node.name, &file))).await?;
+    Ok(checks.into_iter().all(|configured| configured))
 }
 
-/// To be written when all else is done.
-pub async fn set_complete(docker: &Docker, cluster: &str, hash: &str) -> Result<()> {
-    let files = [format!("{DONE_FOLDER}/complete"), configured_file(hash)];
-    let files = files.map(|path| engine::File { path, content: Vec::new() });
-    engine::put_files(docker, &first_node(cluster), &files).await
+/// To be written when the cluster is whole, last of all.
+pub async fn set_complete(docker: &Docker, cluster: &str) -> Result<()> {
+    let file = engine::File { path: format!("{DONE_FOLDER}/complete"), content: Vec::new() };
+    engine::put_files(docker, &first_node(cluster), &[file]).await
+}
+
+/// To be written when all nodes have it.
+pub async fn set_configured(docker: &Docker, nodes: &[engine::Container], hash: &str) -> Result<()> {
+    let file = [engine::File { path: configured_file(hash), content: Vec::new() }];
+    try_join_all(nodes.iter().map(|node| engine::put_files(docker, &node.name, &file))).await.map(drop)
 }
 
 /// To be done before the configuration of its nodes is changed.
-pub async fn forget_configured(docker: &Docker, cluster: &str) -> Result<()> {
+pub async fn forget_configured(docker: &Docker, nodes: &[engine::Container]) -> Result<()> {
     let script = format!("rm -f {DONE_FOLDER}/configured-*");
-    engine::run(docker, &first_node(cluster), &["sh", "-c", &script], Duration::from_secs(30)).await.map(drop)
+    let argv = ["sh", "-c", &script];
+    let forget = |node: &'_ engine::Container| {
+        let name = node.name.clone();
+        async move { engine::run(docker, &name, &argv, Duration::from_secs(30)).await }
+    };
+    try_join_all(nodes.iter().map(forget)).await.map(drop)
 }
 
 fn configured_file(hash: &str) -> String {

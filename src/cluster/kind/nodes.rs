@@ -20,6 +20,8 @@ use crate::{
 pub const REGISTRY_HOST: &str = "registry.stackctl.internal";
 pub const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
 const CA_FILE: &str = "/usr/local/share/ca-certificates/stackctl.crt";
+/// What stands for no CA bundle where the hash of one could stand.
+const NOTHING: &str = "none";
 /// First line of each file of ours, by which a later run knows them.
 const MADE_BY_US: &str = "# Written by stackctl";
 const QUIET_WITHIN: Duration = Duration::from_secs(10);
@@ -61,14 +63,20 @@ impl Configuration {
         Ok(())
     }
 
+    /// A kill at any point leaves a node that is not marked as trusting what it should, and the next run goes on there.
     async fn apply_to(&self, docker: &Docker, node: &str, fresh: bool) -> Result<()> {
-        let known = if fresh { None } else { engine::read_file(docker, node, CA_FILE).await? };
+        let known = if fresh { None } else { engine::read_file(docker, node, &trusted_file()).await? };
+        let wanted = self.trusted();
+        // What a fresh node trusts is known: nothing of ours.
+        let in_effect = match &known {
+            Some(known) => *known == wanted.as_bytes(),
+            None => fresh && wanted == NOTHING,
+        };
         if !fresh {
-            engine::run(docker, node, &["sh", "-c", &forget_script()], COMMAND_WITHIN).await?;
+            engine::run(docker, node, &["sh", "-c", &forget_script(in_effect)], COMMAND_WITHIN).await?;
         }
         engine::put_files(docker, node, &self.files).await?;
-        let wanted = self.files.iter().find(|file| file.path == CA_FILE).map(|file| file.content.as_slice());
-        if known.as_deref() != wanted {
+        if !in_effect {
             // containerd reads the system's certificates once, at its first TLS connection: a fresh one has had none.
             let restart = if fresh { "" } else { " && systemctl restart containerd" };
             let script = format!("update-ca-certificates --fresh{restart}");
@@ -76,8 +84,24 @@ impl Configuration {
                 error.hint("the node image must have update-ca-certificates (package ca-certificates)")
             })?;
         }
+        if known.is_none() || !in_effect {
+            let mark = File { path: trusted_file(), content: wanted.into_bytes() };
+            engine::put_files(docker, node, &[mark]).await?;
+        }
         Ok(())
     }
+
+    /// What a node that has all of this trusts.
+    fn trusted(&self) -> String {
+        let bundle = self.files.iter().find(|file| file.path == CA_FILE);
+        bundle.map_or_else(|| NOTHING.to_owned(), |file| blake3::hash(&file.content).to_hex().to_string())
+    }
+}
+
+/// In a node: the hash of the CA bundle that its programs trust. Written after it took effect and removed before that
+/// changes; a node without it may trust anything.
+fn trusted_file() -> String {
+    format!("{}/trusted", mark::DONE_FOLDER)
 }
 
 /// Lets nodes finish what they are doing to their pods, before they are stopped or killed.
@@ -93,10 +117,12 @@ pub async fn quiesce(docker: &Docker, containers: &[Container]) {
     join_all(quiet).await;
 }
 
-/// Removes what an earlier run wrote: a mirror that is no longer asked for must not be used.
-fn forget_script() -> String {
+/// Removes what an earlier run wrote: a mirror that is no longer asked for must not be used. `trusted`: the CA bundle
+/// that is in effect stays so.
+fn forget_script(trusted: bool) -> String {
+    let mark = if trusted { String::new() } else { trusted_file() };
     format!(
-        "rm -f {CA_FILE}; for file in {CERTS_FOLDER}/*/hosts.toml; do \
+        "rm -f {mark} {CA_FILE}; for file in {CERTS_FOLDER}/*/hosts.toml; do \
          if grep -qs '^{MADE_BY_US}' \"$file\"; then rm -f \"$file\"; fi; done"
     )
 }
@@ -205,6 +231,16 @@ mod tests {
         {
             assert_eq!(hosts_files("one", &[mirror(host, url)]).unwrap_err().kind, Kind::Usage, "{host} {url}");
         }
+    }
+
+    #[test]
+    fn what_is_trusted_is_forgotten_before_it_changes_and_only_then() {
+        assert!(forget_script(false).starts_with("rm -f /kind/stackctl/trusted /usr/local"));
+        assert!(forget_script(true).starts_with("rm -f  /usr/local"));
+        let bundle = |text: &str| File { path: CA_FILE.to_owned(), content: text.as_bytes().to_vec() };
+        let trusted = |files: Vec<File>| Configuration { files }.trusted();
+        assert_eq!(trusted(Vec::new()), NOTHING);
+        assert_ne!(trusted(vec![bundle("a")]), trusted(vec![bundle("b")]));
     }
 
     #[test]

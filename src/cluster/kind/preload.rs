@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::time::Instant;
 
-use super::{KindCluster, mark, nodes};
+use super::{KindCluster, config, mark, nodes};
 use crate::{
     cluster::{
         KIND_CLUSTER_LABEL,
@@ -19,7 +19,7 @@ use crate::{
 /// For the nodes to be there and the pull to end; after it, the kubelet's own will have.
 const WITHIN: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
-const CONTROL_PLANE: &str = "control-plane";
+const WORKER: &str = "worker";
 
 impl KindCluster {
     pub(super) async fn preload_image(&self, image: &str, progress: &Progress) -> Result<()> {
@@ -38,8 +38,11 @@ impl KindCluster {
     async fn pull(&self, image: &str, deadline: Instant, progress: &Progress) -> Result<()> {
         let left = || deadline.saturating_duration_since(Instant::now());
         let nodes = self.new_nodes().await?;
+        // Control planes take pods only where there are no workers.
+        let is_worker = |node: &&Container| node.label(mark::ROLE_LABEL) == Some(WORKER);
+        let workers = nodes.iter().any(|node| is_worker(&node));
         let on_all = |argv: Vec<String>| {
-            let nodes = nodes.iter().filter(|node| self.runs_pods(node));
+            let nodes = nodes.iter().filter(|node| !workers || is_worker(node));
             try_join_all(nodes.map(move |node| {
                 let argv = argv.clone();
                 async move {
@@ -62,17 +65,12 @@ impl KindCluster {
         let containers = engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await?;
         let ours = |node: &Container| node.running && mark::is_node(node) && mark::is_marked(node);
         let nodes: Vec<Container> = containers.into_iter().filter(ours).collect();
-        let wanted = usize::from(self.spec.control_planes) + usize::from(self.spec.workers);
+        let wanted = config::node_count(&self.spec)?;
         if nodes.len() < wanted {
             return Err(Error::new(Kind::Platform, format!("the nodes of {} do not all run yet", self.spec.name))
                 .cause(format!("{} of {wanted}", nodes.len())));
         }
         Ok(nodes)
-    }
-
-    /// Control planes take pods only where there are no workers.
-    fn runs_pods(&self, node: &Container) -> bool {
-        self.spec.workers == 0 || node.label(mark::ROLE_LABEL) != Some(CONTROL_PLANE)
     }
 }
 

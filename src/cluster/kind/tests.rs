@@ -78,8 +78,12 @@ impl World {
         self.home.path().join("kube/config")
     }
 
+    /// The second file is somebody else's, and nobody can lock it: its lock is a folder.
     fn user(&self) -> UserKubeconfig {
-        UserKubeconfig::at([self.user_file()])
+        let other = self.home.path().join("other");
+        std::fs::create_dir_all(other.with_extension("lock")).unwrap();
+        std::fs::write(&other, "kind: Config\n").unwrap();
+        UserKubeconfig::at([self.user_file(), other])
     }
 
     fn state(&self) -> State {
@@ -159,6 +163,41 @@ impl World {
         trusted.contains(certificate.trim())
     }
 
+    /// What a kill leaves between two steps, and what another machine's removal and creation of the cluster leaves here.
+    async fn is_repaired_after_a_kill_or_somebody_else(&self, cluster: &KindCluster, before: &str, certificate: &str) {
+        assert!(!cluster.kubeconfig_outdated().await.unwrap());
+        std::fs::write(self.user_file(), before).unwrap();
+        assert!(!cluster.kubeconfig_outdated().await.unwrap(), "who takes it out wants it so");
+        UserKubeconfig::forget_merge(&cluster.folder).unwrap();
+        assert!(cluster.kubeconfig_outdated().await.unwrap());
+        cluster.merge_kubeconfig(&self.progress).await.unwrap();
+        assert!(!cluster.kubeconfig_outdated().await.unwrap());
+
+        let other = |file: PathBuf| {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let line = text.lines().find(|line| line.contains("certificate-authority-data:")).unwrap();
+            let indent = &line[..line.len() - line.trim_start().len()];
+            std::fs::write(&file, text.replace(line, &format!("{indent}certificate-authority-data: YQ=="))).unwrap();
+        };
+        other(self.user_file());
+        assert!(cluster.kubeconfig_outdated().await.unwrap());
+        cluster.merge_kubeconfig(&self.progress).await.unwrap();
+        assert!(!cluster.kubeconfig_outdated().await.unwrap());
+        other(cluster.private_kubeconfig());
+        cluster.folder.write("kubeconfig.node", b"another").unwrap();
+        api::ready(&cluster.access().await.unwrap()).await.unwrap();
+
+        let killed = "mv /usr/local/share/ca-certificates/stackctl.crt /new && update-ca-certificates --fresh && \
+                      mv /new /usr/local/share/ca-certificates/stackctl.crt && rm /kind/stackctl/trusted /kind/stackctl/configured-*";
+        engine::run(&self.docker, &mark::first_node(NAME), &["sh", "-c", killed], Duration::from_secs(60))
+            .await
+            .unwrap();
+        assert!(!self.trusts(certificate).await);
+        assert!(cluster.configure(&self.progress).await.unwrap());
+        assert!(self.trusts(certificate).await);
+        assert!(!cluster.outdated().await.unwrap());
+    }
+
     async fn file_of_node(&self, path: &str) -> Option<String> {
         let content = engine::read_file(&self.docker, &mark::first_node(NAME), path).await.unwrap();
         content.map(|content| String::from_utf8(content).unwrap())
@@ -207,6 +246,8 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     world.push_and_run(port, "first").await;
     timed("push and run", since, ());
 
+    world.is_repaired_after_a_kill_or_somebody_else(&cluster, before, &certificate).await;
+
     let since = Instant::now();
     cluster.stop(&world.progress).await.unwrap();
     timed("stop", since, ());
@@ -237,7 +278,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     assert!(!world.trusts(&certificate).await);
 
     world.make_image().await;
-    let api_port = cluster.api_port().await.unwrap().unwrap();
+    let api_port = cluster.api_port(&cluster.containers().await.unwrap()).unwrap();
     let left = world.leftovers(&[port, api_port]).await;
     for kind in ["container", "volume", "image", "kubeconfig context", "file", "port"] {
         assert!(left.iter().any(|item| item.kind == kind), "{kind} is missing in {left:?}");
@@ -261,7 +302,10 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
 async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
     let _one = ONE_AT_A_TIME.lock().await;
     let Some(mut world) = World::new().await else { return };
-    world.spec.workers = 1;
+    // More nodes than were asked for by number.
+    let nodes = world.home.path().join("nodes.yaml");
+    std::fs::write(&nodes, "kind: Cluster\nnodes: [{role: control-plane}, {role: worker}]\n").unwrap();
+    world.spec.kind_config = Some(nodes);
     let cluster = world.cluster();
     let (creating, progress) = (cluster.clone(), world.progress.clone());
     let task = tokio::spawn(async move { creating.create(&progress).await });
@@ -277,8 +321,20 @@ async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
     assert_eq!(cluster.start(&world.progress).await.unwrap_err().kind, Kind::Preflight);
 
     world.state().cluster(NAME).remove().unwrap();
-    cluster.create(&world.progress).await.unwrap();
+    let mut preloading = Box::pin(cluster.preload("registry.stackctl.internal/no/such:1", &world.progress));
+    tokio::select! {
+        made = cluster.create(&world.progress) => made.unwrap(),
+        ended = &mut preloading => panic!("{ended:?} before the cluster was made"),
+    }
+    drop(preloading);
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
+    let containers = cluster.nodes().await.unwrap();
+    assert_eq!(containers.len(), 2);
+    for node in &containers {
+        let file = format!("{}/{}/hosts.toml", nodes::CERTS_FOLDER, nodes::REGISTRY_HOST);
+        assert!(engine::has_path(&world.docker, &node.name, &file).await.unwrap(), "{} has no mirrors", node.name);
+    }
+    assert!(!cluster.outdated().await.unwrap());
 
     world.state().cluster(NAME).remove().unwrap();
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
@@ -351,6 +407,45 @@ async fn engine_a_node_image_that_is_not_there_is_named() {
     assert!(error.hints.iter().any(|hint| hint.contains("--node-image")), "{error:?}");
     assert!(!error.details.is_empty());
     world.cluster().delete(&world.progress).await.unwrap();
+    assert_eq!(world.leftovers(&[]).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_a_kubelet_that_cannot_start_is_quoted() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(mut world) = World::new().await else { return };
+    let (broken, base) = ("stackctl-itself:broken-kubelet", world.spec.node_image.clone().unwrap());
+    let folder = world.home.path().join("image");
+    std::fs::create_dir(&folder).unwrap();
+    let script = "RUN printf '#!/bin/sh\\necho kubelet: no such cgroup >&2\\nexit 1\\n' > /usr/bin/kubelet\n";
+    std::fs::write(folder.join("Dockerfile"), format!("FROM {base}\n{script}")).unwrap();
+    let mut build = tokio::process::Command::new("docker");
+    build.args(["build", "--quiet", "--tag", broken]).arg(&folder).env("DOCKER_BUILDKIT", "0");
+    assert!(build.status().await.unwrap().success());
+    // kubeadm waits for an API server that nobody starts.
+    let config = world.home.path().join("kind.yaml");
+    let patch = "kubeadmConfigPatches:\n- |\n  kind: InitConfiguration\n  timeouts: {kubernetesAPICall: 15s}\n";
+    std::fs::write(&config, format!("kind: Cluster\n{patch}")).unwrap();
+    world.spec.node_image = Some(broken.to_owned());
+    world.spec.kind_config = Some(config);
+
+    let cluster = world.cluster();
+    let failed = cluster.create(&world.progress).await;
+    let log = std::fs::read_to_string(cluster.folder.file("kind-create.log"));
+    cluster.delete(&world.progress).await.unwrap();
+    world.docker.remove_image(broken, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
+    let error = failed.unwrap_err();
+    assert_eq!(error.kind, Kind::Platform);
+    assert!(error.causes[1].starts_with("error execution phase"), "{error:?}");
+    let kubelets = format!("the kubelet of {} says: kubelet: no such cgroup", mark::first_node(NAME));
+    assert_eq!(error.causes[2], kubelets, "{error:?}");
+    assert!(error.hints.iter().any(|hint| hint.contains("kind-create.log")), "{error:?}");
+    assert!(!format!("{error:?}").contains(".go:"), "{error:?}");
+    let log = log.unwrap();
+    assert!(
+        log.contains(".go:") && log.contains("kubelet: no such cgroup") && log.contains("[kubelet-start]"),
+        "{log}"
+    );
     assert_eq!(world.leftovers(&[]).await, []);
 }
 

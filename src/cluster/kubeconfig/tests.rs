@@ -46,7 +46,7 @@ impl Home {
 #[test]
 fn merging_keeps_what_was_there_and_says_what_the_current_context_was() {
     let home = Home::with(THEIRS);
-    let merged = home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    let merged = home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     assert_eq!(merged.switched_from.as_deref(), Some("work"));
     let value = home.value();
     assert_eq!(value["current-context"], Value::from("kind-one"));
@@ -60,21 +60,21 @@ fn merging_keeps_what_was_there_and_says_what_the_current_context_was() {
 fn merge_and_removal_give_the_same_bytes_back() {
     let home = Home::with(THEIRS);
     for _ in 0..2 {
-        home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+        home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     }
     assert_eq!(home.user().files_with("kind-one"), [home.file()]);
     // Made again, with another port: the first backup must survive.
-    home.user().merge(OURS.replace("41000", "42000").as_bytes(), &home.state("one")).unwrap();
-    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().len(), 1);
+    home.user().merge(OURS.replace("41000", "42000").as_bytes(), true, &home.state("one")).unwrap();
+    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().removed.len(), 1);
     assert_eq!(fs::read_to_string(home.file()).unwrap(), THEIRS);
     assert!(home.user().files_with("kind-one").is_empty());
-    assert!(home.user().remove("kind-one", &home.state("one")).unwrap().is_empty());
+    assert!(home.user().remove("kind-one", &home.state("one")).unwrap().removed.is_empty());
 }
 
 #[test]
 fn a_file_that_was_not_there_goes_again_with_its_folder() {
     let home = Home::new();
-    let merged = home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    let merged = home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     assert!(merged.switched && merged.switched_from.is_none());
     assert_eq!(fs::metadata(home.file()).unwrap().permissions().mode() & 0o777, 0o600);
     home.user().remove("kind-one", &home.state("one")).unwrap();
@@ -84,7 +84,7 @@ fn a_file_that_was_not_there_goes_again_with_its_folder() {
 #[test]
 fn what_others_wrote_meanwhile_is_kept() {
     let home = Home::with(THEIRS);
-    home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     let edited = fs::read_to_string(home.file()).unwrap() + "added: later\n";
     fs::write(home.file(), edited).unwrap();
     home.user().remove("kind-one", &home.state("one")).unwrap();
@@ -97,9 +97,9 @@ fn what_others_wrote_meanwhile_is_kept() {
 #[test]
 fn without_the_state_folder_just_our_entries_go() {
     let home = Home::with(THEIRS);
-    home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     home.state("one").remove().unwrap();
-    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().len(), 1);
+    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().removed.len(), 1);
     let value = home.value();
     for list in LISTS {
         assert_eq!(value[list].as_sequence().unwrap().len(), 1, "{list}");
@@ -109,9 +109,9 @@ fn without_the_state_folder_just_our_entries_go() {
 #[test]
 fn without_the_state_folder_a_file_that_held_only_ours_goes() {
     let home = Home::new();
-    home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     home.state("one").remove().unwrap();
-    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().len(), 1);
+    assert_eq!(home.user().remove("kind-one", &home.state("one")).unwrap().removed.len(), 1);
     assert!(!home.file().exists());
     assert_eq!(home.file().parent().unwrap().exists(), !home.file().parent().unwrap().ends_with(".kube"));
 }
@@ -123,7 +123,7 @@ fn the_first_file_that_exists_is_written_and_its_mode_and_link_are_kept() {
     std::os::unix::fs::symlink(home.file(), &link).unwrap();
     fs::set_permissions(home.file(), fs::Permissions::from_mode(0o640)).unwrap();
     let user = UserKubeconfig::at([home.folder.path().join("absent"), link.clone()]);
-    user.merge(OURS.as_bytes(), &home.state("one")).unwrap();
+    user.merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
     assert!(link.is_symlink());
     assert_eq!(fs::metadata(home.file()).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(fs::read_to_string(home.file()).unwrap().contains("kind-one"));
@@ -133,11 +133,109 @@ fn the_first_file_that_exists_is_written_and_its_mode_and_link_are_kept() {
 fn a_broken_file_is_left_alone() {
     for content in ["a: [", "- a", "clusters: 7\n"] {
         let home = Home::with(content);
-        let error = home.user().merge(OURS.as_bytes(), &home.state("one")).unwrap_err();
+        let error = home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
         assert_eq!(fs::read_to_string(home.file()).unwrap(), content);
         assert!(!home.file().with_extension("lock").exists());
     }
+}
+
+#[test]
+fn a_file_without_our_context_is_not_touched_however_it_is_guarded() {
+    let home = Home::with(THEIRS);
+    home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
+    let other = home.folder.path().join("other");
+    // A lock that is never had, whoever runs the tests.
+    fs::create_dir(other.with_extension("lock")).unwrap();
+    for content in [THEIRS.as_bytes(), &b"a: ["[..], &b"\xff"[..]] {
+        fs::write(&other, content).unwrap();
+        let user = UserKubeconfig::at([other.clone(), home.file()]);
+        let began = std::time::Instant::now();
+        let taken = user.remove("kind-one", &home.state("one")).unwrap();
+        assert!(taken.failures.is_empty(), "{taken:?}");
+        assert!(began.elapsed() < lock::WITHIN, "it waited for a lock");
+        assert_eq!(fs::read(&other).unwrap(), content);
+        home.user().merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_out_is_told_and_the_rest_goes() {
+    let home = Home::with(THEIRS);
+    // Its lock would have a name that is too long: nobody can write it as it should be, not even root.
+    let (other, state) = (home.folder.path().join("c".repeat(252)), home.state("one"));
+    home.user().merge(OURS.as_bytes(), true, &state).unwrap();
+    fs::write(&other, OURS).unwrap();
+    let user = UserKubeconfig::at([other.clone(), home.file()]);
+    let taken = user.remove("kind-one", &state).unwrap();
+    assert_eq!((taken.removed.len(), taken.failures.len()), (1, 1));
+    assert!(taken.failures[0].message.contains(other.to_str().unwrap()), "{taken:?}");
+    assert_eq!(fs::read_to_string(home.file()).unwrap(), THEIRS);
+    assert_eq!(user.files_with("kind-one"), [other]);
+}
+
+#[test]
+fn a_merge_that_never_came_is_due_and_one_that_was_undone_is_not() {
+    let home = Home::with(THEIRS);
+    let (user, state) = (home.user(), home.state("one"));
+    assert!(user.is_outdated(OURS.as_bytes(), &state));
+    user.merge(OURS.as_bytes(), false, &state).unwrap();
+    assert_eq!(home.value()["current-context"], Value::from("kind-one"));
+    assert!(!user.is_outdated(OURS.as_bytes(), &state));
+    fs::write(home.file(), THEIRS).unwrap();
+    assert!(!user.is_outdated(OURS.as_bytes(), &state), "who takes it out wants it so");
+    UserKubeconfig::forget_merge(&state).unwrap();
+    assert!(user.is_outdated(OURS.as_bytes(), &state), "another cluster of that name was made");
+    assert!(!user.is_outdated(b"", &state), "there is nothing to merge");
+}
+
+#[test]
+fn a_context_that_leads_to_another_cluster_is_put_right_and_what_the_user_added_stays() {
+    let home = Home::with(THEIRS);
+    let (user, state) = (home.user(), home.state("one"));
+    user.merge(OURS.as_bytes(), true, &state).unwrap();
+    let text = fs::read_to_string(home.file()).unwrap();
+    let edited = text
+        .replace("current-context: kind-one", "current-context: work")
+        .replace("    cluster: kind-one\n", "    cluster: kind-one\n    namespace: mine\n");
+    assert_ne!(edited, text);
+    fs::write(home.file(), edited).unwrap();
+    assert!(!user.is_outdated(OURS.as_bytes(), &state));
+
+    let remade = OURS.replace("41000", "42000");
+    assert!(user.is_outdated(remade.as_bytes(), &state));
+    let merged = user.merge(remade.as_bytes(), false, &state).unwrap();
+    assert!(!merged.switched, "{merged:?}");
+    assert!(!user.is_outdated(remade.as_bytes(), &state));
+    let value = home.value();
+    assert_eq!(value["current-context"], Value::from("work"));
+    assert_eq!(value["clusters"][1]["cluster"]["server"], Value::from("https://127.0.0.1:42000"));
+    assert_eq!(value["contexts"][1]["context"]["namespace"], Value::from("mine"));
+
+    // What it was before held our context, so it must not come back.
+    assert_eq!(user.remove("kind-one", &state).unwrap().removed.len(), 1);
+    assert!(user.files_with("kind-one").is_empty());
+}
+
+#[test]
+fn the_file_that_has_the_context_is_the_one_that_is_put_right() {
+    let home = Home::with(OURS);
+    let first = home.folder.path().join("first");
+    fs::write(&first, THEIRS).unwrap();
+    let user = UserKubeconfig::at([first.clone(), home.file()]);
+    user.merge(OURS.replace("41000", "42000").as_bytes(), false, &home.state("one")).unwrap();
+    assert_eq!(fs::read_to_string(&first).unwrap(), THEIRS);
+    assert!(fs::read_to_string(home.file()).unwrap().contains("42000"));
+}
+
+#[test]
+fn a_kubeconfig_that_was_cut_short_is_not_whole_and_names_its_authority_otherwise() {
+    assert!(is_whole(OURS.as_bytes()));
+    assert!(!is_whole(&OURS.as_bytes()[..OURS.find("users:").unwrap()]));
+    assert!(!is_whole(b"") && !is_whole(b"a: ["));
+    assert_eq!(authority(OURS.as_bytes()), None);
+    let text = OURS.replace("cluster: {", "cluster: {certificate-authority-data: YQ==, ");
+    assert_eq!(authority(text.as_bytes()).as_deref(), Some(&b"a"[..]));
 }
 
 #[test]

@@ -56,7 +56,15 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
         doubt: None,
     };
     let images = [("web".to_owned(), image)].into();
-    Observed { cluster, nodes_outdated: false, registry, images, live: None, proxy: ProxyState::default() }
+    Observed {
+        cluster,
+        nodes_outdated: false,
+        kubeconfig_outdated: false,
+        registry,
+        images,
+        live: None,
+        proxy: ProxyState::default(),
+    }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };

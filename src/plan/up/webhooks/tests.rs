@@ -113,6 +113,7 @@ fn planned(before: Option<&str>, now: &str, ready: bool) -> Plan {
     let observed = Observed {
         cluster: ClusterState::Ours { stopped: false },
         nodes_outdated: false,
+        kubeconfig_outdated: false,
         registry: RegistryState::External,
         images: Default::default(),
         live,
