@@ -69,6 +69,9 @@ pub struct PlannedStep {
     pub hidden: bool,
     /// The set whose objects it is one of the steps to apply: shown together.
     pub group: Option<Arc<str>>,
+    /// Objects that it deletes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

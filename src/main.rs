@@ -29,6 +29,7 @@ mod report;
 mod session;
 mod stack;
 mod state;
+mod text;
 mod tls;
 mod urls;
 

@@ -17,10 +17,11 @@ use crate::{
     kube::{
         CREATED_LABEL, Kube, MANAGER, PART_OF,
         discovery::KindRef,
+        foreign::Foreign,
+        holds::{Holding, is_definition, is_namespace, is_of},
         inventory::Parent,
         json,
         live::Live,
-        prune::is_namespace,
         pull_secret,
         readiness::{Readiness, Surroundings, readiness},
     },
@@ -38,6 +39,10 @@ use crate::{
     },
     tls::{self, Authority, Decision, OwnTrust, Seen, authority},
 };
+
+mod removal;
+
+pub use removal::for_removal;
 
 /// Label of all that we make.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -70,29 +75,19 @@ pub async fn images(session: &Session) -> Result<Observed> {
     Ok(Observed { cluster, nodes_outdated: false, kubeconfig_outdated: false, registry, images, live: None, proxy })
 }
 
-/// What a plan of `down` depends on: no images, and no stack that could be read.
-pub async fn for_removal(session: &Session) -> Result<Observed> {
-    session.until_stopped(Box::pin(what_can_be_removed(session))).await
-}
-
-async fn what_can_be_removed(session: &Session) -> Result<Observed> {
-    let cluster = session.provider.observe().await?;
-    let live = match cluster {
-        ClusterState::Ours { stopped: false } => match session.kube().await {
-            Ok(kube) => Some(recorded_objects(kube).await?),
-            // A cluster that is ours but does not answer is removed as a whole, or not at all.
-            Err(error) if session.is_disposable() => {
-                session.events.warn(format!("the API server does not answer: {error}"));
-                None
-            }
-            Err(error) => return Err(error),
-        },
-        _ => None,
-    };
-    let registry = RegistryState::External;
-    let proxy = proxy_state(session).await?;
-    let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
-    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+/// What would go along with the definitions and namespaces among these objects.
+async fn holdings<'a>(
+    kube: &Kube,
+    objects: impl Iterator<Item = (&'a Key, &'a Value)>,
+    ours: &(dyn Fn(&Value) -> bool + Sync),
+) -> Result<BTreeMap<Key, Holding>> {
+    let is_ours = |object: &Value| json::label(object, CREATED_LABEL).is_some();
+    let objects = objects.filter(|(key, object)| is_definition(key) || is_namespace(key) && is_ours(object));
+    let found = try_join_all(objects.map(async |(key, object)| {
+        let holding = kube.held_by(object, ours).await?;
+        Ok::<_, Error>((key.clone(), holding))
+    }));
+    Ok(found.await?.into_iter().filter(|(_, holding)| !holding.is_empty()).collect())
 }
 
 async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
@@ -138,13 +133,18 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         let missing: BTreeSet<Key> = declared.iter().flat_map(up::keys).filter(|key| !is_namespace(key)).collect();
         let missing = missing.into_iter().filter(|key| !live.objects.contains_key(key)).collect();
         let ids: BTreeSet<&str> = asked.iter().map(|parent| parent.id.as_str()).collect();
-        let others = kube.of_others(&ids.into_iter().collect::<Vec<_>>(), &missing).await?;
-        Ok((parents, live, others))
+        let others = kube.of_others(&ids.iter().copied().collect::<Vec<_>>(), &missing).await?;
+        let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+        let kept: BTreeSet<Key> = declared.iter().flat_map(up::keys).collect();
+        let leaves = |object: &Value| is_of(object, &ids) && !kept.contains(&json::key(object));
+        let stale = live.objects.iter().filter(|(key, _)| !kept.contains(key));
+        let holdings = holdings(kube, stale, &leaves).await?;
+        Ok((parents, live, others, holdings))
     };
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live, others), made, published_port, endpoint_slices, certificates) = tokio::try_join!(
+    let ((parents, live, others, holdings), made, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
         try_join_all(made.iter().map(|key| kube.get(key))),
         published_port(kube),
@@ -176,6 +176,8 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         namespace_owners,
         others,
         pull_secrets,
+        holdings,
+        foreign: Foreign::default(),
     })
 }
 

@@ -118,6 +118,8 @@ pub struct Learned {
     pub proofs: Vec<ProofResult>,
     pub load: Option<Sent>,
     pub removed: Vec<Removed>,
+    /// Left in place on purpose by a removal.
+    pub kept: Vec<Key>,
 }
 
 impl Session {
@@ -197,7 +199,7 @@ impl Session {
                     progress.say("waiting for the API server");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
-                connected => return connected,
+                connected => return connected.map(|kube| kube.waiting(self.settings.timeout)),
             }
         }
     }

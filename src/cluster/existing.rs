@@ -10,7 +10,7 @@ use ::kube::{Api, api::ListParams, config::Kubeconfig};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Node;
 
-use super::{Access, ClusterState, Provider, Removed, api, kubeconfig::UserKubeconfig};
+use super::{Access, ClusterState, MayGo, Provider, Removed, api, kubeconfig::UserKubeconfig};
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
@@ -107,7 +107,7 @@ impl Provider for ExistingCluster {
         Err(self.not_ours("make"))
     }
 
-    async fn delete(&self, _progress: &Progress) -> Result<Vec<Removed>> {
+    async fn delete(&self, _may_go: MayGo<'_>, _progress: &Progress) -> Result<Vec<Removed>> {
         Ok(Vec::new())
     }
 

@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, Provider, Removed, api,
+    Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, MayGo, OWNER, OWNER_LABEL, Provider, Removed,
+    api,
     engine::{self, Container},
     kubeconfig::UserKubeconfig,
     lock::{Lock, Waiting},
@@ -248,11 +249,13 @@ impl Provider for KindCluster {
 
     /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
     /// entries, the state; and the network, if no other cluster uses it.
-    async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>> {
+    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
         let _lock = self.lock("removing", progress).await?;
         let containers = self.containers().await?;
-        if let ClusterState::Foreign { why } = self.judge(&containers).await? {
-            return Err(self.refuse(why));
+        match self.judge(&containers).await? {
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            ClusterState::Ours { stopped: false } => may_go().await?,
+            _ => {}
         }
         create::end_leftover(&self.folder)?;
         progress.say("removing the nodes");

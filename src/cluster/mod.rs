@@ -16,6 +16,7 @@ pub use engine::{ensure_image, has_image, published};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use serde::Serialize;
 
 use crate::{error::Result, event::Progress};
@@ -91,6 +92,9 @@ pub struct Access {
     pub context: String,
 }
 
+/// Asked just before a cluster that is there is removed: an error keeps it.
+pub type MayGo<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<()>> + Send + Sync);
+
 /// A way to have a cluster. Each method may be repeated and survives a kill at any point.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -101,8 +105,8 @@ pub trait Provider: Send + Sync {
     /// through the mirrors.
     async fn create(&self, progress: &Progress) -> Result<()>;
 
-    /// Removes the cluster, if it carries our mark.
-    async fn delete(&self, progress: &Progress) -> Result<Vec<Removed>>;
+    /// Removes the cluster, if it carries our mark and `may_go` agrees once nobody else can make or remove it.
+    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>>;
 
     /// Whether `configure` would have something to do. Reads only.
     async fn outdated(&self) -> Result<bool> {

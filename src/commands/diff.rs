@@ -24,7 +24,7 @@ pub struct DiffArgs {
     /// Take fields that another manager has set
     #[arg(long)]
     force_conflicts: bool,
-    /// Count claims of volumes that left the stack too
+    /// Count volumes that left the stack too, and definitions and namespaces with what others have in them
     #[arg(long)]
     prune_data: bool,
 }

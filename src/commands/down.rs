@@ -1,22 +1,32 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::shared;
 use crate::{
     app::App,
     cli::{DEFAULT_STACK, Given, Patience},
+    cluster::ClusterState,
     config::Settings,
     error::{Error, Kind, Result},
     image, observe,
-    plan::{self, Action},
+    plan::{self, Action, Plan, down::Options, observed::Observed},
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    stack::{self, LoadRequest},
+    stack::{
+        self, LoadRequest,
+        model::{Scope, SetKind, Stack},
+    },
+    text::few,
 };
 
+/// Whether another run has removed the cluster.
+const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
+
 /// Remove a stack, with its cluster when nothing else is in it, and look for anything left
+///
+/// Volumes, and definitions and namespaces in which others have objects, stay unless --prune-data is given.
 #[derive(Debug, Args)]
 pub struct DownArgs {
     /// An embedded stack or a folder with a stack.yaml
@@ -25,6 +35,12 @@ pub struct DownArgs {
     /// Remove the cluster too, whatever else runs in it
     #[arg(long)]
     cluster: bool,
+    /// Only print what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove volumes too, and definitions and namespaces with what others have in them
+    #[arg(long)]
+    prune_data: bool,
     #[command(flatten)]
     patience: Patience,
 }
@@ -33,28 +49,121 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let settings = Given { patience: Some(&args.patience), ..Given::default() }.settings(&app.common.target)?;
     // A stack that can no longer be read can still be removed.
     let name = stack::name_of(&args.stack)?;
-    let stack = stack::model::Stack::named(&name);
-    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
-    shared::confirm_remote(app, &session).await?;
-    let observed = observe::for_removal(&session).await?;
-    let options = plan::down::Options { stack: name, cluster: args.cluster, disposable: session.is_disposable() };
+    let readable = readable(&args.stack, &settings);
+    let how = ApplyOptions { prune_data: args.prune_data, ..ApplyOptions::default() };
+    let session = Session::open(settings, Stack::named(&name), ImageOptions::default(), how, app).await?;
+    let options = Options {
+        stack: name,
+        instances: readable.iter().flat_map(instances).collect(),
+        known: stack::is_known(&args.stack),
+        cluster: args.cluster,
+        disposable: session.is_disposable(),
+        prune_data: args.prune_data,
+        dry_run: args.dry_run,
+    };
+    let observed = observe::for_removal(&session, &options).await?;
     let plan = plan::down::plan(&options, &observed)?;
+    let stays = plan::down::stays(&options, &observed);
+    if args.dry_run {
+        show_plan(app, &plan, &plan::down::others(&options, &observed), &stays).await;
+        return Ok(());
+    }
+    shared::confirm_remote(app, &session).await?;
     let others = plan::down::others(&options, &observed);
     if !others.is_empty() {
-        app.confirm(&format!("the cluster also holds {}. Remove it all?", others.join(", ")))?;
+        app.confirm(&format!("the cluster also holds {}. Remove it all?", few(&others)))?;
     }
     if plan::down::is_blind(&observed) {
         app.confirm("nobody knows what else the cluster holds. Remove it all?")?;
     }
-    session.execute(&plan, &observed).await?;
+    let whole = execute(&session, &options, &plan, &observed).await?;
+    let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
+    let forgets = plan.has(&Action::DeleteInventory);
+    tell(app, &session, &observed, Removal { whole, forgets, instances: options.instances, bases, stays }).await
+}
 
-    let mut removed = session.learn(|learned| std::mem::take(&mut learned.removed));
+/// Whether the cluster went too. Of several that go at the same time each sees the others' records and leaves the cluster
+/// to them: the last one takes it along.
+async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
+    let others = observed.live.as_ref().filter(|live| options.disposable && !options.is_last(live));
+    if others.is_none() || plan.has(&Action::DeleteCluster) {
+        session.execute(plan, observed).await?;
+        return Ok(plan.has(&Action::DeleteCluster));
+    }
+    let work = async {
+        session.execute(plan, observed).await?;
+        let left = session.kube().await?.read_parents().await?;
+        if left.keys().any(|parent| parent.starts_with("stack-")) {
+            return Ok(None);
+        }
+        // This one is on record no more, and is asked for all the same.
+        let options = Options { known: true, ..options.clone() };
+        let observed = observe::for_removal(session, &options).await?;
+        let plan = plan::down::plan(&options, &observed)?;
+        Ok(plan.has(&Action::DeleteCluster).then_some((plan, observed)))
+    };
+    match unless_gone(session, Box::pin(work)).await? {
+        Some(None) => Ok(false),
+        Some(Some((plan, observed))) => session.execute(&plan, &observed).await.map(|()| true),
+        None => Ok(true),
+    }
+}
+
+/// None: another run has removed the cluster meanwhile.
+async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    let is_gone = async || session.provider.observe().await.is_ok_and(|state| state == ClusterState::Absent);
+    let gone = async {
+        while !is_gone().await {
+            tokio::time::sleep(LOOKED_AT_EVERY).await;
+        }
+    };
+    tokio::select! {
+        done = work => match done {
+            Ok(done) => Ok(Some(done)),
+            Err(_) if is_gone().await => Ok(None),
+            Err(error) => Err(error),
+        },
+        () = gone => Ok(None),
+    }
+}
+
+async fn show_plan(app: &App, plan: &Plan, others: &[String], stays: &[String]) {
+    let outline = plan.outline();
+    let value = json!({ "steps": plan.document(), "others": others, "stays": stays });
+    let text = || {
+        let mut lines = vec![match outline.is_empty() {
+            true => "nothing to do".to_owned(),
+            false => report::plan_text(&outline),
+        }];
+        lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
+        lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));
+        lines.join("\n")
+    };
+    app.show(text, &value).await;
+}
+
+/// What was removed, as far as the receipt depends on it.
+struct Removal {
+    whole: bool,
+    /// The records of the sets went too.
+    forgets: bool,
+    /// The stack's own components, as far as it can be read.
+    instances: Vec<String>,
+    /// Images that services are built from.
+    bases: BTreeSet<String>,
+    /// What keeps the cluster.
+    stays: Vec<String>,
+}
+
+/// The receipt: what was removed, what is kept, and after another look at everything what is left.
+async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) -> Result<()> {
+    let (mut removed, kept) = session.learn(|learned| (std::mem::take(&mut learned.removed), learned.kept.clone()));
     let live = || observed.live.iter();
     let name = &session.stack.name;
-    let instances: Vec<String> = live().flat_map(|live| live.instances(name)).map(str::to_owned).collect();
+    let recorded = live().flat_map(|live| live.instances(name)).map(str::to_owned);
+    let instances: Vec<String> = recorded.chain(done.instances).collect();
     let namespaces: Vec<String> = live().flat_map(|live| live.namespaces(name)).map(str::to_owned).collect();
-    let bases = bases(&args.stack, &session.settings);
-    let left = match session.audit(plan.has(&Action::DeleteCluster), &instances, &namespaces, &bases).await {
+    let left = match session.audit(done.whole, &instances, &namespaces, &done.bases).await {
         Ok(left) => left,
         // What was removed is told, even where nobody can look for the rest.
         Err(error) => {
@@ -65,13 +174,24 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     if let Some(blind_spot) = left.blind_spot() {
         app.events.warn(blind_spot);
     }
-    if plan.has(&Action::DeleteInventory) && left.things.is_empty() {
+    if done.forgets && left.things.is_empty() && kept.is_empty() {
         removed.extend(session.forget_cluster()?);
     }
-    let kept: Vec<report::Kept> =
-        left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) }).collect();
-    let receipt = json!({ "removed": removed, "kept": kept, "left": left.things, "unseen": left.unseen });
-    let text = || report::receipt(&removed, &kept, &left.things);
+    let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
+    let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
+    let kept: Vec<report::Kept> = objects.chain(things).collect();
+    let receipt: Value =
+        json!({ "removed": removed, "kept": kept, "stays": done.stays, "left": left.things, "unseen": left.unseen });
+    let text = || {
+        let mut lines = vec![report::receipt(&removed, &kept, &left.things)];
+        if !done.stays.is_empty() {
+            let stays = few(&done.stays);
+            lines.push(format!(
+                "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
+            ));
+        }
+        lines.join("\n")
+    };
     if left.things.is_empty() {
         app.show(text, &receipt).await;
         return Ok(());
@@ -81,15 +201,25 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     app.fail_with(text, &receipt, error).await
 }
 
-/// The images that the stack's services are built from, as far as it can still be read.
-fn bases(stack: &str, settings: &Settings) -> BTreeSet<String> {
+/// The stack, where it can still be read.
+fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
     let request = LoadRequest {
         stack: stack.to_owned(),
         provider: settings.provider.name().to_owned(),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };
-    let services = stack::load(&request).map(|stack| stack.services).unwrap_or_default();
-    let bases = services.values().filter_map(|service| image::base::of(service).ok());
+    stack::load(&request).ok()
+}
+
+/// The sets of its own components.
+fn instances(stack: &Stack) -> Vec<String> {
+    let own = stack.sets.iter().filter(|set| set.kind == SetKind::Component && set.scope == Scope::Stack);
+    own.map(|set| set.name.clone()).collect()
+}
+
+/// The images that the stack's services are built from.
+fn bases(stack: &Stack) -> Vec<String> {
+    let bases = stack.services.values().filter_map(|service| image::base::of(service).ok());
     bases.flatten().collect()
 }

@@ -8,11 +8,14 @@ use crate::{
     app::App,
     artifacts,
     cli::{Given, Making, Patience, Ports, StackArgs},
-    error::Result,
+    error::{Error, Kind, Result},
+    kube::holds::Kept,
     observe,
-    plan::{self, Plan, observed::Observed},
+    plan::{self, Action, Plan, observed::Observed},
     reach, report,
     session::{ApplyOptions, Session},
+    stack::model::Key,
+    text::few,
     urls,
 };
 
@@ -53,9 +56,12 @@ pub struct ApplyArgs {
     /// Delete and create again what cannot change in place; data goes only with --prune-data
     #[arg(long)]
     pub replace: bool,
-    /// Prune claims of volumes that left the stack too, with their data
+    /// Remove volumes that left the stack too, and definitions and namespaces with what others have in them
     #[arg(long)]
     pub prune_data: bool,
+    /// Remove what left the stack before anything is applied, instead of after it
+    #[arg(long)]
+    pub prune_first: bool,
     /// When it fails, keep events, logs and objects in this folder
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
@@ -96,6 +102,19 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
     }
 }
 
+/// A refusal ends the run before what left the stack is pruned, and perhaps that is just what is in the way.
+fn unpruned(error: Error, plan: &Plan) -> Error {
+    let prunes = plan.steps.iter().filter(|step| matches!(step.action, Action::Prune { .. }));
+    let stale: Vec<&Key> = prunes.flat_map(|step| &step.deletes).collect();
+    if error.kind != Kind::Refused || stale.is_empty() {
+        return error;
+    }
+    error.hint(format!(
+        "what left the stack is still there: {}; if that is in the way, --prune-first removes it before anything is applied",
+        few(stale)
+    ))
+}
+
 /// The pipeline, in order: parse, observe, plan, execute, report.
 pub async fn bring_up(
     app: &App,
@@ -121,22 +140,27 @@ pub async fn bring_up(
         agent_given: session.settings.agent_image.is_some(),
         rebuild: images.rebuild(),
         prune_data: apply.prune_data,
+        prune_first: apply.prune_first,
         local: session.is_disposable(),
         asked: session.asked_ports(),
     };
     let plan = plan::up::plan(&session.stack, &options, &observed)?;
     if mode.dry_run {
         let outline = plan.outline();
-        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document() });
-        let text = || match outline.is_empty() {
-            true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-            false => report::plan_text(&outline),
+        let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
+        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
+        let text = || {
+            let steps = match outline.is_empty() {
+                true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
+                false => report::plan_text(&outline),
+            };
+            [vec![steps], kept].concat().join("\n")
         };
         app.show(text, &value).await;
         return Ok(());
     }
     session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
-    let ended = session.execute(&plan, &observed).await;
+    let ended = session.execute(&plan, &observed).await.map_err(|error| unpruned(error, &plan));
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
         && let Err(unwritten) = artifacts::write(&session, folder, error).await
     {
@@ -168,6 +192,12 @@ pub async fn bring_up(
             if plan.steps.is_empty() {
                 let count = report::count(plan.unchanged, "object");
                 app.remark(&format!("{} is up, nothing to do: {count} unchanged", session.stack.name)).await;
+            }
+            // Where something is pruned, that step has told of what stays.
+            if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
+                for kept in &plan.kept {
+                    app.remark(&kept.to_string()).await;
+                }
             }
             if !plan.starting.is_empty() {
                 let names = plan.starting.join(", ");

@@ -89,9 +89,15 @@ pub async fn act(
         Action::ProvidePullSecret { set, namespace } => {
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
-        Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object).await,
+        Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object, progress).await,
         Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object].object).await,
-        Action::Prune { set } => prune::prune(session, live, &plan.sets[*set]).await,
+        Action::PruneFirst { set } | Action::Prune { set } => {
+            let (Some(live), set) = (live, &plan.sets[*set]) else { return Ok(Done { unchanged: true, note: None }) };
+            match step.action {
+                Action::PruneFirst { .. } => prune::first(session, live, set, &step.deletes, &progress).await,
+                _ => prune::prune(session, live, set, &step.deletes, &progress).await,
+            }
+        }
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
@@ -103,7 +109,7 @@ pub async fn act(
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::component(session, None, name, &progress).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
-        Action::DeleteCluster => delete::cluster(session, &progress).await,
+        Action::DeleteCluster => delete::cluster(session, live, &progress).await,
         Action::DeleteImages => delete::images(session).await,
     }
 }
@@ -146,7 +152,13 @@ async fn publish_registry(session: &Session) -> Result<Done> {
     Ok(Done::default())
 }
 
-async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, index: usize) -> Result<Done> {
+async fn apply(
+    session: &Session,
+    live: Option<&LiveState>,
+    set: &DesiredSet,
+    index: usize,
+    progress: Progress,
+) -> Result<Done> {
     let kube = session.kube().await?;
     // Closed never, so never an error.
     let _turn = session.applying.acquire().await;
@@ -154,7 +166,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
     let key = desired.object.key();
     let mut created = false;
     if key.kind == "Namespace" && key.group.is_empty() {
-        let (there, made) = kube.namespace(&key.name, &set.labels()).await?;
+        let (there, made) = kube.namespace(&key.name, &set.labels(), Some(&progress)).await?;
         if !made && !share::may_take(live, &there, &set.applyset_id()) {
             return Ok(Done { unchanged: true, note: Some("another's, left as it is".to_owned()) });
         }
@@ -172,6 +184,7 @@ async fn apply(session: &Session, live: Option<&LiveState>, set: &DesiredSet, in
         prune_data: session.apply.prune_data,
         initial_replicas: desired.initial_replicas,
         dry_run: false,
+        progress: Some(progress),
     };
     let applied = kube.apply(&object, there, &options).await?;
     session.known.remember(&object.value, &applied.object);

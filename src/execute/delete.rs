@@ -1,20 +1,24 @@
 //! Removal: sets of objects, and all that a local cluster consists of.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use futures::future::BoxFuture;
 
-use super::{Done, share};
+use super::{Done, share, spare};
 use crate::{
     cluster::{Removed, audit},
-    error::Result,
+    error::{Error, Kind, Result},
     event::Progress,
     kube::{
-        CREATED_LABEL, Kube, SYSTEM_NAMESPACE, delete::DeleteOptions, inventory::Parent, json, prune::is_namespace,
-        pull_secret,
+        CREATED_LABEL, Kube, SYSTEM_NAMESPACE,
+        delete::DeleteOptions,
+        discovery::KindRef,
+        holds::{Kept, Why, is_data, is_definition, is_namespace},
+        inventory::{Parent, Write},
+        json, pull_secret,
     },
     observe,
-    plan::observed::LiveState,
+    plan::observed::{LiveState, leaving},
     session::Session,
     stack::{
         desired,
@@ -43,8 +47,10 @@ pub async fn set(
     match kind {
         SetKind::Component => component(session, live, name, progress).await,
         SetKind::Stack => {
-            let done = members(session, live, kind, name, progress).await?;
-            session.kube().await?.delete_parent(&desired::parent_name(kind, name)).await?;
+            let (done, stays) = members(session, live, kind, name, progress).await?;
+            if !stays {
+                session.kube().await?.delete_parent(&desired::parent_name(kind, name)).await?;
+            }
             Ok(done)
         }
     }
@@ -59,21 +65,23 @@ pub async fn component(session: &Session, live: Option<&LiveState>, name: &str, 
     if !left.is_empty() {
         return Ok(Done::note(format!("still used by {}", left.into_iter().collect::<Vec<_>>().join(", "))));
     }
-    let done = members(session, live, SetKind::Component, name, progress).await?;
-    kube.delete_unused_parent(&parent).await?;
+    let (done, stays) = members(session, live, SetKind::Component, name, progress).await?;
+    if !stays {
+        kube.delete_unused_parent(&parent).await?;
+    }
     Ok(done)
 }
 
-/// Removes the objects of a set.
+/// Removes the objects of a set. True: something of it stays, and so does its record.
 async fn members(
     session: &Session,
     live: Option<&LiveState>,
     kind: SetKind,
     name: &str,
     progress: &Progress,
-) -> Result<Done> {
+) -> Result<(Done, bool)> {
     let kube = session.kube().await?;
-    let id = desired::applyset_id(kind, name);
+    let (id, parent) = (desired::applyset_id(kind, name), desired::parent_name(kind, name));
     let read;
     let live = match live {
         Some(live) => live,
@@ -82,27 +90,61 @@ async fn members(
             &read
         }
     };
-    // Backwards through the waves in which it was applied.
-    let mut waves: BTreeMap<u8, Vec<Value>> = BTreeMap::new();
-    let (shared, rest): (Vec<_>, Vec<_>) = live.live.of_set(&id).partition(|(key, _)| share::is_shareable(key));
-    for (key, object) in rest {
-        waves.entry(desired::wave(&key.kind, &key.group)).or_default().push(object.clone());
+    let prune_data = session.apply.prune_data;
+    let mut ids = leaving(&live.parents, &session.stack.name, &[]);
+    ids.push(id.clone());
+    let mut kept = Vec::new();
+    let (mut shared, mut definitions, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, object) in live.live.of_set(&id) {
+        match key {
+            key if share::is_shareable(key) => shared.push(object.clone()),
+            key if is_definition(key) => definitions.push(object.clone()),
+            key if is_data(key) && !prune_data => kept.push(Kept { key: key.clone(), why: Why::Data }),
+            _ => rest.push(object.clone()),
+        }
     }
-    let waves: Vec<Vec<Value>> = waves.into_values().rev().collect();
-    let deadline = Instant::now() + session.settings.timeout;
-    let options = DeleteOptions { data: true, foreground: true };
-    let mut gone = kube.delete_waves(&waves, options, deadline.into(), progress).await?.removed;
+    let options = DeleteOptions { foreground: true, patience: Some(session.settings.timeout) };
+    let mut gone = kube.delete_waves(&spare::backwards(rest), options, progress).await?;
+    let spared = spare::definitions(kube, definitions, &ids, prune_data).await?;
+    gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
+    kept.extend(spared.kept);
     // Last, and looked at again: whom else they serve may have changed.
-    let shared: Vec<Value> = shared.into_iter().map(|(_, object)| object.clone()).collect();
     let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
     let namespaces = share::namespaces(kube, &id, namespaces).await;
     let all = secrets.into_iter().chain(namespaces).collect();
-    let (alone, stays) = share::hand_over(kube, &desired::parent_name(kind, name), &session.stack.name, all).await?;
+    let (alone, stays) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
     let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
-    gone.extend(kube.delete_waves(&[secrets, namespaces], options, deadline.into(), progress).await?.removed);
+    gone.extend(kube.delete_waves(&[secrets], options, progress).await?);
+    let spared = spare::namespaces(kube, namespaces, &ids, prune_data).await?;
+    let unwaited = DeleteOptions { patience: None, ..options };
+    gone.extend(kube.delete_waves(&[spared.empty], unwaited, progress).await?);
+    gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
+    kept.extend(spared.kept);
     detach(kube, &gone).await?;
+    let stays_on_record = !kept.is_empty();
+    if stays_on_record {
+        keep_on_record(kube, live.parents.get(&parent), &id, &parent, &kept).await?;
+    }
+    for kept in &kept {
+        session.events.warn(kept.to_string());
+    }
+    session.learn(|learned| learned.kept.extend(kept.into_iter().map(|kept| kept.key)));
     let done = removed(session, as_removed(&gone));
-    Ok(Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done })
+    Ok((Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done }, stays_on_record))
+}
+
+/// What is kept stays on record, or nobody would find it again.
+async fn keep_on_record(kube: &Kube, recorded: Option<&Parent>, id: &str, name: &str, kept: &[Kept]) -> Result<()> {
+    let parent = Parent {
+        name: name.to_owned(),
+        id: id.to_owned(),
+        kinds: kept.iter().map(|kept| KindRef::any_version(&kept.key.group, &kept.key.kind)).collect(),
+        namespaces: kept.iter().filter_map(|kept| kept.key.namespace.clone()).collect(),
+        // Those that are on record are kept by the write.
+        users: BTreeSet::new(),
+        ..recorded.cloned().unwrap_or_default()
+    };
+    kube.write_parent(&parent, Write::Narrow).await.map(drop)
 }
 
 /// Where the Secret of a private registry went and its namespace stays, nothing may name it any more.
@@ -127,14 +169,31 @@ pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
     let Some(namespace) = namespace.filter(|_| left.is_empty()) else {
         return Ok(Done { unchanged: true, note: None });
     };
-    let deadline = Instant::now() + session.settings.timeout;
-    let options = DeleteOptions { data: true, foreground: false };
-    let deleted = kube.delete_waves(&[vec![namespace]], options, deadline.into(), progress).await?;
-    Ok(removed(session, as_removed(&deleted.removed)))
+    let spared = spare::namespaces(kube, vec![namespace], &[], false).await?;
+    for kept in &spared.kept {
+        session.events.warn(kept.to_string());
+    }
+    let options = DeleteOptions { foreground: false, patience: None };
+    let deleted = kube.delete_waves(&[spared.empty, spared.go], options, progress).await?;
+    Ok(removed(session, as_removed(&deleted)))
 }
 
-pub async fn cluster(session: &Session, progress: &Progress) -> Result<Done> {
-    Ok(removed(session, session.provider.delete(progress).await?))
+/// `seen`: the stacks that were in it when the plan was made. One that came since keeps it.
+pub async fn cluster(session: &Session, seen: Option<&LiveState>, progress: &Progress) -> Result<Done> {
+    let may_go = || -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let Some(seen) = seen else { return Ok(()) };
+            let parents = session.kube().await?.read_parents().await?;
+            let new = parents.keys().filter(|parent| !seen.parents.contains_key(*parent));
+            let new: Vec<&str> = new.filter_map(|parent| parent.strip_prefix("stack-")).collect();
+            match new.as_slice() {
+                [] => Ok(()),
+                new => Err(Error::new(Kind::Refused, format!("the cluster stays: it holds {} by now", new.join(", ")))
+                    .hint("run the same command again: it looks at what is there")),
+            }
+        })
+    };
+    Ok(removed(session, session.provider.delete(&may_go, progress).await?))
 }
 
 /// The container that leads to the stack's edge.

@@ -7,6 +7,7 @@ pub mod load;
 pub mod provide;
 mod prune;
 mod share;
+mod spare;
 pub mod untried;
 
 use std::{

@@ -2,77 +2,146 @@
 
 use serde_json::Value;
 
-use super::{Done, delete, share};
+use super::{Done, delete, share, spare};
 use crate::{
     error::Result,
+    event::Progress,
     kube::{
         Kube,
+        delete::DeleteOptions,
+        holds::{Kept, Why, is_definition, is_namespace},
         inventory::Write,
         json,
-        prune::{Candidates, Kept, Why, is_namespace},
+        prune::Candidates,
     },
     plan::{
-        observed::{LiveState, other_user},
+        observed::{LiveState, leaving, other_user},
         up,
     },
     session::Session,
     stack::{desired::DesiredSet, model::Key},
+    text::few,
 };
 
-pub async fn prune(session: &Session, live: Option<&LiveState>, set: &DesiredSet) -> Result<Done> {
-    let Some(live) = live else { return Ok(Done { unchanged: true, note: None }) };
-    let kube = session.kube().await?;
-    let id = set.applyset_id();
-    let Candidates { remove, mut keep } = up::stale_objects(set, live, session.apply.prune_data);
-    // With a namespace all goes that is in it, so it goes last and only after another look.
-    let (namespaces, rest): (Vec<Value>, Vec<Value>) =
-        remove.into_iter().partition(|object| is_namespace(&json::key(object)));
-    let (secrets, rest): (Vec<Value>, Vec<Value>) =
-        rest.into_iter().partition(|object| share::is_shareable(&json::key(object)));
-    let (alone, _) = share::hand_over(kube, &set.parent(), "", secrets).await?;
-    let rest: Vec<Value> = rest.into_iter().chain(alone).collect();
-    let mut removed = kube.prune(&id, &rest).await?;
-    let (go, stay) = look_again(session, kube, set, namespaces).await?;
-    removed.extend(kube.prune(&id, &go).await?);
-    keep.extend(stay);
-    delete::detach(kube, &removed).await?;
-    for kept in &keep {
+/// What holds something that the run is about to need. Its pods, too, must be gone.
+pub async fn first(
+    session: &Session,
+    live: &LiveState,
+    set: &DesiredSet,
+    keys: &[Key],
+    progress: &Progress,
+) -> Result<Done> {
+    let mut remove = up::stale_objects(set, live, session.apply.prune_data).remove;
+    remove.retain(|object| keys.contains(&json::key(object)));
+    let mut removal = Removal::new(session, live, set, true, progress).await?;
+    removal.run(remove).await?;
+    Ok(removal.done())
+}
+
+/// All else that left the set.
+pub async fn prune(
+    session: &Session,
+    live: &LiveState,
+    set: &DesiredSet,
+    keys: &[Key],
+    progress: &Progress,
+) -> Result<Done> {
+    let Candidates { mut remove, keep } = up::stale_objects(set, live, session.apply.prune_data);
+    remove.retain(|object| keys.contains(&json::key(object)));
+    let mut removal = Removal::new(session, live, set, false, progress).await?;
+    removal.kept = keep;
+    removal.run(remove).await?;
+    for kept in &removal.kept {
         session.events.warn(kept.to_string());
     }
     // What is kept stays on record, or nobody would find it again.
-    if keep.is_empty() && set.is_empty() {
-        kube.delete_parent(&set.parent()).await?;
-    } else if keep.is_empty() {
-        kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
+    if removal.kept.is_empty() && set.is_empty() {
+        removal.kube.delete_parent(&set.parent()).await?;
+    } else if removal.kept.is_empty() {
+        removal.kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
     }
-    let names: Vec<_> = removed.iter().map(Key::to_string).collect();
-    let note = (!names.is_empty()).then(|| format!("removed {}", names.join(", ")));
-    Ok(Done { unchanged: note.is_none() && !set.is_empty(), note })
+    let done = removal.done();
+    Ok(Done { unchanged: done.unchanged && !set.is_empty(), ..done })
 }
 
-/// Namespaces to remove, and those that another set uses by now or that hold claims which no set knows.
-async fn look_again(
-    session: &Session,
-    kube: &Kube,
-    set: &DesiredSet,
-    namespaces: Vec<Value>,
-) -> Result<(Vec<Value>, Vec<Kept>)> {
-    let (mut go, mut stay) = (Vec::new(), Vec::new());
-    if namespaces.is_empty() {
-        return Ok((go, stay));
+struct Removal<'a> {
+    session: &'a Session,
+    kube: &'a Kube,
+    set: &'a DesiredSet,
+    /// Of all sets of the stack.
+    ids: Vec<String>,
+    options: DeleteOptions,
+    progress: &'a Progress,
+    removed: Vec<Key>,
+    kept: Vec<Kept>,
+}
+
+impl<'a> Removal<'a> {
+    async fn new(
+        session: &'a Session,
+        live: &LiveState,
+        set: &'a DesiredSet,
+        foreground: bool,
+        progress: &'a Progress,
+    ) -> Result<Removal<'a>> {
+        let kube = session.kube().await?;
+        let mut ids = leaving(&live.parents, &session.stack.name, &[]);
+        ids.push(set.applyset_id());
+        let options = DeleteOptions { foreground, patience: Some(session.settings.timeout) };
+        Ok(Removal { session, kube, set, ids, options, progress, removed: Vec::new(), kept: Vec::new() })
     }
-    let parents = kube.read_parents().await?;
-    for namespace in namespaces {
-        let key = json::key(&namespace);
-        let why = match other_user(&parents, &set.parent(), &key.name) {
-            Some(other) => Some(Why::Shared(other.name.clone())),
-            None if session.apply.prune_data => None,
-            None => kube.claim_in(&key.name).await?.map(Why::Holds),
-        };
-        match why {
-            Some(why) => stay.push(Kept { key, why }),
-            None => go.push(namespace),
+
+    async fn run(&mut self, remove: Vec<Value>) -> Result<()> {
+        let (mut namespaces, mut secrets, mut definitions, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for object in remove {
+            match json::key(&object) {
+                key if is_namespace(&key) => namespaces.push(object),
+                key if is_definition(&key) => definitions.push(object),
+                key if share::is_shareable(&key) => secrets.push(object),
+                _ => rest.push(object),
+            }
         }
+        let (alone, _) = share::hand_over(self.kube, &self.set.parent(), "", secrets).await?;
+        self.delete(spare::backwards(rest.into_iter().chain(alone))).await?;
+        let prune_data = self.session.apply.prune_data;
+        // With these all goes that they hold, so they go last and only after another look.
+        let spared = spare::definitions(self.kube, definitions, &self.ids, prune_data).await?;
+        self.kept.extend(spared.kept);
+        self.delete(vec![spared.go]).await?;
+        let namespaces = self.unshared(namespaces).await?;
+        let spared = spare::namespaces(self.kube, namespaces, &self.ids, prune_data).await?;
+        self.kept.extend(spared.kept);
+        let unwaited = DeleteOptions { patience: None, ..self.options };
+        self.removed.extend(self.kube.delete_waves(&[spared.empty], unwaited, self.progress).await?);
+        self.delete(vec![spared.go]).await?;
+        delete::detach(self.kube, &self.removed).await
     }
-    Ok((go, stay))
+
+    async fn delete(&mut self, waves: Vec<Vec<Value>>) -> Result<()> {
+        self.removed.extend(self.kube.delete_waves(&waves, self.options, self.progress).await?);
+        Ok(())
+    }
+
+    /// Namespaces that no other set uses by now.
+    async fn unshared(&mut self, namespaces: Vec<Value>) -> Result<Vec<Value>> {
+        if namespaces.is_empty() {
+            return Ok(namespaces);
+        }
+        let parents = self.kube.read_parents().await?;
+        let (mut alone, parent) = (Vec::new(), self.set.parent());
+        for namespace in namespaces {
+            let key = json::key(&namespace);
+            match other_user(&parents, &parent, &key.name) {
+                Some(other) => self.kept.push(Kept { key, why: Why::Shared(other.name.clone()) }),
+                None => alone.push(namespace),
+            }
+        }
+        Ok(alone)
+    }
+
+    fn done(&self) -> Done {
+        let count = self.removed.len();
+        let note = (count > 0).then(|| format!("removed {}", few(&self.removed)));
+        Done { unchanged: note.is_none(), note }
+    }
 }

@@ -10,10 +10,9 @@ use crate::{
     kube::{
         CREATED_LABEL, Kube, PART_OF,
         discovery::KindRef,
+        holds::is_namespace,
         inventory::{Parent, Write},
-        json,
-        prune::is_namespace,
-        pull_secret,
+        json, pull_secret,
     },
     plan::observed::{LiveState, heir},
     stack::{desired, model::Key},
@@ -122,7 +121,7 @@ mod tests {
         for stack in ["a", "b"] {
             fake.kube.write_parent(&parent(stack), Write::Widen).await.unwrap();
         }
-        let (dev, _) = fake.kube.namespace("dev", &desired::labels_of_parent("stack-a")).await.unwrap();
+        let (dev, _) = fake.kube.namespace("dev", &desired::labels_of_parent("stack-a"), None).await.unwrap();
         let (alone, lines) = hand_over(&fake.kube, "stack-a", "a", vec![dev]).await.unwrap();
         assert!(alone.is_empty());
         assert_eq!(lines, ["Namespace/dev stays: stack b uses it"]);

@@ -12,13 +12,9 @@ use super::{
     failure::{self, Subject},
     json, noop, replace,
 };
-use crate::{
-    error::{Error, Kind, Result},
-    stack::model::Object,
-};
+use crate::{error::Result, event::Progress, stack::model::Object};
 
-/// How long something of that name may take to disappear, or a path to be served.
-const GOING: Duration = Duration::from_secs(60);
+/// How long a path may take to be served.
 const UNSERVED: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(250);
 
@@ -34,6 +30,8 @@ pub struct ApplyOptions {
     pub dry_run: bool,
     /// `spec.replicas` to start with, where an autoscaler rules afterwards.
     pub initial_replicas: Option<i64>,
+    /// Who says what is waited for.
+    pub progress: Option<Progress>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -77,12 +75,11 @@ impl Kube {
         let before = live.and_then(|live| json::text(live, "/metadata/resourceVersion"));
         let (mut freed, mut replaced) = (false, false);
         let mut sent = Cow::Borrowed(object);
-        let deadline = Instant::now() + GOING;
         loop {
             match self.apply_once(&at, &sent, options).await {
                 Ok((found, _)) if json::is_being_deleted(&found) && !options.dry_run => {
                     // The apply was taken by an object that is on its way out.
-                    self.until_gone(&at, &found, deadline).await?;
+                    self.until_gone(&at, &found, self.going, options.progress.as_ref()).await?;
                 }
                 Ok((found, created)) => {
                     // The answer to the creation may have been lost, and what came is that to the second try.
@@ -124,7 +121,7 @@ impl Kube {
                             return Ok(Applied { outcome: Outcome::Replaced, object: object.value.clone() });
                         }
                         self.delete_seen(&at, &refused.old, DeleteParams::foreground()).await.map_err(failed)?;
-                        self.until_gone(&at, &refused.old, Instant::now() + GOING).await?;
+                        self.until_gone(&at, &refused.old, self.going, options.progress.as_ref()).await?;
                         replaced = true;
                     } else {
                         let differing = refused.differing(&object.value);
@@ -155,7 +152,7 @@ impl Kube {
                 Err(error) => error,
             };
             let patience = match &error {
-                error if failure::is_terminating_namespace(error) => GOING,
+                error if failure::is_terminating_namespace(error) => self.going,
                 error if failure::is_unserved(error) => UNSERVED,
                 _ => return Err(error),
             };
@@ -182,26 +179,6 @@ impl Kube {
         })?;
         Ok(())
     }
-
-    /// Waits until the object seen is gone or another has taken its name.
-    pub(super) async fn until_gone(&self, at: &Resolved, seen: &Value, deadline: Instant) -> Result<()> {
-        let key = json::key(seen);
-        loop {
-            let found = self.get_opt(at, key.namespace.as_deref(), &key.name).await;
-            let found = found.map_err(|error| {
-                failure::request_failed(&format!("look whether {key} is gone"), &self.server, &error)
-            })?;
-            match found {
-                Some(found) if json::uid(&found) == json::uid(seen) => {
-                    if Instant::now() >= deadline {
-                        return Err(still_there(&found));
-                    }
-                }
-                _ => return Ok(()),
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
 }
 
 /// In bytes, of what the limit is on: a ConfigMap's or Secret's data, else all of it.
@@ -226,25 +203,6 @@ fn is_new(object: &Value) -> bool {
     writes.all(|entry| entry["manager"] == MANAGER && entry["time"] == *created)
 }
 
-/// Names what keeps an object from going: its finalizers, and for a namespace what the server says about it.
-pub(super) fn still_there(object: &Value) -> Error {
-    let key = json::key(object);
-    let place = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
-    let error = Error::new(Kind::NotReady, format!("{key}{place} was deleted but does not go away"));
-    let finalizers: Vec<_> = json::list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).collect();
-    let error = if key.kind == "Namespace" { error.details(super::namespace::stuck(object)) } else { error };
-    if finalizers.is_empty() {
-        return error
-            .hint("its pods may take their time to stop: run this again, or look at it with `kubectl describe`");
-    }
-    let what = key.kind.to_lowercase();
-    let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
-    error
-        .cause(format!("it waits for its finalizers: {}", finalizers.join(", ")))
-        .hint("the controller that owns the finalizer must be running; bring it back and run this again")
-        .hint(format!("if that controller is gone for good: kubectl patch {what} {}{scope} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", key.name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,15 +217,5 @@ mod tests {
         assert!(!is_new(&object(vec![ours.clone(), entry(CREATION_MANAGER, "2026-11-21T02:00:00Z")])));
         let status = json!({"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-11-21T02:00:01Z"});
         assert!(is_new(&object(vec![ours, status])));
-    }
-
-    #[test]
-    fn a_stuck_object_is_named_with_its_finalizers() {
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n", "finalizers": ["x.io/y"]}});
-        let error = still_there(&object);
-        assert_eq!(error.kind, Kind::NotReady);
-        assert!(error.message.contains("ConfigMap/a in namespace n"), "{error}");
-        assert!(error.causes[0].contains("x.io/y"));
-        assert!(error.hints[1].contains("kubectl patch configmap a -n n"));
     }
 }

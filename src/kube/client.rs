@@ -18,6 +18,8 @@ use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// Where nobody says otherwise.
+const GOING: Duration = Duration::from_secs(60);
 
 /// A cluster's API server. Cloning is cheap and shares connections and discovery.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub struct Kube {
     pub(super) lost: Arc<Mutex<Option<Instant>>>,
     /// How long one attempt may go without an answer.
     pub(super) silence: Duration,
+    /// How long something that is being deleted may be in the way.
+    pub(super) going: Duration,
 }
 
 impl Kube {
@@ -56,7 +60,13 @@ impl Kube {
             clock: Clock::ours(),
             lost,
             silence: ATTEMPT,
+            going: GOING,
         }
+    }
+
+    /// The same, and how long something that is being deleted may be in the way.
+    pub fn waiting(self, going: Duration) -> Kube {
+        Kube { going, ..self }
     }
 
     /// `v1.36.3`, as the server says.
@@ -97,6 +107,7 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
         clock,
         lost: Arc::default(),
         silence: ATTEMPT,
+        going: GOING,
     })
 }
 

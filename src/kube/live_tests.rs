@@ -44,6 +44,10 @@ fn image() -> String {
     std::env::var("STACKCTL_TEST_IMAGE").unwrap_or_else(|_| "docker.io/library/node:22-slim".to_owned())
 }
 
+fn within(seconds: u64) -> DeleteOptions {
+    DeleteOptions { foreground: false, patience: Some(Duration::from_secs(seconds)) }
+}
+
 fn progress() -> Progress {
     Events::channel().0.progress("test")
 }
@@ -77,16 +81,7 @@ impl Place {
             name: self.namespace.clone(),
         };
         if let Some(namespace) = self.kube.get(&key).await.unwrap() {
-            let deadline = Instant::now() + Duration::from_secs(90);
-            self.kube
-                .delete_waves(
-                    &[vec![namespace]],
-                    DeleteOptions { data: true, foreground: false },
-                    deadline,
-                    &progress(),
-                )
-                .await
-                .unwrap();
+            self.kube.delete_waves(&[vec![namespace]], within(90), &progress()).await.unwrap();
         }
     }
 
@@ -176,16 +171,7 @@ async fn cluster_a_second_apply_of_every_kind_needs_no_patch() {
     }
     assert!(unlike.is_empty(), "{}", unlike.join("\n"));
     for object in live.objects.values().filter(|object| json::namespace(object).is_none()) {
-        place
-            .kube
-            .delete_waves(
-                &[vec![object.clone()]],
-                DeleteOptions::default(),
-                Instant::now() + Duration::from_secs(30),
-                &progress(),
-            )
-            .await
-            .unwrap();
+        place.kube.delete_waves(&[vec![object.clone()]], within(30), &progress()).await.unwrap();
     }
     place.remove().await;
 }
@@ -326,27 +312,21 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
     }
     let live = place.live(&objects).await;
     let desired: HashSet<_> = [objects[0].key()].into();
-    let found = prune::candidates(&live, &place.id, &desired, false, |_| None);
+    let found = prune::candidates(&live, &place.id, &desired, false, |_| None, &BTreeMap::new());
     // One that was made anew in between is not the one that was seen.
     let mut stale = found.remove[0].clone();
     stale["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
-    assert!(place.kube.prune(&place.id, &[stale.clone()]).await.unwrap().is_empty());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    place.kube.delete_waves(&[vec![stale]], DeleteOptions::default(), deadline, &progress()).await.unwrap();
+    assert!(place.kube.delete_waves(&[vec![stale]], within(5), &progress()).await.unwrap().is_empty());
     assert!(place.kube.get(&objects[1].key()).await.unwrap().is_some());
-    assert_eq!(place.kube.prune(&place.id, &found.remove).await.unwrap(), [objects[1].key()]);
+    let removed = place.kube.delete_waves(&[found.remove], within(5), &progress()).await.unwrap();
+    assert_eq!(removed, [objects[1].key()]);
     assert!(place.kube.get(&objects[1].key()).await.unwrap().is_none());
     assert!(place.kube.get(&objects[0].key()).await.unwrap().is_some());
 
     let mut held = config("held", "x");
     held["metadata"]["finalizers"] = json!(["stackctl.io/test"]);
     let held = place.apply(held).await.object;
-    let deadline = Instant::now() + Duration::from_secs(2);
-    let error = place
-        .kube
-        .delete_waves(&[vec![held.clone()]], DeleteOptions::default(), deadline, &progress())
-        .await
-        .unwrap_err();
+    let error = place.kube.delete_waves(&[vec![held.clone()]], within(2), &progress()).await.unwrap_err();
     assert!(error.message.contains("ConfigMap/held") && error.causes[0].contains("stackctl.io/test"), "{error:?}");
     let at = super::discovery::core("ConfigMap");
     place.kube.merge(&at, Some(&place.namespace), "held", &json!({"metadata": {"finalizers": null}})).await.unwrap();
@@ -389,7 +369,15 @@ async fn cluster_a_diff_shows_what_would_change() {
     place.apply(config("gone", "x")).await;
     let desired = [place.object(config("c", "new")), place.object(config("fresh", "x"))];
     let live = place.live(&desired).await;
-    let prune = prune::candidates(&live, &place.id, &desired.iter().map(Object::key).collect(), false, |_| None).remove;
+    let prune = prune::candidates(
+        &live,
+        &place.id,
+        &desired.iter().map(Object::key).collect(),
+        false,
+        |_| None,
+        &BTreeMap::new(),
+    )
+    .remove;
     let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap().found;
     let changes: Vec<_> = found.iter().map(|diff| (diff.key.name.as_str(), diff.change)).collect();
     assert_eq!(changes, [("c", Change::Update), ("fresh", Change::Create), ("gone", Change::Delete)]);

@@ -11,7 +11,10 @@ pub mod delete;
 pub mod diff;
 pub mod discovery;
 mod failure;
+pub mod foreign;
 pub mod forward;
+pub mod gone;
+pub mod holds;
 pub mod inventory;
 pub mod json;
 pub mod known;
@@ -30,6 +33,7 @@ mod replace;
 mod request;
 pub mod secrets;
 pub mod status;
+mod survey;
 #[cfg(test)]
 pub mod testing;
 pub mod wait;

@@ -7,22 +7,30 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{CREATED_LABEL, CREATION_MANAGER, Kube, PART_OF, discovery::core, failure, json};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Progress,
+};
 
-/// How long a namespace of that name may take to disappear.
-const TERMINATING: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(250);
 
 impl Kube {
     /// As `namespace`; returns whether it was created.
     pub async fn ensure_namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<bool> {
-        self.namespace(name, labels).await.map(|(_, created)| created)
+        self.namespace(name, labels, None).await.map(|(_, created)| created)
     }
 
     /// Makes the namespace if it is absent, with our mark and these labels; waits for an old one that is on its way out.
     /// Returns it, and whether it was created.
-    pub async fn namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(Value, bool)> {
+    pub async fn namespace(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        progress: Option<&Progress>,
+    ) -> Result<(Value, bool)> {
         let at = core("Namespace");
-        let deadline = Instant::now() + TERMINATING;
+        let deadline = Instant::now() + self.going;
+        let mut told = progress;
         loop {
             let found = self.get_opt(&at, None, name).await;
             let found = found.map_err(|error| {
@@ -35,7 +43,10 @@ impl Kube {
                             .details(stuck(&namespace))
                             .hint("remove what holds it (`kubectl get namespace -o yaml` shows its conditions), then run this again"));
                     }
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    if let Some(progress) = told.take() {
+                        progress.say("waiting until the namespace of that name that is being deleted is gone");
+                    }
+                    tokio::time::sleep(POLL).await;
                 }
                 Some(namespace) => return Ok((namespace, false)),
                 None => {
@@ -101,12 +112,12 @@ mod tests {
     async fn what_is_handed_over_is_the_others_and_only_once() {
         let fake = Fake::plain().await;
         let labels = |id: &str| BTreeMap::from([(PART_OF.to_owned(), id.to_owned())]);
-        let (dev, created) = fake.kube.namespace("dev", &labels("a")).await.unwrap();
+        let (dev, created) = fake.kube.namespace("dev", &labels("a"), None).await.unwrap();
         assert!(created && json::label(&dev, CREATED_LABEL).is_some());
-        let (again, created) = fake.kube.namespace("dev", &labels("b")).await.unwrap();
+        let (again, created) = fake.kube.namespace("dev", &labels("b"), None).await.unwrap();
         assert!(!created && json::label(&again, PART_OF) == Some("a"), "it stays whose it is");
         assert!(fake.kube.hand_over(&dev, &labels("b")).await.unwrap());
-        let (now, _) = fake.kube.namespace("dev", &labels("c")).await.unwrap();
+        let (now, _) = fake.kube.namespace("dev", &labels("c"), None).await.unwrap();
         assert_eq!(json::label(&now, PART_OF), Some("b"));
         assert!(!fake.kube.hand_over(&dev, &labels("c")).await.unwrap());
     }

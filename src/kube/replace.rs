@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{
     PART_OF,
     failure::{self, Subject},
+    holds::{holds_data, may_delete},
     json,
-    prune::{holds_data, may_delete},
 };
 use crate::{error::Result, stack::model::Object};
 

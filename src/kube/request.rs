@@ -117,12 +117,34 @@ impl Kube {
         deadline: Instant,
     ) -> Answer<Vec<Value>> {
         let request = built(path(&at.resource, at.scope(namespace)).list(params))?;
-        let Some(mut list) = absent(self.send(request, deadline).await)? else { return Ok(Vec::new()) };
-        let items = match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
+        let items = items(absent(self.send(request, deadline).await)?);
+        Ok(items.map(|item| typed(item, &at.resource)).collect())
+    }
+
+    /// As `list_until`, of the objects' metadata alone: for a look at all that there is.
+    pub(super) async fn list_metadata(
+        &self,
+        at: &Resolved,
+        namespace: Option<&str>,
+        params: &ListParams,
+        deadline: Instant,
+    ) -> Answer<Vec<Value>> {
+        let request = built(path(&at.resource, at.scope(namespace)).list_metadata(params))?;
+        let listed = match absent(self.send(request, deadline).await) {
+            // A server behind the API server that knows whole objects only.
+            Err(::kube::Error::Api(status)) if status.code == StatusCode::NOT_ACCEPTABLE => {
+                return self.list_until(at, namespace, params, deadline).await;
+            }
+            listed => listed?,
         };
-        Ok(items.into_iter().map(|item| typed(item, &at.resource)).collect())
+        let items = items(listed);
+        Ok(items
+            .map(|mut item| {
+                item["apiVersion"] = at.resource.api_version.clone().into();
+                item["kind"] = at.resource.kind.clone().into();
+                item
+            })
+            .collect())
     }
 
     /// Server-side apply. Returns the object and whether this made it.
@@ -174,30 +196,49 @@ impl Kube {
     }
 
     /// Deletes the object only if it still is the one seen: same UID. Gone, or replaced by another, is success.
-    pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<()> {
-        self.delete_if(at, object, params, false).await.map(|_| ())
+    pub(super) async fn delete_seen(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<Deletion> {
+        self.delete_if(at, object, params, false).await
     }
 
     /// Deletes the object only if nobody has written to it since. False if somebody has.
     pub(super) async fn delete_version(&self, at: &Resolved, object: &Value, params: DeleteParams) -> Answer<bool> {
-        self.delete_if(at, object, params, true).await
+        self.delete_if(at, object, params, true).await.map(|done| done != Deletion::Refused)
     }
 
-    async fn delete_if(&self, at: &Resolved, object: &Value, params: DeleteParams, same: bool) -> Answer<bool> {
+    /// `same`: only in the version seen, too.
+    pub(super) async fn delete_if(
+        &self,
+        at: &Resolved,
+        object: &Value,
+        params: DeleteParams,
+        same: bool,
+    ) -> Answer<Deletion> {
         let uid = super::json::uid(object).to_owned();
         let version = super::json::text(object, "/metadata/resourceVersion").filter(|_| same).map(str::to_owned);
         let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: version });
         let name = super::json::name(object);
         let request = built(path(&at.resource, at.scope(super::json::namespace(object))).delete(name, &params))?;
         match self.send(request, soon()).await {
-            Ok(_) => Ok(true),
-            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+            // The server answers with a status once the object is gone, and with the object while it is going.
+            Ok(answer) if super::json::kind(&answer) == "Status" => Ok(Deletion::Gone),
+            Ok(_) => Ok(Deletion::Going),
+            Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::Gone),
             Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("recondition") => {
-                Ok(false)
+                Ok(Deletion::Refused)
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a request to delete came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletion {
+    Gone,
+    /// Taken, and the object may be there for a while.
+    Going,
+    /// The object is not the one seen, or not as it was seen.
+    Refused,
 }
 
 fn absent(answer: Answer<Value>) -> Answer<Option<Value>> {
@@ -206,6 +247,14 @@ fn absent(answer: Answer<Value>) -> Answer<Option<Value>> {
         Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn items(list: Option<Value>) -> impl Iterator<Item = Value> {
+    let items = match list.and_then(|mut list| list.get_mut("items").map(Value::take)) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    };
+    items.into_iter()
 }
 
 fn typed(mut item: Value, resource: &ApiResource) -> Value {

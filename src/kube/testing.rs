@@ -29,6 +29,30 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Reply {
     Reply::Answer(code, status.to_string())
 }
 
+/// The answer to a question for the kinds that there are: group, plural, kind; namespaced, in version v1.
+pub fn discovery(request: &Request, kinds: &[(&str, &str, &str)]) -> Option<Reply> {
+    let of = |core: bool| -> Vec<Value> {
+        let kinds = kinds.iter().filter(|(group, ..)| group.is_empty() == core);
+        let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for (group, plural, kind) in kinds {
+            let resource = json!({"resource": plural, "scope": "Namespaced", "singularResource": "", "verbs": ["list"],
+                "responseKind": {"group": group, "version": "v1", "kind": kind}});
+            groups.entry(group).or_default().push(resource);
+        }
+        let groups = groups.into_iter().map(|(group, resources)| {
+            json!({"metadata": {"name": group}, "versions": [{"version": "v1", "freshness": "Current", "resources": resources}]})
+        });
+        groups.collect()
+    };
+    let items = match request.path.as_str() {
+        "/api" => of(true),
+        "/apis" => of(false),
+        _ => return None,
+    };
+    let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items});
+    Some(Reply::Answer(200, list.to_string()))
+}
+
 impl Fake {
     /// `before` sees every request first and may answer it, or do what another run would do just then.
     pub async fn start(before: impl Fn(&Request, &mut Objects) -> Option<Reply> + Send + Sync + 'static) -> Fake {
@@ -138,8 +162,15 @@ impl Objects {
                 if differs("uid") || differs("resourceVersion") {
                     return failure(409, "Conflict", "the precondition does not hold");
                 }
-                self.all.remove(path);
-                Reply::Answer(200, "{}".to_owned())
+                let held = !json::list(there, "/metadata/finalizers").is_empty();
+                if !held {
+                    self.all.remove(path);
+                    return Reply::Answer(200, json!({"kind": "Status", "status": "Success"}).to_string());
+                }
+                let mut going = there.clone();
+                going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+                self.put(path, going);
+                Reply::Answer(200, self.all[path].to_string())
             }
             other => panic!("{other}"),
         }

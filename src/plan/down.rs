@@ -1,29 +1,57 @@
 //! The plan of `down`: a stack with the components that nobody else uses, or the whole cluster.
 
+use std::collections::HashSet;
+
 use super::{
-    Action, Graph, Plan,
-    observed::{LiveState, Observed},
+    Action, Graph, Node, Plan,
+    observed::{LiveState, Observed, heir},
 };
 use crate::{
     cluster::ClusterState,
     error::{Error, Kind, Result},
-    stack::model::SetKind,
+    kube::{holds::is_namespace, json, prune},
+    stack::{
+        self, closest, desired,
+        model::{Key, SetKind},
+    },
 };
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The stack's name.
     pub stack: String,
+    /// Its components that no other stack has, as far as it can still be read.
+    pub instances: Vec<String>,
+    /// It can be read, or comes with stackctl.
+    pub known: bool,
     /// `--cluster`: the cluster too, whatever else runs in it.
     pub cluster: bool,
     /// The provider can delete what it made.
     pub disposable: bool,
+    /// Volumes go too, and what holds objects of others.
+    pub prune_data: bool,
+    /// Only the plan is wanted, with all that it would delete.
+    pub dry_run: bool,
 }
 
-/// Fails with `Kind::Preflight` where the cluster is not ours to remove.
+impl Options {
+    /// Whether no other stack is in the cluster.
+    pub fn is_last(&self, live: &LiveState) -> bool {
+        live.stacks().all(|stack| stack == self.stack)
+    }
+
+    fn is_there(&self, live: &LiveState) -> bool {
+        live.stacks().any(|stack| stack == self.stack)
+            || live.has_members(SetKind::Stack, &self.stack)
+            || live.instances(&self.stack).next().is_some()
+    }
+}
+
+/// Fails with `Kind::Preflight` where the cluster is not ours to remove, and with `Kind::Usage` where nobody knows the
+/// stack.
 pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     let live = observed.live.as_ref();
-    let last = live.is_none_or(|live| live.stacks().all(|stack| stack == options.stack));
+    let last = live.is_none_or(|live| options.is_last(live));
     match &observed.cluster {
         ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why.clone())
             .hint("it was not made by stackctl, so stackctl does not remove it")),
@@ -38,8 +66,29 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
             "the API server does not answer, so nobody knows what else the cluster holds",
         )
         .hint("try again; `stackctl down --cluster` removes it with all that it holds")),
-        _ if options.disposable && (options.cluster || last) => Ok(whole_cluster()),
-        _ => Ok(one_stack(options, observed, last)),
+        _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
+        _ if options.disposable && (options.cluster || last && stays(options, observed).is_empty()) => {
+            Ok(whole_cluster())
+        }
+        _ => Ok(one_stack(options, observed)),
+    }
+}
+
+fn unknown(stack: &str, live: Option<&LiveState>) -> Error {
+    let mut known: Vec<String> = stack::list().into_iter().map(|stack| stack.name).collect();
+    known.extend(live.iter().flat_map(|live| live.stacks()).map(str::to_owned));
+    known.sort();
+    known.dedup();
+    let error = Error::new(Kind::Usage, format!("no stack named {stack}"))
+        .cause("it is no stack of stackctl's own, there is no folder of it, and the cluster has none of that name");
+    let error = match closest(stack, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    };
+    let there: Vec<&str> = live.iter().flat_map(|live| live.stacks()).collect();
+    match there.as_slice() {
+        [] => error.hint("`stackctl down --cluster` removes the cluster with all that it holds"),
+        there => error.hint(format!("the cluster has {}", there.join(", "))),
     }
 }
 
@@ -50,11 +99,21 @@ fn whole_cluster() -> Plan {
     graph.into()
 }
 
-/// The other stacks that a removal of the cluster takes with it.
+/// Why the cluster does not go with its last stack: what else lives in it. Empty where other stacks keep it anyway.
+pub fn stays(options: &Options, observed: &Observed) -> Vec<String> {
+    let Some(live) = observed.live.as_ref().filter(|live| options.disposable && options.is_last(live)) else {
+        return Vec::new();
+    };
+    if live.foreign.is_empty(options.prune_data) { Vec::new() } else { live.foreign.lines() }
+}
+
+/// All else that a removal of the cluster takes with it.
 pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
-    let stacks = observed.live.iter().flat_map(LiveState::stacks);
-    let others = stacks.filter(|stack| options.cluster && options.disposable && *stack != options.stack);
-    others.map(str::to_owned).collect()
+    let Some(live) = observed.live.as_ref().filter(|_| options.cluster && options.disposable) else {
+        return Vec::new();
+    };
+    let stacks = live.stacks().filter(|stack| *stack != options.stack).map(|stack| format!("stack {stack}"));
+    stacks.chain(live.foreign.lines()).collect()
 }
 
 /// Whether a running cluster could not be looked into.
@@ -62,14 +121,17 @@ pub fn is_blind(observed: &Observed) -> bool {
     observed.cluster == ClusterState::Ours { stopped: false } && observed.live.is_none()
 }
 
-fn one_stack(options: &Options, observed: &Observed, last: bool) -> Plan {
+fn one_stack(options: &Options, observed: &Observed) -> Plan {
     let mut graph = Graph::default();
     let Some(live) = observed.live.as_ref() else { return graph.into() };
-    let delete = |kind: SetKind, name: &str| Action::DeleteSet { kind, name: name.to_owned() };
+    let delete = |graph: &mut Graph, kind: SetKind, name: &str, after: &[Node]| {
+        let action = Action::DeleteSet { kind, name: name.to_owned() };
+        graph.add_deletion(format!("delete:{name}"), after, action, deletions(options, live, kind, name))
+    };
     let mut deleted = Vec::new();
-    if live.stacks().any(|stack| stack == options.stack) {
-        let id = format!("delete:{}", options.stack);
-        deleted.push(graph.add(id, &[], delete(SetKind::Stack, &options.stack)));
+    let recorded = live.stacks().any(|stack| stack == options.stack);
+    if recorded || live.has_members(SetKind::Stack, &options.stack) {
+        deleted.push(delete(&mut graph, SetKind::Stack, &options.stack, &[]));
     }
     if observed.proxy.container.as_ref().is_some_and(|container| container.foreign.is_none()) {
         graph.add("delete:proxy", &[], Action::RemoveProxy);
@@ -79,117 +141,36 @@ fn one_stack(options: &Options, observed: &Observed, last: bool) -> Plan {
     for (component, parent) in live.components() {
         // One that nobody uses is what a removal left that was stopped.
         let abandoned = parent.users.is_empty();
-        if abandoned || parent.users.contains(&options.stack) {
-            let (verb, action) = match abandoned || parent.users.len() == 1 {
-                true => ("delete", delete(SetKind::Component, component)),
-                false => ("leave", Action::LeaveComponent { name: component.to_owned() }),
-            };
-            deleted.push(graph.add(format!("{verb}:{component}"), &after, action));
+        if abandoned || parent.users.len() == 1 && parent.users.contains(&options.stack) {
+            deleted.push(delete(&mut graph, SetKind::Component, component, &after));
+        } else if parent.users.contains(&options.stack) {
+            let action = Action::LeaveComponent { name: component.to_owned() };
+            deleted.push(graph.add(format!("leave:{component}"), &after, action));
         }
     }
-    if last && !deleted.is_empty() {
+    // Whose record is lost, but whose objects are there.
+    for instance in &options.instances {
+        let recorded = live.parents.contains_key(&desired::parent_name(SetKind::Component, instance));
+        if !recorded && live.has_members(SetKind::Component, instance) {
+            deleted.push(delete(&mut graph, SetKind::Component, instance, &after));
+        }
+    }
+    if !deleted.is_empty() {
+        // Others may go at the same time: whether a record is left is looked at then.
         graph.add("delete:inventory", &deleted, Action::DeleteInventory);
     }
     graph.into()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::{cluster::proxy::ProxyState, kube::inventory::Parent, plan::observed::RegistryState};
-
-    fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
-        let parent =
-            |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
-        let parents = parents.iter().map(|(name, users)| ((*name).to_owned(), parent(users))).collect();
-        let live = LiveState { parents, ..LiveState::default() };
-        Observed {
-            cluster,
-            nodes_outdated: false,
-            kubeconfig_outdated: false,
-            registry: RegistryState::Absent,
-            images: BTreeMap::new(),
-            live: Some(live),
-            proxy: ProxyState::default(),
-        }
-    }
-
-    fn ids(plan: &Plan) -> Vec<String> {
-        plan.steps.iter().map(|step| step.id.to_string()).collect()
-    }
-
-    fn options() -> Options {
-        Options { stack: "hello".into(), cluster: false, disposable: true }
-    }
-
-    const RUNNING: ClusterState = ClusterState::Ours { stopped: false };
-
-    #[test]
-    fn the_last_stack_takes_the_cluster_with_it() {
-        let plan = plan(&options(), &observed(RUNNING, &[("stack-hello", &[])])).unwrap();
-        assert_eq!(ids(&plan)[0], "delete:cluster");
-    }
-
-    #[test]
-    fn other_stacks_keep_the_cluster_and_the_components_they_use() {
-        let parents: &[(&str, &[&str])] = &[
-            ("stack-hello", &[]),
-            ("stack-counter", &[]),
-            ("component-shared", &["hello", "counter"]),
-            ("component-own", &["hello"]),
-        ];
-        let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
-        assert_eq!(ids(&plan), ["delete:hello", "delete:own", "leave:shared"]);
-        assert_eq!(plan.steps[1].needs, [0]);
-    }
-
-    #[test]
-    fn a_component_whose_removal_was_stopped_goes_with_the_next_stack() {
-        let parents: &[(&str, &[&str])] = &[("stack-hello", &[]), ("stack-counter", &[]), ("component-half", &[])];
-        let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
-        assert_eq!(ids(&plan), ["delete:hello", "delete:half"]);
-    }
-
-    #[test]
-    fn the_instances_of_a_stack_go_with_it_and_those_of_others_stay() {
-        let parents: &[(&str, &[&str])] = &[
-            ("stack-hello", &[]),
-            ("stack-counter", &[]),
-            ("component-hello.collector", &["hello"]),
-            ("component-counter.collector", &["counter"]),
-        ];
-        let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();
-        assert_eq!(ids(&plan), ["delete:hello", "delete:hello.collector"]);
-    }
-
-    #[test]
-    fn a_cluster_that_is_not_disposable_stays_and_keeps_no_inventory() {
-        let options = Options { disposable: false, ..options() };
-        let plan = plan(&options, &observed(RUNNING, &[("stack-hello", &[])])).unwrap();
-        assert_eq!(ids(&plan), ["delete:hello", "delete:inventory"]);
-    }
-
-    #[test]
-    fn a_foreign_cluster_is_refused() {
-        let foreign = ClusterState::Foreign { why: "made by somebody else".into() };
-        let error = plan(&Options { cluster: true, ..options() }, &observed(foreign, &[])).unwrap_err();
-        assert_eq!(error.kind, Kind::Preflight);
-    }
-
-    #[test]
-    fn a_cluster_that_does_not_answer_is_removed_only_as_a_whole() {
-        let silent = || Observed { live: None, ..observed(RUNNING, &[]) };
-        assert_eq!(plan(&options(), &silent()).unwrap_err().kind, Kind::Platform);
-        assert!(is_blind(&silent()));
-        assert_eq!(ids(&plan(&Options { cluster: true, ..options() }, &silent()).unwrap())[0], "delete:cluster");
-    }
-
-    #[test]
-    fn a_stopped_cluster_is_removed_only_as_a_whole() {
-        let stopped = || observed(ClusterState::Ours { stopped: true }, &[]);
-        assert_eq!(plan(&options(), &stopped()).unwrap_err().kind, Kind::Preflight);
-        assert!(plan(&Options { cluster: true, ..options() }, &stopped()).is_ok());
-    }
+/// What goes with the set, as far as it can be told before.
+fn deletions(options: &Options, live: &LiveState, kind: SetKind, name: &str) -> Vec<Key> {
+    let parent = desired::parent_name(kind, name);
+    let id = desired::applyset_id(kind, name);
+    let inherited = |key: &Key| is_namespace(key) && heir(&live.parents, &parent, &key.name, &options.stack).is_some();
+    let candidates = prune::candidates(&live.live, &id, &HashSet::new(), options.prune_data, |_| None, &live.holdings);
+    let keys = candidates.remove.iter().map(json::key);
+    keys.filter(|key| !inherited(key)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     event::{PlannedStep, StepId},
+    kube::holds::Kept,
     stack::{
         desired::{self, DesiredSet},
         model::{Key, SetKind, Stack},
@@ -31,6 +32,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// Components that are not ready and that nobody waits for.
     pub starting: Vec<String>,
+    /// Left the stack and stays.
+    pub kept: Vec<Kept>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Step {
     /// Indices of earlier steps.
     pub needs: Vec<usize>,
     pub action: Action,
+    /// Objects that it deletes, as far as it is known.
+    pub deletes: Vec<Key>,
 }
 
 /// What a step does, as plain data; `execute::actions` knows how.
@@ -101,6 +106,10 @@ pub enum Action {
     RelaxWebhook {
         set: usize,
         object: usize,
+    },
+    /// What left the set and holds what another object needs goes before that one is applied.
+    PruneFirst {
+        set: usize,
     },
     Prune {
         set: usize,
@@ -190,6 +199,7 @@ impl From<&Step> for PlannedStep {
             needs: Vec::new(),
             hidden: matches!(step.action, Action::Joint),
             group: None,
+            deletes: step.deletes.iter().map(Key::place).collect(),
         }
     }
 }
@@ -211,6 +221,9 @@ impl Plan {
             let mut value = serde_json::to_value(&step.action).unwrap_or_default();
             value["id"] = step.id.as_ref().into();
             value["needs"] = outline.needs.iter().map(|need| need.as_ref()).collect();
+            if !outline.deletes.is_empty() {
+                value["deletes"] = outline.deletes.into();
+            }
             value
         };
         self.steps.iter().zip(self.outline()).map(step).collect()
@@ -237,8 +250,15 @@ impl Graph {
         needs.sort_unstable();
         needs.dedup();
         debug_assert!(action.is_optional() || !needs.iter().any(|&need| self.steps[need].action.is_optional()));
-        self.steps.push(Step { id: id.to_string().into(), needs, action });
+        self.steps.push(Step { id: id.to_string().into(), needs, action, deletes: Vec::new() });
         Node(self.steps.len() - 1)
+    }
+
+    /// As `add`, of a step that deletes these objects.
+    pub fn add_deletion(&mut self, id: impl fmt::Display, needs: &[Node], action: Action, deletes: Vec<Key>) -> Node {
+        let node = self.add(id, needs, action);
+        self.steps[node.0].deletes = deletes;
+        node
     }
 
     /// One node that stands for all of `needs`; none and one need no joint.

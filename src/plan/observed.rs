@@ -7,7 +7,13 @@ use std::{
 
 use crate::{
     cluster::{ClusterState, proxy::ProxyState},
-    kube::{inventory::Parent, known::Known, live::Live, prune},
+    kube::{
+        foreign::Foreign,
+        holds::{self, Holding},
+        inventory::Parent,
+        known::Known,
+        live::Live,
+    },
     stack::{
         desired,
         model::{Certificate, Key, SetKind, instance_name},
@@ -100,6 +106,10 @@ pub struct LiveState {
     pub others: Live,
     /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
     pub pull_secrets: BTreeSet<String>,
+    /// What would go along with definitions and namespaces that are to go.
+    pub holdings: BTreeMap<Key, Holding>,
+    /// What else lives in a cluster that may go as a whole.
+    pub foreign: Foreign,
 }
 
 /// The parent of another set that has objects in this namespace, if there is one. `set` is a parent's name.
@@ -122,12 +132,33 @@ pub fn heir<'a>(
         .min_by_key(|parent| (!parent.name.starts_with("stack-"), &parent.name))
 }
 
+/// The ids of the sets that go with a stack: its own one, its instances of components, and the components that it alone
+/// uses. `instances`: components of its own that may be on record no more.
+pub fn leaving(parents: &BTreeMap<String, Parent>, stack: &str, instances: &[String]) -> Vec<String> {
+    let own = desired::parent_name(SetKind::Stack, stack);
+    let goes = |parent: &&Parent| {
+        let unused = parent.name.starts_with("component-") && parent.users.iter().all(|user| user == stack);
+        unused || desired::are_of_one_stack(&parent.name, &own)
+    };
+    let recorded = parents.values().filter(goes).map(|parent| parent.id.clone());
+    let known = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
+    let mut ids: Vec<String> = recorded.chain(known).chain([desired::applyset_id(SetKind::Stack, stack)]).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
 impl LiveState {
+    /// Whether anything carries the label of this set, on record or not.
+    pub fn has_members(&self, kind: SetKind, name: &str) -> bool {
+        self.live.of_set(&desired::applyset_id(kind, name)).next().is_some()
+    }
+
     /// Whether the set with this id uses the namespace as it is: it was there before us, or another set of ours has it.
     pub fn leaves_alone(&self, id: &str, key: &Key) -> bool {
         let is_recorded = |owner: &String| self.parents.values().any(|parent| parent.id == *owner);
         let owner = self.namespace_owners.get(&key.name).filter(|owner| *owner != id && is_recorded(owner));
-        prune::is_namespace(key) && (self.foreign_namespaces.contains(&key.name) || owner.is_some())
+        holds::is_namespace(key) && (self.foreign_namespaces.contains(&key.name) || owner.is_some())
     }
 
     /// Names of the stacks that are in the cluster.

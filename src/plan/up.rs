@@ -1,6 +1,7 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
 pub mod edge;
+mod held;
 pub mod owners;
 mod sets;
 pub mod webhooks;
@@ -17,7 +18,9 @@ use crate::{
     kube::{
         SYSTEM_NAMESPACE,
         discovery::KindRef,
+        holds::Why,
         inventory::Parent,
+        json,
         prune::{self, Candidates},
         pull_secret, readiness,
     },
@@ -44,6 +47,8 @@ pub struct Options {
     pub rebuild: bool,
     /// Claims that left the stack go too.
     pub prune_data: bool,
+    /// All that left the stack goes before anything is applied.
+    pub prune_first: bool,
     /// The cluster's nodes are containers of an engine here.
     pub local: bool,
     /// For the edge, if the stack has one.
@@ -82,7 +87,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     for set in gone.collect::<Vec<_>>() {
         // After all else: what is left may still be using it.
         let prune = Action::Prune { set: sets.len() };
-        everything.push(graph.add(format!("prune:{}", set.name), &before, prune));
+        let deletes = observed.live.iter().flat_map(|live| stale_objects(&set, live, options.prune_data).remove);
+        let deletes = deletes.map(|object| json::key(&object)).collect();
+        everything.push(graph.add_deletion(format!("prune:{}", set.name), &before, prune, deletes));
         sets.push(set);
     }
     everything.extend(awaited);
@@ -104,7 +111,12 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
             sets.iter().filter(|set| set.background && !is_ready(set, observed)).map(|set| set.name.clone()).collect()
         }
     };
-    Ok(Plan { sets, unchanged, starting, ..Plan::from(graph) })
+    let kept = observed
+        .live
+        .iter()
+        .flat_map(|live| sets.iter().flat_map(|set| stale_objects(set, live, options.prune_data).keep));
+    let kept = kept.filter(|kept| matches!(kept.why, Why::Data | Why::Holds(_))).collect();
+    Ok(Plan { sets, unchanged, starting, kept, ..Plan::from(graph) })
 }
 
 fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
@@ -267,7 +279,7 @@ pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Ca
     let wanted: HashSet<Key> = keys(set).collect();
     let parent = set.parent();
     let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
-    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared)
+    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings)
 }
 
 #[cfg(test)]

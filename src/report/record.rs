@@ -189,6 +189,7 @@ pub mod fixture {
                 needs: needs.iter().map(|&need| need.into()).collect(),
                 hidden: id.starts_with("wave:"),
                 group: id.strip_prefix("apply:ConfigMap/").map(|_| "web".into()),
+                deletes: id.strip_prefix("prune:").map(|_| "web/Service/old".into()).into_iter().collect(),
             })
             .collect();
         Event::Planned { steps }

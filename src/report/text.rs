@@ -30,7 +30,7 @@ pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Op
     lines.join("\n")
 }
 
-/// The steps in their order, each indented below the needs it waits for.
+/// The steps in their order, each indented below the needs it waits for, and below it the objects that it deletes.
 pub fn plan_text(steps: &[PlannedStep]) -> String {
     let mut record = Record::default();
     record.add(&Event::Planned { steps: steps.to_vec() });
@@ -50,7 +50,9 @@ pub fn plan_text(steps: &[PlannedStep]) -> String {
             [first @ .., last] if first.len() > 3 => format!("  (after {last} and {} more)", first.len()),
             all => format!("  (after {})", all.join(", ")),
         };
-        lines.push(format!("{}{}{after}", "  ".repeat(depth), step.id));
+        let indent = "  ".repeat(depth);
+        lines.push(format!("{indent}{}{after}", step.id));
+        lines.extend(steps.get(at).into_iter().flat_map(|step| &step.deletes).map(|key| format!("{indent}  - {key}")));
     }
     lines.join("\n")
 }
@@ -189,6 +191,19 @@ mod tests {
           apply:Namespace/hello  (after cluster:kind)
               apply:Deployment/hello-service  (after push:hello, apply:Namespace/hello)
                 await:hello  (after apply:Deployment/hello-service)
+        "###);
+    }
+
+    #[test]
+    fn plans_name_what_they_delete() {
+        let Event::Planned { steps } = planned(&[("apply:Service/new", &[]), ("prune:web", &["apply:Service/new"])])
+        else {
+            panic!("no plan")
+        };
+        insta::assert_snapshot!(plan_text(&steps), @r###"
+        apply:Service/new
+          prune:web  (after apply:Service/new)
+            - web/Service/old
         "###);
     }
 

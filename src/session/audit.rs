@@ -13,7 +13,7 @@ use crate::{
     },
     error::Result,
     image::Engine,
-    kube::json,
+    kube::{holds::is_namespace, json},
     stack::{desired, model::SetKind},
 };
 
@@ -92,8 +92,12 @@ impl Session {
         let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
         let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
         let found = self.kube().await?.members(&ids, namespaces).await?;
+        let kept = self.learn(|learned| learned.kept.clone());
+        // One that is ending was looked into before: nothing is left in it that could hold it.
+        let ends = |object: &Value| is_namespace(&json::key(object)) && json::is_being_deleted(object);
+        let left = found.objects.iter().filter(|object| !kept.contains(&json::key(object)) && !ends(object));
         let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
-        Ok((found.objects.iter().map(removed).collect(), found.unlisted))
+        Ok((left.map(removed).collect(), found.unlisted))
     }
 }
 

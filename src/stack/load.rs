@@ -49,7 +49,7 @@ pub fn load(request: &LoadRequest) -> Result<Stack> {
 /// The name of the stack that `stack` means, though the rest of it may be invalid: what a removal needs. A folder that
 /// is gone counts by its own name.
 pub fn name_of(stack: &str) -> Result<String> {
-    if BUILT_IN.stacks().iter().any(|embedded| embedded == stack) || !stack.contains(['/', '.']) {
+    if BUILT_IN.stacks().iter().any(|embedded| embedded == stack) {
         return Ok(stack.to_owned());
     }
     let named = find(BUILT_IN, stack).ok().and_then(|folder| {
@@ -57,6 +57,11 @@ pub fn name_of(stack: &str) -> Result<String> {
     });
     let folder = || Path::new(stack).file_name().and_then(|name| name.to_str()).map(str::to_owned);
     named.or_else(folder).ok_or_else(|| Error::new(Kind::Usage, format!("{stack} names no stack")))
+}
+
+/// Whether it is an embedded stack, or a folder that declares one.
+pub fn is_known(stack: &str) -> bool {
+    find(BUILT_IN, stack).is_ok()
 }
 
 /// The embedded stacks, by name.

@@ -35,6 +35,6 @@ mod setter;
 pub mod testing;
 mod values;
 
-pub use load::{LoadRequest, list, load, name_of};
-pub use problems::suggestion;
+pub use load::{LoadRequest, is_known, list, load, name_of};
+pub use problems::{closest, suggestion};
 pub use render::to_yaml;

@@ -219,6 +219,13 @@ pub struct Key {
     pub name: String,
 }
 
+impl Key {
+    /// `hello/Deployment/hello-service`: with the namespace, if it has one.
+    pub fn place(&self) -> String {
+        self.namespace.as_ref().map_or_else(|| self.to_string(), |namespace| format!("{namespace}/{self}"))
+    }
+}
+
 /// `Deployment/hello-service`: for people and step ids.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -139,7 +139,7 @@ impl Drop for Case<'_> {
         for folder in stacks.iter().rev() {
             let Some(name) = name_of(Path::new(folder)) else { continue };
             if removed.insert(name.clone()) {
-                let _ = self.place.command(&["down", folder, "--yes", "--timeout", "60s"]).output();
+                let _ = self.place.command(&["down", folder, "--yes", "--prune-data", "--timeout", "60s"]).output();
                 namespaces.insert(name);
             }
         }

@@ -293,6 +293,15 @@ fn stop_and_start(place: &Place) {
 }
 
 fn down_leaves_nothing(place: &Place) {
+    // The last stack takes the cluster along, but not what somebody else has put there.
+    place.kubectl(&["create", "configmap", "theirs", "-n", "default"]);
+    let dry = place.ok(&["down", "hello", "--dry-run"]);
+    dry.says(&["delete:hello", "- hello/Deployment/hello-service", "ConfigMap/theirs in namespace default"]);
+    assert!(!dry.stdout.contains("delete:cluster"), "{dry}");
+    place.fails(2, &["down", "helo", "--yes"]).says(&["did you mean hello?"]);
+    place.kubectl(&["delete", "configmap", "theirs", "-n", "default"]);
+    place.ok(&["down", "hello", "--dry-run"]).says(&["delete:cluster"]);
+
     let run = place.ok(&["down", "hello", "--yes"]);
     run.says(&["0 left"]);
     let before = BEFORE.get().expect("the machine was looked at before the first up");

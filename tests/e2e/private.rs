@@ -272,7 +272,10 @@ fn private(place: &Place) {
     std::fs::write(&file, config_text).expect("the right password");
 
     scene.run(0, &["down", &stack, "--yes"]);
-    assert_eq!(place.kubectl(&["get", "namespace", "private", "--ignore-not-found", "-o", "name"]), "");
+    eventually("the namespace is gone", Duration::from_secs(30), || {
+        let left = place.kubectl(&["get", "namespace", "private", "--ignore-not-found", "-o", "name"]);
+        left.is_empty().then_some(())
+    });
 
     // In a namespace that stays, nothing of it is left.
     place.kubectl(&["create", "namespace", "theirs-private"]);

@@ -1,6 +1,8 @@
 //! Several stacks in one cluster: what they share, what they leave, what is theirs alone.
 
-use crate::place::Place;
+use std::time::Duration;
+
+use crate::place::{Place, eventually};
 
 type Test = (&'static str, fn(&Place));
 
@@ -22,6 +24,12 @@ fn config_map(name: &str, value: &str) -> String {
 fn names(place: &Place, kind: &str, namespace: &str) -> Vec<String> {
     let list = place.kubectl(&["get", kind, "-n", namespace, "-o", "name"]);
     list.lines().filter_map(|line| line.split_once('/')).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Kubernetes takes its time to end a namespace, and `down` does not wait for it where nothing is left in it.
+fn await_end(place: &Place, namespaces: &[&str]) {
+    let get = [&["get", "namespace"], namespaces, &["--ignore-not-found", "-o", "name"]].concat();
+    eventually("the namespaces are gone", Duration::from_secs(30), || place.kubectl(&get).is_empty().then_some(()));
 }
 
 fn prune(place: &Place) {
@@ -56,8 +64,7 @@ fn shared_component(place: &Place) {
     place.ok(&["down", &first, "--yes"]);
     assert!(names(place, "configmap", "shared").contains(&"common".to_owned()));
     place.ok(&["down", &second, "--yes"]);
-    let gone = place.kubectl(&["get", "namespace", "shared", "first", "second", "--ignore-not-found", "-o", "name"]);
-    assert_eq!(gone, "");
+    await_end(place, &["shared", "first", "second"]);
 }
 
 fn foreign_namespace(place: &Place) {
@@ -94,7 +101,7 @@ fn one_namespace(place: &Place) {
     let left = names(place, "configmap", "dev");
     assert!(left.contains(&"b".to_owned()) && !left.contains(&"a".to_owned()), "{left:?}");
     place.ok(&[&["down", &second], &dev[..]].concat()).says(&["0 left"]);
-    assert_eq!(place.kubectl(&["get", "namespace", "dev", "--ignore-not-found", "-o", "name"]), "");
+    await_end(place, &["dev"]);
 }
 
 fn generated_secret(place: &Place) {
@@ -163,8 +170,7 @@ fn existing(place: &Place) {
     assert!(names(place, "configmap", "guest").contains(&"a".to_owned()));
     place.ok(&[&["up", &path], &target[..]].concat());
     place.ok(&[&["down", &path, "--yes"], &target[..]].concat());
-    let gone = place.kubectl(&["get", "namespace", "guest", "--ignore-not-found", "-o", "name"]);
-    assert_eq!(gone, "");
+    await_end(place, &["guest"]);
     // hello is still there: only its own went.
     place.get(&["deployment", "hello-service", "-n", "hello"]);
 }

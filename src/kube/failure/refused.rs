@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    kube::prune::holds_data,
+    kube::holds::holds_data,
 };
 
 pub fn refused(verb: &str, subject: &Subject<'_>, server: &str, error: &::kube::Error) -> Error {

@@ -99,7 +99,7 @@ async fn cluster_a_service_is_awaited_forwarded_and_logged() {
     let list = ::kube::api::ListParams::default().labels("app=web");
     let old = place.kube.list(&pod, Some(&place.namespace), &list).await.unwrap().remove(0);
     place.kube.delete_seen(&pod, &old, ::kube::api::DeleteParams::background()).await.unwrap();
-    place.kube.until_gone(&pod, &old, Instant::now() + Duration::from_secs(60)).await.unwrap();
+    place.kube.until_gone(&pod, &old, Duration::from_secs(60), None).await.unwrap();
     assert!(ask("/second").await.ends_with("hello"));
     wanted(&mut logs, "asked /second").await;
     serving.abort();

@@ -68,7 +68,7 @@ async fn cluster_what_another_set_has_is_found_and_a_namespace_handed_over() {
     assert!(found.objects.contains_key(&object.key()));
 
     let labels = |id: &str| BTreeMap::from([(PART_OF.to_owned(), id.to_owned())]);
-    let (there, created) = place.kube.namespace(&place.namespace, &labels("a")).await.unwrap();
+    let (there, created) = place.kube.namespace(&place.namespace, &labels("a"), None).await.unwrap();
     assert!(!created && json::label(&there, CREATED_LABEL).is_some());
     assert!(place.kube.hand_over(&there, &labels(&place.id)).await.unwrap());
     assert!(!place.kube.hand_over(&there, &labels("b")).await.unwrap(), "it is another's by now");
@@ -92,7 +92,8 @@ async fn cluster_replacing_spares_claims_and_what_is_not_of_the_set() {
     let key = json::key(&made.object);
     let there = place.kube.get(&key).await.unwrap().unwrap();
     assert_eq!(json::uid(&there), json::uid(&made.object));
-    assert_eq!(place.kube.claim_in(&place.namespace).await.unwrap(), Some(key.clone()));
+    let held = place.kube.contents(&place.namespace, &|_| true).await.unwrap();
+    assert_eq!((held.empty, held.holding.objects), (false, vec![key.clone()]));
 
     let mut other = place.object(claim("nor-this"));
     other.value["metadata"]["labels"][PART_OF] = json!("applyset-of-another-v1");

@@ -5,7 +5,11 @@ use std::{
     ops::RangeTo,
 };
 
-use super::{Options, inventory, stale_objects, webhooks};
+use super::{
+    Options,
+    held::{Held, held},
+    inventory, stale_objects, webhooks,
+};
 use crate::{
     kube::{
         noop::{self, Verdict},
@@ -21,6 +25,8 @@ use crate::{
     },
     tls,
 };
+
+mod freed;
 
 /// The first wave with pods.
 const WORKLOADS: u8 = 4;
@@ -49,13 +55,16 @@ struct SetPlanner<'a> {
     configs: BTreeMap<Key, Node>,
     /// Objects that are waited for.
     awaited: BTreeMap<Key, Node>,
+    /// What only one object can have, by the step after which it is free.
+    freed: BTreeMap<Held, Node>,
 }
 
 /// A set of which the first waves are planned.
 struct Begun {
     index: usize,
     changed: Vec<usize>,
-    stale: bool,
+    /// What left it, and is not gone before anything is applied.
+    stale: Vec<Key>,
     /// What the next wave needs.
     gate: Vec<Node>,
     /// The first wave that is not planned yet.
@@ -84,8 +93,14 @@ pub fn plan(graph: &mut Graph, given: Inputs<'_>) -> Vec<PlannedSet> {
             (SetKind::Component, Scope::Stack) => scoped.push(index),
         }
     }
-    let mut planner =
-        SetPlanner { graph, given, ready: BTreeMap::new(), configs: BTreeMap::new(), awaited: BTreeMap::new() };
+    let mut planner = SetPlanner {
+        graph,
+        given,
+        ready: BTreeMap::new(),
+        configs: BTreeMap::new(),
+        awaited: BTreeMap::new(),
+        freed: BTreeMap::new(),
+    };
     let mut planned: Vec<PlannedSet> = shared.into_iter().map(|index| planner.whole(index)).collect();
     // The stack's own components need its namespace, and their pods its configuration.
     let begun: Vec<Begun> = own.into_iter().map(|index| planner.begin(index, ..WORKLOADS)).collect();
@@ -115,8 +130,8 @@ impl<'a> SetPlanner<'a> {
         let changed: Vec<usize> =
             (0..set.objects.len()).filter(|&object| !self.is_unchanged(set, &set.objects[object])).collect();
         let planned = PlannedSet { unchanged: set.objects.len() - changed.len(), ..PlannedSet::default() };
-        let stale = self.has_stale_objects(set);
-        let mut begun = Begun { index, changed, stale, gate, next: 0, namespace: None, planned };
+        let mut begun = Begun { index, changed, stale: Vec::new(), gate, next: 0, namespace: None, planned };
+        self.prune_first(&mut begun);
         if waves.end > 0 {
             self.inventory(&mut begun);
             self.relax(&mut begun);
@@ -134,9 +149,10 @@ impl<'a> SetPlanner<'a> {
         }
         self.waves(&mut begun, u8::MAX);
         let Begun { index, changed, stale, gate, mut planned, .. } = begun;
-        if stale {
+        if self.has_stale_objects(set) {
             let needs = if planned.applied.is_empty() { gate } else { planned.applied.clone() };
-            planned.applied.push(self.graph.add(format!("prune:{}", set.name), &needs, Action::Prune { set: index }));
+            let prune = Action::Prune { set: index };
+            planned.applied.push(self.graph.add_deletion(format!("prune:{}", set.name), &needs, prune, stale));
         }
         if !set.background || self.given.options.await_background {
             let awaits = self.awaits(index, &changed, &planned.applied);
@@ -148,7 +164,7 @@ impl<'a> SetPlanner<'a> {
 
     fn inventory(&mut self, begun: &mut Begun) {
         let set = &self.given.sets[begun.index];
-        if self.inventory_differs(set) || begun.stale {
+        if self.inventory_differs(set) || self.has_stale_objects(set) {
             let id = format!("inventory:{}", set.name);
             begun.gate = vec![self.graph.add(id, &begun.gate, Action::WriteInventory { set: begun.index })];
         }
@@ -220,15 +236,15 @@ impl<'a> SetPlanner<'a> {
         let now = begun.next..end;
         for wave in waves.into_iter().filter(|wave| now.contains(wave)) {
             let mut ends = Vec::new();
-            let changed: Vec<usize> =
-                begun.changed.iter().copied().filter(|&object| set.objects[object].wave == wave).collect();
-            for object in changed {
+            for object in self.freeing_first(set, &begun.changed, wave) {
                 let key = set.objects[object].object.key();
                 let mut needs = self.behind_webhooks(begun, object);
                 needs.extend(&begun.gate);
                 let apply = self.apply(index, object, &needs);
                 ends.push(apply);
                 begun.planned.applied.push(apply);
+                let freed = self.freed_by(&set.objects[object]);
+                self.freed.extend(freed.into_iter().map(|held| (held, apply)));
                 if key.kind == "Namespace" && key.name == set.namespace {
                     begun.namespace = Some(apply);
                 }
@@ -286,6 +302,7 @@ impl<'a> SetPlanner<'a> {
         if self.given.sets[set].scope == Scope::Stack {
             needs.extend(desired.configs.iter().filter_map(|key| self.configs.get(key)));
         }
+        needs.extend(held(&desired.object.value).iter().filter_map(|wanted| self.freed.get(wanted)));
         let id = object_step("apply", &desired.object.key(), &self.given.sets[set].namespace);
         self.graph.add(id, &needs, Action::Apply { set, object })
     }

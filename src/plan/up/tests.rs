@@ -9,6 +9,8 @@ use crate::{
     stack::{LoadRequest, desired, load},
 };
 
+mod held;
+
 /// One service behind an autoscaler, a component in the background, another one with a definition.
 fn stack() -> Stack {
     let folder = tempfile::tempdir().unwrap();

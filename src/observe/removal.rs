@@ -1,0 +1,69 @@
+//! What a removal depends on: the sets that go, whatever is on record about them, and what else lives in the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{holdings, list, proxy_state};
+use crate::{
+    cluster::ClusterState,
+    error::Result,
+    kube::{Kube, holds::is_of, inventory::Parent, json, live::Live},
+    plan::{
+        down,
+        observed::{LiveState, Observed, RegistryState, leaving},
+    },
+    session::Session,
+};
+
+/// What a plan of `down` depends on: no images, and no stack that could be read.
+pub async fn for_removal(session: &Session, options: &down::Options) -> Result<Observed> {
+    session.until_stopped(Box::pin(what_can_be_removed(session, options))).await
+}
+
+async fn what_can_be_removed(session: &Session, options: &down::Options) -> Result<Observed> {
+    let cluster = session.provider.observe().await?;
+    let live = match cluster {
+        ClusterState::Ours { stopped: false } => match session.kube().await {
+            Ok(kube) => Some(live_of_removal(kube, options).await?),
+            // A cluster that is ours but does not answer is removed as a whole, or not at all.
+            Err(error) if session.is_disposable() => {
+                session.events.warn(format!("the API server does not answer: {error}"));
+                None
+            }
+            Err(error) => return Err(error),
+        },
+        _ => None,
+    };
+    let registry = RegistryState::External;
+    let proxy = proxy_state(session).await?;
+    let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
+    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+}
+
+/// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the
+/// cluster may go as well, what else lives in it.
+async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveState> {
+    let parents = kube.read_parents().await?;
+    let ids = leaving(&parents, &options.stack, &options.instances);
+    let going: Vec<&Parent> = parents.values().filter(|parent| ids.contains(&parent.id)).collect();
+    let namespaces: BTreeSet<String> = going.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
+    let namespaces: Vec<String> = namespaces.into_iter().collect();
+    let members = kube.members(&ids, &namespaces).await?;
+    let mut live = Live { objects: members.objects.into_iter().map(|object| (json::key(&object), object)).collect() };
+    if !members.unlisted.is_empty() {
+        // What is on record must be seen, or this is the end.
+        live.objects.extend(list(kube, &going).await?.objects);
+    }
+    let mut state = LiveState { live, parents, ..LiveState::default() };
+    if options.disposable && (options.cluster || options.is_last(&state)) {
+        let recorded = state.parents.values().map(|parent| parent.id.clone());
+        let ours: Vec<String> = recorded.chain(ids.iter().cloned()).collect();
+        state.foreign = kube.foreign(&ours).await?;
+    }
+    if options.dry_run && !options.prune_data {
+        let ours = |object: &Value| is_of(object, &ids);
+        state.holdings = holdings(kube, state.live.objects.iter(), &ours).await?;
+    }
+    Ok(state)
+}
