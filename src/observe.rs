@@ -34,8 +34,10 @@ use crate::{
         images::{plain_spec, pod_reference},
     },
     stack::{
-        desired,
+        desired::{self, DesiredSet},
+        facts::{self, Facts},
         model::{Certificate, Key, Object, Origin, SetKind, Stack, instance_name},
+        yields,
     },
     tls::{self, Authority, Decision, OwnTrust, Seen, authority},
 };
@@ -118,8 +120,9 @@ async fn list(kube: &Kube, parents: &[&Parent]) -> Result<Live> {
 /// The sets of this stack as they are declared and as they are on record: what left the stack must be seen too.
 pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let kube = session.kube().await?;
-    let declared = desired::desired(&session.stack, &BTreeMap::new());
-    let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, &session.stack.name)).collect();
+    let mut facts = Facts { cluster_scoped: cluster_scoped(kube, &session.stack).await?, ..Facts::default() };
+    let declared = desired::desired_in(&session.stack, &BTreeMap::new(), &facts);
+    let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, &session.stack)).collect();
     let parents_and_live = async {
         let parents = kube.read_parents().await?;
         let instances = desired::parent_name(SetKind::Component, &instance_name(&session.stack.name, ""));
@@ -144,13 +147,15 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live, others, holdings), made, published_port, endpoint_slices, certificates) = tokio::try_join!(
+    let ((parents, live, others, holdings), scaled, made, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
+        scaled(kube, &declared),
         try_join_all(made.iter().map(|key| kube.get(key))),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
         Box::pin(certificates(session, kube))
     )?;
+    facts.scaled = scaled;
     let made: Vec<Value> = made.into_iter().flatten().collect();
     let (ours, foreign): (Vec<&Value>, Vec<&Value>) =
         made.iter().partition(|namespace| json::label(namespace, CREATED_LABEL).is_some());
@@ -167,6 +172,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     let known = Some(Arc::clone(&session.known));
     Ok(LiveState {
         live,
+        facts,
         known,
         parents,
         ready,
@@ -179,6 +185,24 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         holdings,
         foreign: Foreign::default(),
     })
+}
+
+/// Of the stack's kinds that Kubernetes itself does not have, those that live outside namespaces.
+async fn cluster_scoped(kube: &Kube, stack: &Stack) -> Result<BTreeSet<(String, String)>> {
+    let asked = facts::unknown_kinds(stack).into_iter().map(async |(group, kind)| {
+        let found = kube.resolve_opt(&KindRef::any_version(&group, &kind)).await?;
+        Ok::<_, Error>(found.filter(|found| !found.namespaced).map(|_| (group, kind)))
+    });
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+/// The targets of the cluster's autoscalers. Nothing is asked where no workload of the stack says how many it wants.
+async fn scaled(kube: &Kube, declared: &[DesiredSet]) -> Result<BTreeSet<Key>> {
+    let objects = declared.iter().flat_map(|set| &set.objects).map(|object| &object.object);
+    let sized = objects.filter(|object| object.value.pointer("/spec/replicas").is_some());
+    let namespaces: BTreeSet<String> = sized.filter_map(|object| object.key().namespace).collect();
+    let found = try_join_all(namespaces.iter().map(|namespace| kube.autoscalers(namespace))).await?;
+    Ok(found.iter().flatten().filter_map(yields::scaled_by).collect())
 }
 
 /// What is known of the certificates of the stack's edges; those of somebody else are told.

@@ -5,7 +5,7 @@ pub mod images;
 pub mod preflight;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -71,6 +71,12 @@ pub struct ApplyOptions {
     pub force_conflicts: bool,
     pub replace: bool,
     pub prune_data: bool,
+    /// Take over objects that somebody else made.
+    pub adopt: bool,
+    /// Take over a stack that came from elsewhere.
+    pub take_over: bool,
+    /// Delete what was taken over instead of giving it back.
+    pub delete_adopted: bool,
 }
 
 pub struct Session {
@@ -108,6 +114,8 @@ pub struct Learned {
     pub images: BTreeMap<String, String>,
     /// Objects as the API server returned them.
     pub applied: HashMap<Key, Value>,
+    /// UIDs of all of them.
+    pub applied_uids: HashSet<String>,
     pub agent: Option<String>,
     /// Ports of the edge, in the proxy to on 127.0.0.1.
     pub proxy_ports: BTreeMap<u16, u16>,

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use clap::Args;
 use serde_json::json;
 
@@ -6,14 +8,21 @@ use crate::{
     app::App,
     cli::{Given, Output, StackArgs},
     error::Result,
-    kube::diff::{self, Differences},
+    kube::{
+        apply,
+        diff::{self, Differences},
+        scale,
+    },
     observe,
     plan::{
         desired_sets,
+        observed::LiveState,
+        origin,
         up::{gone_instances, owners, stale_objects},
     },
     report,
     session::{ApplyOptions, ImageOptions, Session},
+    stack::{desired::DesiredObject, model::Object},
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -24,9 +33,26 @@ pub struct DiffArgs {
     /// Take fields that another manager has set
     #[arg(long)]
     force_conflicts: bool,
+    /// Count objects that stackctl did not make as taken over
+    #[arg(long)]
+    adopt: bool,
+    /// Count a stack of this name that came from elsewhere as taken over
+    #[arg(long)]
+    take_over: bool,
     /// Count volumes that left the stack too, and definitions and namespaces with what others have in them
     #[arg(long)]
     prune_data: bool,
+}
+
+/// Where an autoscaler rules the replicas, `up` leaves their number as it is.
+fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
+    let mut object = desired.object.clone();
+    if let Some(there) = live.live.objects.get(&object.key()).filter(|_| desired.scaled)
+        && let Cow::Owned(kept) = scale::keeping_replicas(&object.value, there)
+    {
+        object.value = kept;
+    }
+    object
 }
 
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
@@ -37,16 +63,19 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let observed = observe::all(&session).await?;
     let sets = desired_sets(&session.stack, &observed);
     let live = observed.live.unwrap_or_default();
-    owners::check(&sets, &live)?;
+    origin::check(&session.stack, &sets, &live, args.take_over)?;
+    owners::check(&sets, &live, args.adopt)?;
     let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
     let prune: Vec<_> =
         sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
-    let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, &object.object)));
+    let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, object)));
     let objects: Vec<_> = objects
-        .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.key()))
-        .map(|(_, object)| object.clone())
+        .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.object.key()))
+        .map(|(_, object)| as_applied(object, &live))
         .collect();
-    let diff = session.kube().await?.diff(&objects, &live.live, &prune, args.force_conflicts);
+    let options =
+        apply::ApplyOptions { force_conflicts: args.force_conflicts, adopt: args.adopt, ..Default::default() };
+    let diff = session.kube().await?.diff(&objects, &live.live, &prune, &options);
     let Differences { found, refused } = session.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
     let value: Vec<_> = found

@@ -41,6 +41,9 @@ pub struct DownArgs {
     /// Remove volumes too, and definitions and namespaces with what others have in them
     #[arg(long)]
     prune_data: bool,
+    /// Delete objects that were taken over with --adopt too, instead of leaving them in place
+    #[arg(long)]
+    delete_adopted: bool,
     #[command(flatten)]
     patience: Patience,
 }
@@ -50,7 +53,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     // A stack that can no longer be read can still be removed.
     let name = stack::name_of(&args.stack)?;
     let readable = readable(&args.stack, &settings);
-    let how = ApplyOptions { prune_data: args.prune_data, ..ApplyOptions::default() };
+    let how =
+        ApplyOptions { prune_data: args.prune_data, delete_adopted: args.delete_adopted, ..ApplyOptions::default() };
     let session = Session::open(settings, Stack::named(&name), ImageOptions::default(), how, app).await?;
     let options = Options {
         stack: name,
@@ -62,6 +66,9 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         dry_run: args.dry_run,
     };
     let observed = observe::for_removal(&session, &options).await?;
+    if let Some(live) = &observed.live {
+        plan::origin::check_removal(&options.stack, stack::origin_of(&args.stack).as_deref(), live)?;
+    }
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);
     if args.dry_run {

@@ -30,6 +30,11 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     all.sort_by_key(|object| object.wave);
     let objects = || all.iter().map(|object| &object.object.value);
     app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
+    let unknown = stack::facts::unknown_kinds(&stack);
+    if !unknown.is_empty() {
+        let kinds = unknown.iter().map(|(group, kind)| format!("{kind}.{group}")).collect::<Vec<_>>().join(", ");
+        app.remark(&format!("only a cluster knows whether these live in namespaces, here they do: {kinds}")).await;
+    }
     let made = made_by_up(&sets);
     if !made.is_empty() {
         app.remark(&format!("left out, because `up` makes them itself: {}", made.join(", "))).await;

@@ -53,6 +53,12 @@ pub struct ApplyArgs {
     /// Take fields that another manager has set
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Take over objects that stackctl did not make; `down` leaves them in place
+    #[arg(long)]
+    pub adopt: bool,
+    /// Take over a stack of this name that came from another folder or repository
+    #[arg(long)]
+    pub take_over: bool,
     /// Delete and create again what cannot change in place; data goes only with --prune-data
     #[arg(long)]
     pub replace: bool,
@@ -125,8 +131,14 @@ pub async fn bring_up(
     mode: Mode,
 ) -> Result<()> {
     let stack = shared::load(stack, &settings)?;
-    let how =
-        ApplyOptions { force_conflicts: apply.force_conflicts, replace: apply.replace, prune_data: apply.prune_data };
+    let how = ApplyOptions {
+        force_conflicts: apply.force_conflicts,
+        replace: apply.replace,
+        prune_data: apply.prune_data,
+        adopt: apply.adopt,
+        take_over: apply.take_over,
+        delete_adopted: false,
+    };
     let session = Session::open(settings, stack, images.options()?, how, app).await?;
     if !mode.dry_run {
         shared::confirm_remote(app, &session).await?;
@@ -141,6 +153,8 @@ pub async fn bring_up(
         rebuild: images.rebuild(),
         prune_data: apply.prune_data,
         prune_first: apply.prune_first,
+        adopt: apply.adopt,
+        take_over: apply.take_over,
         local: session.is_disposable(),
         asked: session.asked_ports(),
     };

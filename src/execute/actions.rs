@@ -1,6 +1,6 @@
 //! What each step of a plan does, in the words of the modules that know how.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, certificate, delete, load, provide, prune, share};
@@ -12,6 +12,7 @@ use crate::{
     kube::{
         apply::{ApplyOptions, Outcome},
         inventory::Write,
+        json,
         wait::WaitOptions,
     },
     plan::{
@@ -68,8 +69,9 @@ pub async fn act(
         Action::RemoveProxy => delete::proxy(session).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
-            let parent = up::inventory(&plan.sets[*set], &session.stack.name);
-            let written = session.kube().await?.write_parent(&parent, Write::Widen).await?;
+            let parent = up::inventory(&plan.sets[*set], &session.stack);
+            let how = if session.apply.take_over { Write::TakeOver } else { Write::Widen };
+            let written = session.kube().await?.write_parent(&parent, how).await?;
             let planned = live.and_then(|live| live.parents.get(&parent.name));
             if up::was_removed(planned, written.before.as_ref()) {
                 return Err(Error::new(
@@ -182,18 +184,24 @@ async fn apply(
         force_conflicts: session.apply.force_conflicts,
         replace: session.apply.replace,
         prune_data: session.apply.prune_data,
+        adopt: session.apply.adopt,
         initial_replicas: desired.initial_replicas,
+        scaled: desired.scaled,
         dry_run: false,
         progress: Some(progress),
     };
     let applied = kube.apply(&object, there, &options).await?;
     session.known.remember(&object.value, &applied.object);
     let outcome = applied.outcome;
-    session.learn(|learned| learned.applied.insert(key, applied.object));
+    session.learn(|learned| {
+        learned.applied_uids.insert(json::uid(&applied.object).to_owned());
+        learned.applied.insert(key, applied.object);
+    });
     Ok(match outcome {
         _ if created => Done::note("created"),
         Outcome::Unchanged => Done { unchanged: true, note: None },
         Outcome::Created => Done::note("created"),
+        Outcome::Adopted => Done::note("adopted"),
         Outcome::Configured => Done::note("changed"),
         Outcome::Replaced => Done::note("replaced"),
     })
@@ -228,5 +236,5 @@ async fn wait(
 
 /// The document of what a run of proofs came to.
 pub fn proofs_json(session: &Session) -> serde_json::Value {
-    session.learn(|learned| json!({ "stack": session.stack.name, "proofs": learned.proofs }))
+    session.learn(|learned| serde_json::json!({ "stack": session.stack.name, "proofs": learned.proofs }))
 }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Progress,
     kube::{
-        CREATED_LABEL, Kube, SYSTEM_NAMESPACE,
+        CREATED_LABEL, Kube, SYSTEM_NAMESPACE, adopt,
         delete::DeleteOptions,
         discovery::KindRef,
         holds::{Kept, Why, is_data, is_definition, is_namespace},
@@ -94,9 +94,10 @@ async fn members(
     let mut ids = leaving(&live.parents, &session.stack.name, &[]);
     ids.push(id.clone());
     let mut kept = Vec::new();
-    let (mut shared, mut definitions, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut adopted, mut shared, mut definitions, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (key, object) in live.live.of_set(&id) {
         match key {
+            _ if adopt::is_adopted(object) && !session.apply.delete_adopted => adopted.push(object.clone()),
             key if share::is_shareable(key) => shared.push(object.clone()),
             key if is_definition(key) => definitions.push(object.clone()),
             key if is_data(key) && !prune_data => kept.push(Kept { key: key.clone(), why: Why::Data }),
@@ -105,6 +106,7 @@ async fn members(
     }
     let options = DeleteOptions { foreground: true, patience: Some(session.settings.timeout) };
     let mut gone = kube.delete_waves(&spare::backwards(rest), options, progress).await?;
+    let mut stays = share::release(kube, adopted).await?;
     let spared = spare::definitions(kube, definitions, &ids, prune_data).await?;
     gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
     kept.extend(spared.kept);
@@ -112,7 +114,7 @@ async fn members(
     let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
     let namespaces = share::namespaces(kube, &id, namespaces).await;
     let all = secrets.into_iter().chain(namespaces).collect();
-    let (alone, stays) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
+    let (alone, handed_over) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
     let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
     gone.extend(kube.delete_waves(&[secrets], options, progress).await?);
     let spared = spare::namespaces(kube, namespaces, &ids, prune_data).await?;
@@ -120,6 +122,7 @@ async fn members(
     gone.extend(kube.delete_waves(&[spared.empty], unwaited, progress).await?);
     gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
     kept.extend(spared.kept);
+    stays.extend(handed_over);
     detach(kube, &gone).await?;
     let stays_on_record = !kept.is_empty();
     if stays_on_record {

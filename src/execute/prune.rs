@@ -46,11 +46,14 @@ pub async fn prune(
     keys: &[Key],
     progress: &Progress,
 ) -> Result<Done> {
-    let Candidates { mut remove, keep } = up::stale_objects(set, live, session.apply.prune_data);
+    let Candidates { mut remove, release, keep } = up::stale_objects(set, live, session.apply.prune_data);
     remove.retain(|object| keys.contains(&json::key(object)));
+    // What this run applied has not left the stack, whatever name it was looked for under.
+    session.learn(|learned| remove.retain(|object| !learned.applied_uids.contains(json::uid(object))));
     let mut removal = Removal::new(session, live, set, false, progress).await?;
     removal.kept = keep;
     removal.run(remove).await?;
+    let released = share::release(removal.kube, release).await?;
     for kept in &removal.kept {
         session.events.warn(kept.to_string());
     }
@@ -58,10 +61,12 @@ pub async fn prune(
     if removal.kept.is_empty() && set.is_empty() {
         removal.kube.delete_parent(&set.parent()).await?;
     } else if removal.kept.is_empty() {
-        removal.kube.write_parent(&up::inventory(set, &session.stack.name), Write::Narrow).await?;
+        removal.kube.write_parent(&up::inventory(set, &session.stack), Write::Narrow).await?;
     }
     let done = removal.done();
-    Ok(Done { unchanged: done.unchanged && !set.is_empty(), ..done })
+    let unchanged = done.unchanged && released.is_empty() && !set.is_empty();
+    let lines: Vec<String> = done.note.into_iter().chain(released).collect();
+    Ok(Done { unchanged, note: (!lines.is_empty()).then(|| lines.join(", ")) })
 }
 
 struct Removal<'a> {

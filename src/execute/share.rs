@@ -43,6 +43,17 @@ pub async fn namespaces(kube: &Kube, id: &str, seen: Vec<Value>) -> Vec<Value> {
     }
 }
 
+/// Gives back what was taken over from somebody else. Returns a line for each.
+pub async fn release(kube: &Kube, adopted: Vec<Value>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for object in adopted {
+        if kube.release(&object).await? {
+            lines.push(format!("{} stays: it was there before stackctl", json::key(&object)));
+        }
+    }
+    Ok(lines)
+}
+
 /// Hands over what sets that stay need as well. Returns what nobody else needs, and a line for each of the others.
 /// `parent`: of the set that goes; `leaving`: the stack that goes, if one does.
 pub async fn hand_over(

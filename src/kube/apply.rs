@@ -7,12 +7,17 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    CREATION_MANAGER, Kube, MANAGER, change,
+    CREATION_MANAGER, Kube, MANAGER, PART_OF, change,
     discovery::{KindRef, Resolved},
     failure::{self, Subject},
-    json, noop, replace,
+    holds::is_namespace,
+    json, noop, pull_secret, replace, scale,
 };
-use crate::{error::Result, event::Progress, stack::model::Object};
+use crate::{
+    error::Result,
+    event::Progress,
+    stack::model::{Object, remove_namespace},
+};
 
 /// How long a path may take to be served.
 const UNSERVED: Duration = Duration::from_secs(15);
@@ -26,18 +31,24 @@ pub struct ApplyOptions {
     pub replace: bool,
     /// And even where data goes with the object.
     pub prune_data: bool,
+    /// Take over an object that somebody else made.
+    pub adopt: bool,
     /// The server computes the result and stores nothing.
     pub dry_run: bool,
     /// `spec.replicas` to start with, where an autoscaler rules afterwards.
     pub initial_replicas: Option<i64>,
     /// Who says what is waited for.
     pub progress: Option<Progress>,
+    /// An autoscaler rules its replicas.
+    pub scaled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Created,
+    /// It was somebody else's until now.
+    Adopted,
     Configured,
     Unchanged,
     Replaced,
@@ -75,8 +86,26 @@ impl Kube {
         let before = live.and_then(|live| json::text(live, "/metadata/resourceVersion"));
         let (mut freed, mut replaced) = (false, false);
         let mut sent = Cow::Borrowed(object);
+        let keep = |sent: &mut Cow<'_, Object>, live: &Value| {
+            if let Cow::Owned(value) = scale::keeping_replicas(&sent.value, live) {
+                sent.to_mut().value = value;
+            }
+        };
+        if let Some(live) = live.filter(|live| options.scaled && scale::owns_replicas(live)) {
+            // Looked at again, for the autoscaler may have changed it since.
+            let now = self.get_opt(&at, key.namespace.as_deref(), &key.name).await.map_err(failed)?;
+            keep(&mut sent, now.as_ref().unwrap_or(live));
+        }
+        // What the plan did not see may be there all the same, and somebody else's.
+        let set = json::label(&object.value, PART_OF).filter(|_| live.is_none() && !options.dry_run);
+        let mut must_be_new = set.filter(|_| !is_namespace(&key) && key.name != pull_secret::NAME);
+        let mut adopted = false;
         loop {
-            match self.apply_once(&at, &sent, options).await {
+            let answer = match must_be_new {
+                Some(_) => self.apply_once(&at, &only_new(&sent), options).await,
+                None => self.apply_once(&at, &sent, options).await,
+            };
+            match answer {
                 Ok((found, _)) if json::is_being_deleted(&found) && !options.dry_run => {
                     // The apply was taken by an object that is on its way out.
                     self.until_gone(&at, &found, self.going, options.progress.as_ref()).await?;
@@ -89,6 +118,7 @@ impl Kube {
                     }
                     let outcome = match json::text(&found, "/metadata/resourceVersion") {
                         _ if replaced => Outcome::Replaced,
+                        _ if adopted => Outcome::Adopted,
                         _ if created || made_here => Outcome::Created,
                         now if now.is_some() && now == before => Outcome::Unchanged,
                         // Others may have moved it since it was seen; nothing of ours did.
@@ -128,6 +158,24 @@ impl Kube {
                         return Err(failure::immutable(&subject, &refused.causes, &differing));
                     }
                 }
+                Err(::kube::Error::Api(status)) if must_be_new.is_some() && status.is_conflict() => {
+                    let found = self.get_opt(&at, key.namespace.as_deref(), &key.name).await.map_err(failed)?;
+                    match (found, must_be_new) {
+                        (Some(found), _) if json::is_being_deleted(&found) => {
+                            self.until_gone(&at, &found, self.going, options.progress.as_ref()).await?;
+                        }
+                        (Some(found), Some(set)) => {
+                            let claimed = self.claim(&at, found, &subject, set, options.adopt).await?;
+                            if let Some(now) = claimed.as_ref().filter(|_| options.scaled) {
+                                keep(&mut sent, now);
+                            }
+                            adopted = claimed.is_some();
+                            must_be_new = None;
+                        }
+                        // It went meanwhile.
+                        _ => must_be_new = None,
+                    }
+                }
                 Err(error) => return Err(failed(error)),
             }
         }
@@ -143,7 +191,11 @@ impl Kube {
         let mut params = PatchParams::apply(MANAGER).validation_strict();
         params.force = options.force_conflicts;
         params.dry_run = options.dry_run;
-        let body = noop::prepared(&object.value);
+        let mut body = noop::prepared(&object.value);
+        if !at.namespaced && json::namespace(&body).is_some() {
+            // Nobody knew that the kind lives outside namespaces until its definition came.
+            remove_namespace(body.to_mut());
+        }
         let (namespace, name) = (json::namespace(&object.value), json::name(&object.value));
         let begun = Instant::now();
         loop {
@@ -181,6 +233,13 @@ impl Kube {
     }
 }
 
+/// An apply that creates the object or is a conflict, and changes nothing that is there: no object ever has this version.
+fn only_new(object: &Object) -> Object {
+    let mut object = object.clone();
+    object.value["metadata"]["resourceVersion"] = "1".into();
+    object
+}
+
 /// In bytes, of what the limit is on: a ConfigMap's or Secret's data, else all of it.
 fn size(object: &Value) -> usize {
     let texts = |field: &str| {
@@ -206,6 +265,11 @@ fn is_new(object: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        error::Kind,
+        kube::{adopt, testing::Fake},
+        stack::model::Origin,
+    };
 
     #[test]
     fn an_object_that_only_we_wrote_at_its_creation_is_new() {
@@ -217,5 +281,63 @@ mod tests {
         assert!(!is_new(&object(vec![ours.clone(), entry(CREATION_MANAGER, "2026-11-21T02:00:00Z")])));
         let status = json!({"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-11-21T02:00:01Z"});
         assert!(is_new(&object(vec![ours, status])));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_made_is_refused_or_taken_over_and_never_just_overwritten() {
+        let path = "/api/v1/namespaces/n/configmaps/x";
+        let object = |owner: Option<&str>, data: &str| {
+            let labels = owner.map(|owner| json!({PART_OF: owner})).unwrap_or(json!({}));
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"by": data},
+                "metadata": {"name": "x", "namespace": "n", "labels": labels, "managedFields": [{"manager": "kubectl-create"}]}})
+        };
+        let applied = async |there: Value, adopt: bool| {
+            let fake = Fake::plain().await;
+            fake.objects().put(path, there);
+            let desired = Object { value: object(Some("a"), "us"), origin: Origin::default() };
+            let done = fake.kube.apply(&desired, None, &ApplyOptions { adopt, ..ApplyOptions::default() }).await;
+            let now = fake.objects().all[path].clone();
+            (done.map(|applied| applied.outcome), now)
+        };
+        let (refused, now) = applied(object(None, "them"), false).await;
+        let error = refused.unwrap_err();
+        assert_eq!((error.kind, &now["data"]["by"]), (Kind::Refused, &json!("them")));
+        assert!(
+            error.message.contains("ConfigMap/x in namespace n") && error.message.contains("kubectl-create"),
+            "{error:?}"
+        );
+        assert!(error.hints[0].contains("--adopt"), "{error:?}");
+        let (adopted, now) = applied(object(None, "them"), true).await;
+        assert_eq!((adopted.unwrap(), &now["data"]["by"]), (Outcome::Adopted, &json!("us")));
+        assert!(adopt::is_adopted(&now) && json::label(&now, PART_OF) == Some("a"), "{now}");
+        let (refused, now) = applied(object(Some("b"), "them"), true).await;
+        assert!(refused.unwrap_err().message.contains("another ApplySet") && now["data"]["by"] == "them");
+        // Another run of the same stack was faster.
+        let (done, now) = applied(object(Some("a"), "us before"), false).await;
+        assert!(done.unwrap() == Outcome::Configured && !adopt::is_adopted(&now));
+    }
+
+    #[tokio::test]
+    async fn replicas_that_an_autoscaler_rules_are_not_reset_by_leaving_them_out() {
+        let path = "/apis/apps/v1/namespaces/n/deployments/web";
+        let fake = Fake::plain().await;
+        let object = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "n"}, "spec": spec});
+        let mut there = object(json!({"replicas": 4}));
+        there["metadata"]["managedFields"] =
+            json!([{"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        fake.objects().put(path, there.clone());
+        let desired = Object { value: object(json!({"paused": false})), origin: Origin::default() };
+        let options = ApplyOptions { scaled: true, ..ApplyOptions::default() };
+        fake.kube.apply(&desired, Some(&there), &options).await.unwrap();
+        assert_eq!(fake.objects().all[path]["spec"], json!({"paused": false, "replicas": 4}));
+    }
+
+    #[tokio::test]
+    async fn a_creation_is_one_request() {
+        let fake = Fake::plain().await;
+        let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n", "labels": {PART_OF: "a"}}});
+        let desired = Object { value, origin: Origin::default() };
+        let done = fake.kube.apply(&desired, None, &ApplyOptions::default()).await.unwrap();
+        assert_eq!((done.outcome, fake.requests().len()), (Outcome::Created, 1));
     }
 }

@@ -4,7 +4,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Kube, apply::ApplyOptions, discovery::KindRef, failure, json, live::Live};
+use super::{Kube, apply::ApplyOptions, discovery::KindRef, failure, json, live::Live, preview};
 use crate::{
     error::{Context, Error, Kind, Result},
     stack::model::{Key, Object},
@@ -43,9 +43,9 @@ impl Kube {
         desired: &[Object],
         live: &Live,
         prune: &[Value],
-        force_conflicts: bool,
+        options: &ApplyOptions,
     ) -> Result<Differences> {
-        let options = ApplyOptions { dry_run: true, force_conflicts, ..ApplyOptions::default() };
+        let options = ApplyOptions { dry_run: true, ..options.clone() };
         let tried = stream::iter(desired).map(|object| self.diff_one(object, live, &options)).buffered(32);
         let mut differences = Differences::default();
         for diff in tried.collect::<Vec<_>>().await {
@@ -89,8 +89,13 @@ impl Kube {
         if before.is_none() && !self.has_namespace(key.namespace.as_deref()).await? {
             return between(None, Some(&object.value));
         }
-        let after = self.apply(object, before.as_ref(), options).await?;
-        between(before.as_ref(), Some(&after.object))
+        let after = match &before {
+            Some(there) if options.adopt && preview::is_foreign(&object.value, there) => {
+                self.preview_adoption(&at, object, there).await?
+            }
+            _ => self.apply(object, before.as_ref(), options).await?.object,
+        };
+        between(before.as_ref(), Some(&after))
     }
 
     async fn has_namespace(&self, namespace: Option<&str>) -> Result<bool> {

@@ -17,6 +17,7 @@ const TOOLING: &str = "applyset.kubernetes.io/tooling";
 const GROUP_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 const USERS: &str = "stackctl.io/users";
+const ORIGIN: &str = "stackctl.io/origin";
 const TOOL: &str = "stackctl/v1";
 
 /// The parent of an ApplySet: a ConfigMap in `stackctl-system`.
@@ -39,6 +40,8 @@ pub struct Parent {
 pub enum Write {
     /// Before applying: kinds, namespaces and users are added to those on record.
     Widen,
+    /// The same, wherever the set on record came from.
+    TakeOver,
     /// After pruning: the kinds and namespaces are exactly these; users are still added.
     Narrow,
 }
@@ -101,6 +104,22 @@ impl Parent {
         })
     }
 
+    /// With where its stack comes from.
+    pub fn from_origin(mut self, origin: &str) -> Parent {
+        self.notes.insert(ORIGIN.to_owned(), origin.to_owned());
+        self
+    }
+
+    /// Where its stack comes from, where that is on record.
+    pub fn origin(&self) -> Option<&str> {
+        self.notes.get(ORIGIN).map(String::as_str)
+    }
+
+    /// Whether both tell where they come from, and it is not the same place.
+    pub fn is_from_elsewhere(&self, recorded: &Parent) -> bool {
+        matches!((self.origin(), recorded.origin()), (Some(here), Some(there)) if here != there)
+    }
+
     /// What a write would leave on record, given what is there.
     fn merged(&self, recorded: Option<&Parent>, write: Write) -> Parent {
         let mut merged = self.clone();
@@ -108,7 +127,7 @@ impl Parent {
         merged.kinds = merged.kinds.iter().map(|kind| KindRef::any_version(&kind.group, &kind.kind)).collect();
         if let Some(recorded) = recorded {
             merged.users.extend(recorded.users.iter().cloned());
-            if write == Write::Widen {
+            if write != Write::Narrow {
                 merged.kinds.extend(recorded.kinds.iter().cloned());
                 merged.namespaces.extend(recorded.namespaces.iter().cloned());
             }
@@ -137,9 +156,16 @@ impl Kube {
     /// Writes the parent, merged with what is on record, unless nothing changes. Safe against another run that writes the
     /// same parent at the same time.
     pub async fn write_parent(&self, parent: &Parent, write: Write) -> Result<Written> {
-        self.change_parent(&parent.name, |recorded| Some(parent.merged(recorded, write)))
-            .await
-            .map(|(_, written)| written)
+        let elsewhere = |recorded: &Parent| write != Write::TakeOver && parent.is_from_elsewhere(recorded);
+        let change =
+            |recorded: Option<&Parent>| (!recorded.is_some_and(elsewhere)).then(|| parent.merged(recorded, write));
+        let (_, written) = self.change_parent(&parent.name, change).await?;
+        if written.before.as_ref().is_some_and(elsewhere) {
+            let name = parent.name.replacen('-', " ", 1);
+            let message = format!("{name} was brought up from another place while this run was planned");
+            return Err(Error::new(Kind::Refused, message).hint("run the same command again: it tells from where"));
+        }
+        Ok(written)
     }
 
     /// Takes a stack off a component's users. Returns the users that are left; None if there is no such parent. Of runs
@@ -326,6 +352,22 @@ mod tests {
         .await;
         fake.kube.write_parent(&parent(&[], &["hello"]), Write::Widen).await.unwrap();
         assert_eq!(users(&fake), ["hello", "mesh"]);
+    }
+
+    #[tokio::test]
+    async fn a_set_on_record_from_elsewhere_is_left_alone_unless_it_is_taken_over() {
+        let fake = Fake::plain().await;
+        let from = |origin: &str| parent(&[], &[]).from_origin(origin);
+        let recorded = |fake: &Fake| Parent::parse(&fake.objects().all[PATH]).origin().map(str::to_owned);
+        fake.objects().put(PATH, parent(&[], &[]).render());
+        fake.kube.write_parent(&from("path:a"), Write::Widen).await.unwrap();
+        assert_eq!(recorded(&fake).as_deref(), Some("path:a"), "a record of before tells no origin");
+        let error = fake.kube.write_parent(&from("path:b"), Write::Widen).await.unwrap_err();
+        assert!(error.kind == Kind::Refused && error.message.contains("another place"), "{error:?}");
+        assert!(fake.kube.write_parent(&from("path:b"), Write::Narrow).await.is_err());
+        assert_eq!(recorded(&fake).as_deref(), Some("path:a"));
+        fake.kube.write_parent(&from("path:b"), Write::TakeOver).await.unwrap();
+        assert_eq!(recorded(&fake).as_deref(), Some("path:b"));
     }
 
     #[tokio::test]

@@ -6,13 +6,13 @@ use std::{
 };
 
 use ::kube::api::ListParams;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     Kube, PART_OF,
-    discovery::{KindRef, Resolved},
+    discovery::{KindRef, Resolved, core},
     failure, json,
     request::soon,
 };
@@ -31,6 +31,9 @@ pub struct Members {
     /// Kinds of which nobody knows, as `kubectl` names them, and why.
     pub unlisted: BTreeMap<String, String>,
 }
+
+/// So many objects of a kind are asked for one by one.
+const FEW: usize = 8;
 
 /// How long a kind that may be broken for good is asked for.
 const BRIEFLY: Duration = Duration::from_secs(5);
@@ -65,23 +68,33 @@ impl Kube {
         Ok(Live { objects: lists.into_iter().flatten().map(|object| (json::key(&object), object)).collect() })
     }
 
-    /// Those of the objects wanted that are part of an ApplySet, but of none of these.
+    /// Those of the objects wanted that are there and part of none of these ApplySets: another's, or nobody's. Where many
+    /// are wanted in one place, they are told by their metadata alone. What this user may not see is not told.
     pub async fn of_others(&self, ids: &[&str], wanted: &BTreeSet<Key>) -> Result<Live> {
-        let params = ListParams::default().labels(&format!("{PART_OF},{PART_OF} notin ({})", ids.join(",")));
-        let places: BTreeSet<_> = wanted.iter().map(|key| (&key.group, &key.kind, key.namespace.as_deref())).collect();
-        let lists = stream::iter(places).map(|(group, kind, namespace)| {
-            let (kind, params) = (KindRef::any_version(group, kind), &params);
-            async move {
-                let Some(at) = self.resolve_opt(&kind).await? else { return Ok(Vec::new()) };
-                let listed = self.list(&at, namespace, params).await;
-                listed.map_err(|error| {
-                    failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error)
-                })
+        let mut places: BTreeMap<_, Vec<&Key>> = BTreeMap::new();
+        for key in wanted {
+            places.entry((&key.group, &key.kind, key.namespace.as_deref())).or_default().push(key);
+        }
+        let asked = stream::iter(places).map(|((group, kind, namespace), keys)| async move {
+            let Some(at) = self.resolve_opt(&KindRef::any_version(group, kind)).await? else { return Ok(Vec::new()) };
+            let found = match keys.as_slice() {
+                few if few.len() <= FEW => {
+                    let found = few.iter().map(|key| self.get_opt(&at, namespace, &key.name));
+                    try_join_all(found).await.map(|found| found.into_iter().flatten().collect())
+                }
+                _ => self.list_metadata(&at, namespace, &ListParams::default(), soon()).await,
+            };
+            match found {
+                Err(::kube::Error::Api(status)) if status.is_forbidden() => Ok(Vec::new()),
+                found => found.map_err(|error| {
+                    failure::request_failed(&format!("look for {}", at.resource.plural), &self.server, &error)
+                }),
             }
         });
-        let lists: Vec<Vec<Value>> = lists.buffer_unordered(64).try_collect().await?;
-        let objects = lists.into_iter().flatten().map(|object| (json::key(&object), object));
-        Ok(Live { objects: objects.filter(|(key, _)| wanted.contains(key)).collect() })
+        let found: Vec<Vec<Value>> = asked.buffer_unordered(64).try_collect().await?;
+        let is_other = |object: &Value| json::label(object, PART_OF).is_none_or(|id| !ids.contains(&id));
+        let others = found.into_iter().flatten().filter(is_other).map(|object| (json::key(&object), object));
+        Ok(Live { objects: others.filter(|(key, _)| wanted.contains(key)).collect() })
     }
 
     async fn live_of_kind(&self, kind: &KindRef, params: &ListParams, namespaces: &[String]) -> Result<Vec<Value>> {
@@ -144,6 +157,16 @@ impl Kube {
         listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
     }
 
+    /// HorizontalPodAutoscalers of a namespace, whoever made them; none where this user may not list them.
+    pub async fn autoscalers(&self, namespace: &str) -> Result<Vec<Value>> {
+        let at = core("HorizontalPodAutoscaler");
+        match self.list(&at, Some(namespace), &ListParams::default()).await {
+            Ok(found) => Ok(found.into_iter().filter(|found| !json::is_being_deleted(found)).collect()),
+            Err(::kube::Error::Api(status)) if status.is_forbidden() => Ok(Vec::new()),
+            Err(error) => Err(failure::request_failed("list autoscalers", &self.server, &error)),
+        }
+    }
+
     /// The object as it is now; None if it is absent or of a kind that the server does not serve.
     pub async fn get(&self, key: &Key) -> Result<Option<Value>> {
         let Some(at) = self.resolve_opt(&KindRef::any_version(&key.group, &key.kind)).await? else { return Ok(None) };
@@ -183,12 +206,22 @@ mod tests {
         for (name, id) in [("ours", "a"), ("theirs", "b"), ("unwanted", "b")] {
             fake.objects().put(&format!("/api/v1/namespaces/n/configmaps/{name}"), object(name, id));
         }
-        let wanted = ["ours", "theirs", "absent"].map(|name| json::key(&object(name, "a"))).into();
-        let found = fake.kube.of_others(&["a"], &wanted).await.unwrap();
-        assert_eq!(found.objects.keys().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["theirs"]);
-        assert_eq!(fake.requests().len(), 1);
-        assert!(fake.kube.of_others(&["a"], &BTreeSet::new()).await.unwrap().objects.is_empty());
-        assert_eq!(fake.requests().len(), 1, "nothing is missing, nothing is asked");
+        let nobodys =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nobodys", "namespace": "n"}});
+        fake.objects().put("/api/v1/namespaces/n/configmaps/nobodys", nobodys);
+        let key = |name: &str| json::key(&object(name, "a"));
+        let found = async |wanted: BTreeSet<Key>| {
+            let found = fake.kube.of_others(&["a"], &wanted).await.unwrap();
+            found.objects.into_keys().map(|key| key.name).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        };
+        let mut wanted: BTreeSet<Key> = ["ours", "theirs", "nobodys", "absent"].map(key).into();
+        assert_eq!(found(wanted.clone()).await, ["nobodys", "theirs"]);
+        assert_eq!(fake.requests().len(), 4);
+        wanted.extend((0..FEW).map(|n| key(&format!("absent-{n}"))));
+        assert_eq!(found(wanted).await, ["nobodys", "theirs"]);
+        assert_eq!(fake.requests().len(), 5, "many are asked for at once");
+        assert!(found(BTreeSet::new()).await.is_empty());
+        assert_eq!(fake.requests().len(), 5, "nothing is missing, nothing is asked");
     }
 
     #[tokio::test]

@@ -378,7 +378,7 @@ async fn cluster_a_diff_shows_what_would_change() {
         &BTreeMap::new(),
     )
     .remove;
-    let found = place.kube.diff(&desired, &live, &prune, false).await.unwrap().found;
+    let found = place.kube.diff(&desired, &live, &prune, &ApplyOptions::default()).await.unwrap().found;
     let changes: Vec<_> = found.iter().map(|diff| (diff.key.name.as_str(), diff.change)).collect();
     assert_eq!(changes, [("c", Change::Update), ("fresh", Change::Create), ("gone", Change::Delete)]);
     assert!(found[0].text.contains("-  key: old") && found[0].text.contains("+  key: new"), "{}", found[0].text);

@@ -3,6 +3,7 @@
 //! Objects are JSON (`serde_json::Value`) exactly as the server has them. Every request has a deadline; what passes by
 //! itself (an API server that restarts, a webhook that isn't up yet) is tried again until then.
 
+pub mod adopt;
 pub mod apply;
 mod change;
 pub mod client;
@@ -25,12 +26,14 @@ pub mod logs;
 pub mod namespace;
 pub mod noop;
 mod owned;
+mod preview;
 pub mod prune;
 pub mod pull_secret;
 mod put;
 pub mod readiness;
 mod replace;
 mod request;
+pub mod scale;
 pub mod secrets;
 pub mod status;
 mod survey;

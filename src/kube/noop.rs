@@ -75,7 +75,7 @@ pub fn unchanged(desired: &Value, live: &Value) -> Verdict {
 }
 
 /// Our entries: manager `stackctl`, by apply, of the object proper.
-fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     json::list(live, "/metadata/managedFields").iter().filter(|entry| {
         entry["manager"] == MANAGER
             && entry["operation"] == "Apply"
@@ -84,7 +84,7 @@ fn entries(live: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Does an item of a keyed list have these key fields? A desired item may leave out one that the server defaults.
-fn has_keys(item: &Value, keys: &Map<String, Value>, may_omit: bool) -> bool {
+pub(super) fn has_keys(item: &Value, keys: &Map<String, Value>, may_omit: bool) -> bool {
     keys.iter().all(|(field, wanted)| match item.get(field) {
         Some(value) => value == wanted,
         None => may_omit && key_default(field).is_some_and(|default| wanted == default),

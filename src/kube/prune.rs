@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::{
+    adopt,
     holds::{Holding, Kept, Why, is_data, is_namespace, may_delete},
     live::Live,
 };
@@ -14,6 +15,8 @@ use crate::stack::model::Key;
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     pub remove: Vec<Value>,
+    /// Taken over from somebody else once, and given back.
+    pub release: Vec<Value>,
     pub keep: Vec<Kept>,
 }
 
@@ -38,6 +41,10 @@ pub fn candidates<'a>(
         (!claims.is_empty()).then_some(Holding { objects: claims, unseen: None })
     };
     for (key, object) in members {
+        if adopt::is_adopted(object) {
+            found.release.push(object.clone());
+            continue;
+        }
         let held = || {
             let known = holdings.get(key).filter(|holding| !holding.is_empty()).cloned();
             let held = known.or_else(|| is_namespace(key).then(|| claims(&key.name)).flatten());

@@ -169,7 +169,19 @@ impl Kube {
         name: &str,
         patch: &Value,
     ) -> Answer<Value> {
-        let params = PatchParams { field_manager: Some(super::CREATION_MANAGER.to_owned()), ..PatchParams::default() };
+        self.merge_as(super::CREATION_MANAGER, at, namespace, name, patch).await
+    }
+
+    /// As `merge`, with what changes owned by this field manager.
+    pub(super) async fn merge_as(
+        &self,
+        manager: &str,
+        at: &Resolved,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Value,
+    ) -> Answer<Value> {
+        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
         let request = built(path(&at.resource, at.scope(namespace)).patch(name, &params, &Patch::Merge(patch)))?;
         self.send(request, soon()).await
     }

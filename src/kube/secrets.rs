@@ -8,7 +8,7 @@ use rand::{Rng, distr::Alphanumeric};
 use serde_json::{Map, Value, json};
 
 use super::{
-    CREATION_MANAGER, Kube,
+    CREATION_MANAGER, Kube, PART_OF, adopt,
     discovery::core,
     failure::{self, Subject},
     json,
@@ -73,6 +73,14 @@ impl Kube {
             if data.is_empty() {
                 return Ok(false);
             }
+            if json::label(&present, PART_OF) != labels.get(PART_OF).map(String::as_str) {
+                let subject = Subject { key: &key, origin: None };
+                let keys = data.keys().cloned().collect::<Vec<_>>().join(", ");
+                return Err(subject
+                    .error(adopt::foreign(&subject.name(), &present))
+                    .detail(format!("what is in it would be used, but it lacks {keys}"))
+                    .hint("add what it lacks, or generate a Secret of another name"));
+            }
             // The version seen: a key that someone else adds in between is not overwritten.
             let version = json::text(&present, "/metadata/resourceVersion").unwrap_or_default();
             let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
@@ -88,6 +96,7 @@ impl Kube {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::testing::Fake;
 
     #[test]
     fn values_have_the_length_asked_for_and_differ() {
@@ -110,6 +119,35 @@ mod tests {
         let added = missing(&secret, Some(&present));
         assert_eq!(added.keys().collect::<Vec<_>>(), ["token"]);
         assert_eq!(BASE64_STANDARD.decode(added["token"].as_str().unwrap()).unwrap().len(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_secret_of_somebody_else_is_used_and_never_added_to() {
+        let secret = GeneratedSecret {
+            name: "admin".into(),
+            namespace: "n".into(),
+            keys: [("password".to_owned(), 16)].into(),
+            fixed: BTreeMap::new(),
+        };
+        let labels = BTreeMap::from([(PART_OF.to_owned(), "a".to_owned())]);
+        let ensured = async |data: Value| {
+            let fake = Fake::plain().await;
+            let there = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "admin", "namespace": "n"}, "data": data});
+            fake.objects().put("/api/v1/namespaces/n/secrets/admin", there);
+            let done = fake.kube.ensure_secret(&secret, &labels).await;
+            (done, fake.objects().all.values().next().unwrap()["data"].clone())
+        };
+        let theirs = json!({"password": "eA=="});
+        let (done, data) = ensured(theirs.clone()).await;
+        assert_eq!((done.unwrap(), data), (false, theirs));
+        let other = json!({"user": "eA=="});
+        let (refused, data) = ensured(other.clone()).await;
+        let error = refused.unwrap_err();
+        assert!(
+            error.message.contains("Secret/admin in namespace n") && error.details[0].contains("password"),
+            "{error:?}"
+        );
+        assert_eq!(data, other);
     }
 
     #[test]

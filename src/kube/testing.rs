@@ -120,7 +120,8 @@ fn is_selected(object: &Value, selector: &str) -> bool {
 
 impl Objects {
     pub fn put(&mut self, path: &str, mut object: Value) {
-        self.version += 1;
+        // The first version of a store is that of an empty one.
+        self.version = self.version.max(1) + 1;
         if json::uid(&object).is_empty() {
             object["metadata"]["uid"] = format!("uid-{}", self.version).into();
         }

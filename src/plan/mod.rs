@@ -4,6 +4,7 @@ pub mod down;
 pub mod images;
 pub mod load;
 pub mod observed;
+pub mod origin;
 pub mod test;
 pub mod up;
 
@@ -280,7 +281,8 @@ impl From<Graph> for Plan {
 /// The objects as they should be, with images and certificates as far as they are known.
 pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
     let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let mut sets = desired::desired(stack, &images);
+    let facts = observed.live.as_ref().map(|live| live.facts.clone()).unwrap_or_default();
+    let mut sets = desired::desired_in(stack, &images, &facts);
     let serials = sets.iter().filter_map(|set| {
         let wanted = set.certificate.as_ref()?;
         let decision = tls::decide(wanted, observed.certificate(wanted));

@@ -16,6 +16,7 @@ use crate::{
     },
     stack::{
         desired,
+        facts::Facts,
         model::{Certificate, Key, SetKind, instance_name},
     },
     tls::Seen,
@@ -88,6 +89,8 @@ impl ImageState {
 #[derive(Debug, Default)]
 pub struct LiveState {
     pub live: Live,
+    /// What the stack's files alone do not tell.
+    pub facts: Facts,
     /// Pairs of desired and live objects whose difference was found to be only apparent.
     pub known: Option<Arc<Known>>,
     /// By the name of the parent, such as `stack-hello`.
@@ -102,7 +105,7 @@ pub struct LiveState {
     pub foreign_namespaces: BTreeSet<String>,
     /// Of namespaces that we made, the id of the ApplySet that each is part of.
     pub namespace_owners: BTreeMap<String, String>,
-    /// What the stack declares and another ApplySet has.
+    /// What the stack declares and none of its sets has: another ApplySet's, or without one.
     pub others: Live,
     /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
     pub pull_secrets: BTreeSet<String>,

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets,
     observed::{LiveState, Observed, RegistryState, other_user},
+    origin,
 };
 use crate::{
     cluster::ClusterState,
@@ -49,6 +50,10 @@ pub struct Options {
     pub prune_data: bool,
     /// All that left the stack goes before anything is applied.
     pub prune_first: bool,
+    /// Objects that somebody else made become the stack's.
+    pub adopt: bool,
+    /// And so does a stack of that name that came from elsewhere.
+    pub take_over: bool,
     /// The cluster's nodes are containers of an engine here.
     pub local: bool,
     /// For the edge, if the stack has one.
@@ -66,7 +71,8 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
 
     let mut sets = desired_sets(stack, observed);
     if let Some(live) = &observed.live {
-        owners::check(&sets, live)?;
+        origin::check(stack, &sets, live, options.take_over)?;
+        owners::check(&sets, live, options.adopt)?;
     }
     // A pod that starts too early is restarted, later each time: nobody waits for these, so they can wait.
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
@@ -230,16 +236,19 @@ fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform)
 }
 
 /// What the set's parent must say.
-pub fn inventory(set: &DesiredSet, user: &str) -> Parent {
+pub fn inventory(set: &DesiredSet, stack: &Stack) -> Parent {
     let keys = || keys(set);
-    Parent {
+    let is_component = set.kind == SetKind::Component;
+    let parent = Parent {
         name: set.parent(),
         id: set.applyset_id(),
         kinds: keys().map(|key| KindRef::any_version(&key.group, &key.kind)).collect(),
         namespaces: keys().filter_map(|key| key.namespace).filter(|namespace| namespace != SYSTEM_NAMESPACE).collect(),
-        users: (set.kind == SetKind::Component).then(|| user.to_owned()).into_iter().collect(),
+        users: is_component.then(|| stack.name.clone()).into_iter().collect(),
         ..Parent::default()
-    }
+    };
+    // A component is the same whichever stack brings it.
+    if is_component { parent } else { parent.from_origin(&stack.origin) }
 }
 
 /// All that the set consists of.

@@ -266,10 +266,8 @@ impl Work<'_> {
             let key = object.key();
             let cluster_scoped = manifests::is_cluster_scoped(&key.group, &key.kind, &definitions);
             match (&key.namespace, cluster_scoped) {
-                (Some(_), true) => {
-                    let message = format!("{} lives outside namespaces; `metadata.namespace` must go", key.kind);
-                    self.problems.at(object.origin.clone(), message);
-                }
+                // The server would leave it out too.
+                (Some(_), true) => model::remove_namespace(&mut object.value),
                 (None, false) => {
                     if let Some(metadata) = object.value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
                         metadata.insert("namespace".into(), namespace.into());

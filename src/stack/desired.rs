@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::stack::{
     assemble::SYSTEM_NAMESPACE,
+    facts::Facts,
     model::{Certificate, GeneratedSecret, Key, Object, Origin, Scope, Set, SetKind, Stack},
-    podspec, scalar,
+    podspec, scalar, yields,
 };
 
 /// Annotation of a pod template: changes when a ConfigMap or Secret changes that its pods see, so that they roll.
@@ -49,6 +50,8 @@ pub struct DesiredObject {
     pub configs: BTreeSet<Key>,
     /// `spec.replicas`, taken out because an autoscaler targets the workload.
     pub initial_replicas: Option<i64>,
+    /// An autoscaler targets it.
+    pub scaled: bool,
 }
 
 /// The ConfigMap in `stackctl-system` that is the ApplySet's parent.
@@ -131,10 +134,15 @@ pub fn wave(kind: &str, group: &str) -> u8 {
     }
 }
 
-/// `images`: service to the full reference that pods name; a service that is not in it keeps its bare name.
+/// As far as it is known without a cluster.
 pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredSet> {
-    let scaled: BTreeSet<Key> =
-        stack.sets.iter().flat_map(|set| &set.objects).filter_map(|object| scaled_by(&object.value)).collect();
+    desired_in(stack, images, &Facts::default())
+}
+
+/// `images`: service to the full reference that pods name; a service that is not in it keeps its bare name.
+pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Facts) -> Vec<DesiredSet> {
+    let declared = stack.sets.iter().flat_map(|set| &set.objects);
+    let scaled: BTreeSet<Key> = declared.filter_map(|object| yields::scaled_by(&object.value)).collect();
     let configs = configs(stack);
     let finish = |set: &Set| {
         let made = namespace_of(set);
@@ -143,13 +151,17 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
             .chain(&set.objects)
             .map(|object| {
                 let mut object = object.clone();
+                facts.settle(&mut object.value);
+                yields::leave_aggregated_rules(&mut object.value);
                 let key = object.key();
                 let services = replace_services(&mut object.value, set, stack, images);
-                let initial_replicas = if scaled.contains(&key) { take_replicas(&mut object.value) } else { None };
+                let scaled = scaled.contains(&key) || facts.scaled.contains(&key);
+                let initial_replicas = if scaled { yields::take_replicas(&mut object.value) } else { None };
                 let seen = configs_seen(&object.value, key.namespace.as_deref());
                 mark_config(&mut object.value, &seen, &configs);
                 label(&mut object.value, set);
-                DesiredObject { object, wave: wave(&key.kind, &key.group), services, configs: seen, initial_replicas }
+                let wave = wave(&key.kind, &key.group);
+                DesiredObject { object, wave, services, configs: seen, initial_replicas, scaled }
             })
             .collect();
         objects.sort_by_key(|object| object.wave);
@@ -204,25 +216,6 @@ fn replace_services(
     let services: BTreeSet<String> = named.map(str::to_owned).collect();
     podspec::replace_images(object, |image| services.contains(image).then(|| images.get(image).cloned()).flatten());
     services
-}
-
-/// The workload that a HorizontalPodAutoscaler scales.
-fn scaled_by(object: &Value) -> Option<Key> {
-    let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
-    if text("/kind") != Some("HorizontalPodAutoscaler") {
-        return None;
-    }
-    let api_version = text("/spec/scaleTargetRef/apiVersion").unwrap_or_default();
-    Some(Key {
-        group: api_version.split_once('/').map_or("", |(group, _)| group).to_owned(),
-        kind: text("/spec/scaleTargetRef/kind")?.to_owned(),
-        namespace: text("/metadata/namespace").map(str::to_owned),
-        name: text("/spec/scaleTargetRef/name")?.to_owned(),
-    })
-}
-
-fn take_replicas(object: &mut Value) -> Option<i64> {
-    object.get_mut("spec")?.as_object_mut()?.remove("replicas")?.as_i64()
 }
 
 /// The content of each ConfigMap and Secret.

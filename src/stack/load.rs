@@ -11,8 +11,10 @@ use crate::{
         declaration::{Declaration, Role},
         edge,
         embedded::{BUILT_IN, Tree},
+        facts,
         files::Folder,
         model::{Check, SetKind, SkippedProof, Stack},
+        origin,
         problems::{Problems, closest},
         reader::Located,
         scalar,
@@ -62,6 +64,12 @@ pub fn name_of(stack: &str) -> Result<String> {
 /// Whether it is an embedded stack, or a folder that declares one.
 pub fn is_known(stack: &str) -> bool {
     find(BUILT_IN, stack).is_ok()
+}
+
+/// Where the stack that `stack` means comes from. None: it is named alone, and not by its folder, or its folder is gone.
+pub fn origin_of(stack: &str) -> Option<String> {
+    let is_folder = stack.contains(['/', '.']);
+    is_folder.then(|| find(BUILT_IN, stack).ok().map(|folder| origin::of(&folder))).flatten()
 }
 
 /// The embedded stacks, by name.
@@ -189,6 +197,7 @@ fn assemble(
             checks::complete(proof, &sets, &namespace, problems);
         }
     }
+    facts::settle_across(&mut sets);
     let edge_request = edge::Request {
         declaration,
         components: &components,
@@ -204,6 +213,7 @@ fn assemble(
     checks::images(&sets, &services, problems);
     Stack {
         name: name.to_owned(),
+        origin: origin::of(folder),
         namespace,
         services,
         sets,

@@ -11,6 +11,7 @@ pub mod edge;
 mod embedded;
 #[cfg(test)]
 mod embedded_tests;
+pub mod facts;
 mod field;
 mod files;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod load;
 mod located;
 mod manifests;
 pub mod model;
+pub mod origin;
 mod patch;
 pub mod podspec;
 #[cfg(test)]
@@ -34,7 +36,8 @@ mod setter;
 #[cfg(test)]
 pub mod testing;
 mod values;
+pub mod yields;
 
-pub use load::{LoadRequest, is_known, list, load, name_of};
+pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;

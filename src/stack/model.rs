@@ -17,6 +17,8 @@ pub use crate::stack::claims::{AutoscalerCheck, Check};
 #[derive(Debug, Clone)]
 pub struct Stack {
     pub name: String,
+    /// Where it comes from, as `origin::of` writes it.
+    pub origin: String,
     pub namespace: String,
     pub services: BTreeMap<String, Service>,
     /// Components in the order in which they need each other, the stack's own set last.
@@ -243,6 +245,7 @@ impl Stack {
     pub fn named(name: &str) -> Stack {
         Stack {
             name: name.to_owned(),
+            origin: String::new(),
             namespace: name.to_owned(),
             services: BTreeMap::new(),
             sets: Vec::new(),
@@ -323,6 +326,13 @@ impl Object {
     pub fn version(&self) -> &str {
         let api_version = self.value.pointer("/apiVersion").and_then(Value::as_str).unwrap_or_default();
         api_version.rsplit_once('/').map_or(api_version, |(_, version)| version)
+    }
+}
+
+/// For objects of kinds that live outside namespaces.
+pub fn remove_namespace(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("namespace");
     }
 }
 

@@ -80,9 +80,10 @@ impl<'a> Case<'a> {
         std::fs::write(file, content).expect("a file of the case");
     }
 
-    /// `stackctl VERB FOLDER ARGUMENTS…` with the stack in this folder of the input.
+    /// `stackctl VERB FOLDER ARGUMENTS…` with the stack in this folder of the input. Folders `v1`, `v2`, … are the content
+    /// of one folder at successive times.
     pub fn run(&self, verb: &str, stack: &str, arguments: &[&str]) -> Run {
-        let folder = self.arg(stack);
+        let folder = self.current(stack);
         self.removes_stack(&folder);
         self.place.run(&[&[verb, &folder, "--yes"], arguments].concat())
     }
@@ -125,6 +126,20 @@ impl<'a> Case<'a> {
         (!text.trim().is_empty()).then(|| serde_json::from_str(&text).expect("kubectl prints JSON"))
     }
 
+    fn current(&self, stack: &str) -> String {
+        let path = self.path(stack);
+        let version = path.file_name().and_then(|name| name.to_str()?.strip_prefix('v')?.parse::<u32>().ok());
+        if version.is_none() {
+            return self.arg(stack);
+        }
+        let now = path.with_file_name("now");
+        if now.exists() {
+            std::fs::remove_dir_all(&now).expect("what was there before goes");
+        }
+        copy(&path, &now);
+        now.to_str().expect("a path in UTF-8").to_owned()
+    }
+
     fn removes_stack(&self, folder: &str) {
         self.stacks.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
     }
@@ -165,6 +180,7 @@ fn name_of(folder: &Path) -> Option<String> {
 
 /// With links as links and modes as they are.
 fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
     for entry in walkdir::WalkDir::new(from).min_depth(1) {
         let entry = entry.expect("a readable input");
         let target = to.join(entry.path().strip_prefix(from).expect("below the input"));

@@ -1,4 +1,4 @@
-//! An object belongs to one set: what another one has is not taken away from it.
+//! An object belongs to one set, or to whoever made it: it is not taken away from them.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,58 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Kind, Result},
-    kube::{PART_OF, json, pull_secret},
+    kube::{PART_OF, adopt, json, pull_secret},
     plan::observed::LiveState,
-    stack::{desired::DesiredSet, model::Key},
+    stack::{
+        desired::DesiredSet,
+        model::{Key, Origin, SetKind},
+    },
 };
 
-/// Fails with `Kind::Preflight` where a set declares what another ApplySet has, ours or anybody's.
-pub fn check(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
+/// Fails with `Kind::Preflight` where a set declares what another ApplySet has, ours or anybody's, and what somebody made
+/// without one unless that is to be adopted.
+pub fn check(sets: &[DesiredSet], live: &LiveState, adopt: bool) -> Result<()> {
+    of_other_sets(sets, live)?;
+    if adopt { Ok(()) } else { of_nobody(sets, live) }
+}
+
+/// What was there before stackctl.
+fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
+    let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, &object.object)));
+    let found = objects.filter_map(|(set, object)| {
+        let key = object.key();
+        let there = live.others.objects.get(&key)?;
+        let foreign = json::label(there, PART_OF).is_none() && !json::is_being_deleted(there);
+        (foreign && !adopt::is_always_there(&key)).then(|| (set, adopt::foreign(&place(&key), there), &object.origin))
+    });
+    let found: Vec<(&DesiredSet, String, &Origin)> = found.collect();
+    let components = found.iter().map(|(set, ..)| *set).filter(|set| set.kind == SetKind::Component);
+    let components = components.map(|set| set.name.rsplit('.').next().unwrap_or(&set.name));
+    let error = match found.as_slice() {
+        [] => return Ok(()),
+        [(_, only, origin)] => Error::new(Kind::Preflight, only.clone()).detail(format!("declared at {origin}")),
+        several => {
+            let lines = several.iter().map(|(_, line, origin)| format!("{line}; declared at {origin}"));
+            let message =
+                format!("{} objects of the stack are there already and were not made by stackctl", several.len());
+            Error::new(Kind::Preflight, message).details(lines)
+        }
+    };
+    let error = error.hint(adopt::HINT).hint("or give them other names, or another namespace with --namespace");
+    let components: BTreeSet<&str> = components.collect();
+    Err(components.into_iter().fold(error, |error, name| {
+        error.hint(format!("or use what is there, without the stack's own: --without {name}"))
+    }))
+}
+
+fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     let taken: Vec<(&DesiredSet, Key, &Value)> = sets
         .iter()
         .flat_map(|set| super::keys(set).map(move |key| (set, key)))
         // Two stacks in a namespace pull with the same Secret.
         .filter(|(_, key)| key.name != pull_secret::NAME)
         .filter_map(|(set, key)| live.others.objects.get(&key).map(|there| (set, key, there)))
+        .filter(|(.., there)| json::label(there, PART_OF).is_some())
         .collect();
     let Some((_, first, there)) = taken.first() else { return Ok(()) };
     let error = match taken.as_slice() {

@@ -1,6 +1,7 @@
 //! The part of the plan that brings sets of objects to the cluster: their inventories, waves, Secrets, and waiting.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::RangeTo,
 };
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     kube::{
         noop::{self, Verdict},
-        pull_secret, readiness,
+        pull_secret, readiness, scale,
     },
     plan::{
         Action, Graph, Node, object_step,
@@ -290,8 +291,12 @@ impl<'a> SetPlanner<'a> {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
-        noop::unchanged(&desired.object.value, there) == Verdict::Same
-            || live.known.as_ref().is_some_and(|known| known.is_known(&desired.object.value, there))
+        let wanted = match desired.scaled {
+            true => scale::keeping_replicas(&desired.object.value, there),
+            false => Cow::Borrowed(&desired.object.value),
+        };
+        noop::unchanged(&wanted, there) == Verdict::Same
+            || live.known.as_ref().is_some_and(|known| known.is_known(&wanted, there))
     }
 
     fn apply(&mut self, set: usize, object: usize, gate: &[Node]) -> Node {
@@ -386,13 +391,19 @@ impl<'a> SetPlanner<'a> {
     }
 
     fn has_stale_objects(&self, set: &DesiredSet) -> bool {
-        self.live().is_some_and(|live| !stale_objects(set, live, self.given.options.prune_data).remove.is_empty())
+        self.live().is_some_and(|live| {
+            let stale = stale_objects(set, live, self.given.options.prune_data);
+            !stale.remove.is_empty() || !stale.release.is_empty()
+        })
     }
 
     fn inventory_differs(&self, set: &DesiredSet) -> bool {
         let Some(parent) = self.live().and_then(|live| live.parents.get(&set.parent())) else { return true };
-        let wanted = inventory(set, &self.given.stack.name);
-        wanted.kinds != parent.kinds || wanted.namespaces != parent.namespaces || !wanted.users.is_subset(&parent.users)
+        let wanted = inventory(set, self.given.stack);
+        wanted.kinds != parent.kinds
+            || wanted.namespaces != parent.namespaces
+            || wanted.origin() != parent.origin()
+            || !wanted.users.is_subset(&parent.users)
     }
 }
 

@@ -124,6 +124,66 @@ fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
 }
 
 #[test]
+fn what_somebody_else_made_is_planned_for_only_where_it_is_to_be_adopted() {
+    let stack = stack();
+    let sets = desired::desired(&stack, &BTreeMap::new());
+    let web = sets.iter().flat_map(|set| &set.objects).map(|object| object.object.key()).find(|key| key.name == "web");
+    let web = web.unwrap();
+    let there = |labels: serde_json::Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop",
+            "labels": labels, "managedFields": [{"manager": "helm", "operation": "Update"}]}});
+        let others = Live { objects: [(web.clone(), object)].into() };
+        let live = Some(LiveState { others, ..LiveState::default() });
+        Observed { live, ..observed(RUNNING, RegistryState::Running { port: 1 }, None) }
+    };
+    let nobodys = there(json!({}));
+    let error = plan(&stack, &up(), &nobodys).unwrap_err();
+    assert_eq!(error.kind, Kind::Preflight);
+    assert!(error.message.contains("by \"helm\"") && error.message.contains(&web.to_string()), "{error:?}");
+    assert!(error.hints[0].contains("--adopt"), "{error:?}");
+    let adopt = Options { adopt: true, ..up() };
+    assert!(plan(&stack, &adopt, &nobodys).is_ok());
+    let another_sets = there(json!({crate::kube::PART_OF: "applyset-x"}));
+    assert_eq!(plan(&stack, &adopt, &another_sets).unwrap_err().kind, Kind::Preflight);
+}
+
+#[test]
+fn a_stack_from_elsewhere_is_not_taken_over_by_its_name() {
+    let stack = stack();
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let old = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "old", "namespace": "shop", "uid": "1", "labels": set.labels()}});
+    let with = |origin: Option<&str>| {
+        let parent = Parent { name: set.parent(), id: set.applyset_id(), ..Parent::default() };
+        let parent = match origin {
+            Some(origin) => parent.from_origin(origin),
+            None => parent,
+        };
+        let parents = [(parent.name.clone(), parent)].into();
+        let live = Live { objects: [(crate::kube::json::key(&old), old.clone())].into() };
+        let live = Some(LiveState { live, parents, ..LiveState::default() });
+        Observed { live, ..observed(RUNNING, RegistryState::Running { port: 1 }, None) }
+    };
+    let error = plan(&stack, &up(), &with(Some("github.com/org/other:."))).unwrap_err();
+    assert_eq!(error.kind, Kind::Preflight);
+    let told = format!("{error:?}");
+    assert!(
+        told.contains("github.com/org/other") && told.contains("ConfigMap/old") && told.contains("--take-over"),
+        "{told}"
+    );
+    for fine in [None, Some(stack.origin.as_str())] {
+        assert!(plan(&stack, &up(), &with(fine)).is_ok());
+    }
+    let taken = plan(&stack, &Options { take_over: true, ..up() }, &with(Some("path:0"))).unwrap();
+    assert!(taken.steps.iter().any(|step| &*step.id == "inventory:shop"), "the new origin is written down");
+
+    let live = with(Some("path:0")).live.unwrap();
+    let remove = |origin| crate::plan::origin::check_removal("shop", origin, &live);
+    assert!(remove(None).is_ok() && remove(Some("path:0")).is_ok());
+    assert!(remove(Some("path:1")).unwrap_err().hints[0].contains("stackctl down shop"));
+}
+
+#[test]
 fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
     let mut stack = stack_with_own_component(&[]);
     let before = after(&stack);
@@ -313,8 +373,9 @@ fn stack_with_own_component(without: &[&str]) -> Stack {
     write("manifests/components/metrics/m.yaml", &pods("metrics", volumes));
     let stack = folder.path().join("manifests/shop").display().to_string();
     let without = without.iter().map(|name| (*name).to_owned()).collect();
-    load(&LoadRequest { stack, provider: "kind".into(), without, ..LoadRequest::default() })
-        .unwrap_or_else(|error| panic!("{error:?}"))
+    let loaded = load(&LoadRequest { stack, provider: "kind".into(), without, ..LoadRequest::default() });
+    // The same stack each time, though its folder is another.
+    Stack { origin: "path:shop".to_owned(), ..loaded.unwrap_or_else(|error| panic!("{error:?}")) }
 }
 
 fn without_images(live: Option<LiveState>) -> Observed {
@@ -332,7 +393,7 @@ fn a_component_of_the_stack_comes_after_its_namespace_and_the_configuration_it_s
 fn after(stack: &Stack) -> LiveState {
     let mut live = LiveState { published_port: Some(1), ..LiveState::default() };
     for set in desired::desired(stack, &BTreeMap::new()) {
-        let parent = inventory(&set, &stack.name);
+        let parent = inventory(&set, stack);
         live.parents.insert(parent.name.clone(), parent);
         let secrets = set.secrets.iter().map(|secret| {
             let labels = set.labels();
@@ -385,7 +446,7 @@ fn an_instance_that_is_on_record_with_data_alone_stays_there() {
     let whole = stack_with_own_component(&[]);
     let mut live = after(&stack);
     let set = desired::desired(&whole, &BTreeMap::new()).remove(0);
-    let parent = inventory(&set, "shop");
+    let parent = inventory(&set, &stack);
     live.parents.insert(parent.name.clone(), parent);
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data", "namespace": "shop", "uid": "3", "labels": set.labels()}});

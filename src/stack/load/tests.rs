@@ -220,7 +220,6 @@ metadata: {name: s, namespace: Up}
             "manifests/shop/m.yaml:8:1: expected a map, found a list",
             "manifests/shop/m.yaml:12:11: `name` is missing (metadata)",
             "manifests/shop/m.yaml:12:24: expected text (write \"1\"), found the number 1 (metadata.labels.a)",
-            "manifests/shop/m.yaml:14:1: ClusterRole lives outside namespaces; `metadata.namespace` must go",
             "manifests/shop/m.yaml:20:32: `Up` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends \
              (metadata.namespace)",
         ]

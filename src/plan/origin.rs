@@ -1,0 +1,51 @@
+//! A stack of the same name that came from elsewhere is another stack until somebody says otherwise.
+
+use super::{
+    observed::LiveState,
+    up::{inventory, stale_objects},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    kube::json,
+    stack::{
+        desired::{self, DesiredSet},
+        model::{SetKind, Stack},
+        origin::describe,
+    },
+};
+
+/// So many objects are named that would be deleted.
+const NAMED: usize = 20;
+
+/// Fails with `Kind::Preflight` where the stack on record came from elsewhere.
+pub fn check(stack: &Stack, sets: &[DesiredSet], live: &LiveState, take_over: bool) -> Result<()> {
+    let Some(set) = sets.iter().find(|set| set.kind == SetKind::Stack).filter(|_| !take_over) else { return Ok(()) };
+    let wanted = inventory(set, stack);
+    let Some(recorded) = live.parents.get(&wanted.name).filter(|recorded| wanted.is_from_elsewhere(recorded)) else {
+        return Ok(());
+    };
+    let removed = stale_objects(set, live, false).remove;
+    let named = removed.iter().take(NAMED).map(|object| format!("this stack does not declare {}", json::key(object)));
+    let more = removed.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("nor {more} further objects of it"));
+    Err(elsewhere(&stack.name, recorded.origin().unwrap_or_default(), &stack.origin)
+        .details(named.chain(more))
+        .hint("give one of the two another name: `name:` in its stack.yaml")
+        .hint("--take-over makes it this one from now on, and deletes what this one does not declare"))
+}
+
+/// The same for a removal. `origin`: of the folder that was named; None: none was, so the name alone counts.
+pub fn check_removal(name: &str, origin: Option<&str>, live: &LiveState) -> Result<()> {
+    let recorded = live.parents.get(&desired::parent_name(SetKind::Stack, name)).and_then(|parent| parent.origin());
+    match (origin, recorded) {
+        (Some(here), Some(there)) if here != there => Err(elsewhere(name, there, here)
+            .hint(format!("to remove it all the same, name it without a folder: stackctl down {name}"))),
+        _ => Ok(()),
+    }
+}
+
+fn elsewhere(name: &str, there: &str, here: &str) -> Error {
+    Error::new(Kind::Preflight, format!("the stack {name} in this cluster comes from another place"))
+        .detail(format!("in the cluster: {}", describe(there)))
+        .detail(format!("here: {}", describe(here)))
+}
