@@ -163,3 +163,96 @@ impl Kube {
 fn is_same(one: &StatusCause, other: &StatusCause) -> bool {
     one.field == other.field && one.message == other.message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kube::{
+            apply::Outcome,
+            testing::{Fake, Reply},
+        },
+        stack::model::Origin,
+    };
+
+    const PATH: &str = "/apis/apps/v1/namespaces/n/deployments/web";
+
+    fn deployment(strategy: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "n"},
+            "spec": {"strategy": strategy}})
+    }
+
+    /// As the server has it: with a default of its own that nobody owns.
+    fn live() -> Value {
+        let mut live = deployment(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}}));
+        live["metadata"]["managedFields"] = json!([{"manager": MANAGER, "operation": "Apply", "apiVersion": "apps/v1",
+            "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        live
+    }
+
+    /// A server that takes the change only from one who owns the default, and so takes it away.
+    async fn server(live: Value) -> Fake {
+        let fake = Fake::start(|request, objects| {
+            let owned = |objects: &super::super::testing::Objects| {
+                let entry = &objects.all[PATH]["metadata"]["managedFields"][0];
+                entry.pointer("/fieldsV1/f:spec/f:strategy/f:rollingUpdate").is_some()
+            };
+            let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+            if request.method != "PATCH" {
+                return None;
+            }
+            if let Some(managed) = body["metadata"].get("managedFields") {
+                let mut object = objects.all[PATH].clone();
+                object["metadata"]["managedFields"] = managed.clone();
+                objects.put(PATH, object);
+                return Some(Reply::Answer(200, objects.all[PATH].to_string()));
+            }
+            let refused = body["spec"]["strategy"]["type"] == "Recreate"
+                && (!owned(objects) || body["spec"]["strategy"].get("rollingUpdate").is_some());
+            let cause = json!({"reason": "FieldValueForbidden", "field": "spec.strategy.rollingUpdate",
+                "message": "Forbidden: may not be specified when strategy `type` is 'Recreate'"});
+            let status = json!({"kind": "Status", "code": 422, "reason": "Invalid", "message": "x is invalid",
+                "details": {"causes": [cause]}});
+            refused.then(|| Reply::Answer(422, status.to_string()))
+        })
+        .await;
+        fake.objects().put(PATH, live);
+        fake
+    }
+
+    async fn apply(fake: &Fake, value: Value, dry_run: bool) -> crate::error::Result<Outcome> {
+        let object = Object { value, origin: Origin::default() };
+        let options = ApplyOptions { dry_run, ..ApplyOptions::default() };
+        fake.kube.apply(&object, Some(&live()), &options).await.map(|applied| applied.outcome)
+    }
+
+    #[tokio::test]
+    async fn a_default_that_no_longer_fits_goes_with_the_change() {
+        for wanted in [json!({"type": "Recreate"}), json!({"type": "Recreate", "rollingUpdate": null})] {
+            let fake = server(live()).await;
+            apply(&fake, deployment(wanted.clone()), true).await.unwrap();
+            assert_eq!(fake.objects().all[PATH]["spec"], live()["spec"], "a dry run stores nothing");
+            assert_eq!(apply(&fake, deployment(wanted), false).await.unwrap(), Outcome::Configured);
+            assert_eq!(fake.objects().all[PATH]["spec"]["strategy"], json!({"type": "Recreate"}));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_somebody_owns_is_not_taken_away() {
+        let mut theirs = live();
+        let entry = json!({"manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1",
+            "fieldsV1": {"f:spec": {"f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}}}}});
+        theirs["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+        let fake = server(theirs.clone()).await;
+        let error = apply(&fake, deployment(json!({"type": "Recreate"})), false).await.unwrap_err();
+        assert!(error.message.contains("spec.strategy.rollingUpdate"), "{error:?}");
+        assert_eq!(fake.objects().all[PATH]["metadata"]["managedFields"], theirs["metadata"]["managedFields"]);
+    }
+
+    #[tokio::test]
+    async fn an_apply_that_is_accepted_asks_for_nothing_more() {
+        let fake = server(live()).await;
+        apply(&fake, deployment(json!({"type": "RollingUpdate"})), false).await.unwrap();
+        assert_eq!(fake.requests(), [format!("PATCH {PATH}")]);
+    }
+}

@@ -6,10 +6,12 @@
 //! apply brings the items that are desired into the order in which they are desired, so it is compared as well.
 
 mod fingerprint;
+mod path;
 
 use std::borrow::Cow;
 
 pub use fingerprint::fingerprint;
+use path::Path;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -93,63 +95,6 @@ pub(super) fn has_keys(item: &Value, keys: &Map<String, Value>, may_omit: bool) 
 
 fn key_default(field: &str) -> Option<&'static str> {
     (field == "protocol").then_some("TCP")
-}
-
-/// A place in the object, as a list back to the root.
-struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: &'a str,
-}
-
-impl<'a> Path<'a> {
-    const ROOT: Path<'static> = Path { parent: None, step: "" };
-
-    fn then(&'a self, step: &'a str) -> Path<'a> {
-        Path { parent: Some(self), step }
-    }
-
-    fn above(&self) -> &str {
-        self.parent.map_or("", |parent| parent.step)
-    }
-
-    fn is_root(&self) -> bool {
-        self.parent.is_none()
-    }
-
-    fn text(&self) -> String {
-        match self.parent {
-            Some(parent) if parent.is_root() || self.step.starts_with('[') => format!("{}{}", parent.text(), self.step),
-            Some(parent) => format!("{}.{}", parent.text(), self.step),
-            None => String::new(),
-        }
-    }
-
-    /// Set by the server, or identity: never in anyone's managed fields.
-    fn is_managed_by_server(&self, field: &str) -> bool {
-        match self.parent {
-            None => matches!(field, "apiVersion" | "kind" | "status"),
-            Some(parent) if parent.is_root() && self.step == "metadata" => matches!(
-                field,
-                "name"
-                    | "namespace"
-                    | "creationTimestamp"
-                    | "managedFields"
-                    | "resourceVersion"
-                    | "uid"
-                    | "generation"
-                    | "selfLink"
-            ),
-            Some(_) => false,
-        }
-    }
-
-    /// Only there may `1000m` and `1` be the same: elsewhere a string is a string.
-    fn is_quantity(&self) -> bool {
-        let parents = ["limits", "requests", "hard", "capacity", "default", "defaultRequest", "max", "min", "podFixed"];
-        parents.contains(&self.above())
-            || matches!(self.step, "sizeLimit" | "averageValue" | "divisor" | "storage")
-            || (self.step == "value" && self.above() == "target")
-    }
 }
 
 #[derive(Default)]

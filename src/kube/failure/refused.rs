@@ -46,7 +46,7 @@ pub fn refused(verb: &str, subject: &Subject<'_>, server: &str, error: &::kube::
             .cause(&status.message);
     }
     let problems = words::problems(&status.message);
-    let made = match problems.iter().all(|problem| problem.field.is_some()) {
+    let made = match words::is_about_content(&status.message) {
         true => subject.error(format!("{} is invalid", subject.name())),
         false => subject.error(format!("the API server refused to {verb} {}", subject.name())),
     };
