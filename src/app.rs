@@ -43,9 +43,15 @@ impl App {
         App { common, events, cancel, view, quiet_end, reporter, summary: OnceCell::new() }
     }
 
-    /// For commands that go on until they are stopped: the first Ctrl-C ends them, and needs no comment.
+    /// For commands that go on until they are stopped: the first Ctrl-C ends them, and needs no comment. So does the end of
+    /// whoever reads what they print.
     pub fn end_quietly(&self) -> CancellationToken {
         self.quiet_end.store(true, Ordering::Relaxed);
+        let ended = self.cancel.clone();
+        tokio::spawn(async move {
+            report::closed().await;
+            ended.cancel();
+        });
         self.cancel.clone()
     }
 

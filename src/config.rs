@@ -1,5 +1,7 @@
 //! Settings: flags over STACKCTL_* over the configuration file over defaults, each remembering where it came from.
 
+mod values;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -8,6 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::values::duration;
+use self::values::{cluster_name, kubernetes_version, mirror, nodes, path, port, text};
 use crate::{
     cluster::Mirror,
     error::{Context, Error, Kind, Result},
@@ -24,7 +28,22 @@ pub enum Origin {
     Flag(&'static str),
     Variable(String),
     File(PathBuf),
+    /// It follows from another setting, which came from there.
+    Implied(Box<Origin>),
     Default,
+}
+
+impl Origin {
+    /// Which of two wins.
+    fn strength(&self) -> u8 {
+        match self {
+            Origin::Flag(_) => 3,
+            Origin::Variable(_) => 2,
+            Origin::File(_) => 1,
+            Origin::Implied(by) => by.strength(),
+            Origin::Default => 0,
+        }
+    }
 }
 
 impl std::fmt::Display for Origin {
@@ -33,6 +52,7 @@ impl std::fmt::Display for Origin {
             Origin::Flag(flag) => f.write_str(flag),
             Origin::Variable(name) => f.write_str(name),
             Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Implied(by) => write!(f, "implied by {by}"),
             Origin::Default => f.write_str("default"),
         }
     }
@@ -214,12 +234,7 @@ impl Settings {
         let layers = Layers { flags, variables, file: read_file(environment)? };
         let mut reader = Reader { layers: &layers, provenance: Vec::new() };
 
-        let provider = reader.required("provider", "kind", |text| {
-            ProviderName::ALL.iter().find(|(name, _)| *name == text).map(|(_, provider)| *provider).ok_or_else(|| {
-                let names: Vec<_> = ProviderName::ALL.iter().map(|(name, _)| *name).collect();
-                format!("expected one of: {}", names.join(", "))
-            })
-        })?;
+        let provider = reader.provider()?;
         let cluster_name = reader.required("clusterName", DEFAULT_CLUSTER, cluster_name)?;
         let (control_planes, workers) = reader.required("nodes", "1", nodes)?;
         let kubernetes_version = reader.optional("kubernetesVersion", kubernetes_version)?;
@@ -267,6 +282,33 @@ struct Reader<'a> {
 type Parsed<T> = std::result::Result<T, String>;
 
 impl Reader<'_> {
+    /// A context is one of a cluster that is there: alone it implies that provider. Beside another one, named as strongly
+    /// or less so, nobody can tell what is meant.
+    fn provider(&mut self) -> Result<ProviderName> {
+        let provider = self.required("provider", ProviderName::Kind.name(), |text| {
+            ProviderName::ALL.iter().find(|(name, _)| *name == text).map(|(_, provider)| *provider).ok_or_else(|| {
+                let names: Vec<_> = ProviderName::ALL.iter().map(|(name, _)| *name).collect();
+                format!("expected one of: {}", names.join(", "))
+            })
+        })?;
+        let Some((values, by)) = self.layers.find("context") else { return Ok(provider) };
+        let Some((_, shown, origin)) = self.provenance.last_mut() else { return Ok(provider) };
+        if provider == ProviderName::Existing || origin.strength() > by.strength() {
+            return Ok(provider);
+        }
+        if *origin != Origin::Default {
+            let context = values.join(", ");
+            let what = format!(
+                "the context {context} ({by}) is one of an existing cluster, but the provider is {shown} ({origin})"
+            );
+            return Err(Error::new(Kind::Usage, what)
+                .hint(format!("--provider {} uses the cluster of that context", ProviderName::Existing.name()))
+                .hint(format!("leave the context out for the provider {shown}")));
+        }
+        (*shown, *origin) = (ProviderName::Existing.name().to_owned(), Origin::Implied(Box::new(by)));
+        Ok(ProviderName::Existing)
+    }
+
     fn required<T>(&mut self, key: &'static str, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Result<T> {
         match self.optional(key, &parse)? {
             Some(value) => Ok(value),
@@ -332,143 +374,5 @@ fn read_file(environment: Environment<'_>) -> Result<Option<(PathBuf, Layer)>> {
     Ok(Some((path, file.into_layer())))
 }
 
-fn text(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
-}
-
-fn path(text: &str) -> Parsed<PathBuf> {
-    let path = PathBuf::from(text);
-    match path.is_file() {
-        true => Ok(path),
-        false => Err("no such file".to_owned()),
-    }
-}
-
-fn port(text: &str) -> Parsed<u16> {
-    match text.parse() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err("expected a port, 1 to 65535".to_owned()),
-    }
-}
-
-/// kind appends `-control-plane2` and the node's name is a DNS label of 63 characters at most.
-fn cluster_name(text: &str) -> Parsed<String> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    match text.len() <= 40 && text.chars().all(fits) && edges(text.chars().next()) && edges(text.chars().last()) {
-        true => Ok(text.to_owned()),
-        false => Err("a cluster's name has at most 40 lower-case letters, digits and inner hyphens".to_owned()),
-    }
-}
-
-/// `1`: one node that does everything; `1+2`: one control plane, two workers.
-fn nodes(text: &str) -> Parsed<(u8, u8)> {
-    let (control_planes, workers) = text.split_once('+').unwrap_or((text, "0"));
-    match (control_planes.parse::<u8>(), workers.parse::<u8>()) {
-        (Ok(control_planes @ 1..=9), Ok(workers @ 0..=99)) => Ok((control_planes, workers)),
-        _ => Err("expected CONTROL-PLANES or CONTROL-PLANES+WORKERS, such as 1 or 1+2".to_owned()),
-    }
-}
-
-fn kubernetes_version(text: &str) -> Parsed<String> {
-    let version = text.strip_prefix('v').unwrap_or(text);
-    let parts: Vec<_> = version.split('.').collect();
-    match parts.len() == 3 && parts.iter().all(|part| part.parse::<u16>().is_ok()) {
-        true => Ok(format!("v{version}")),
-        false => Err("expected a full version, such as v1.36.3".to_owned()),
-    }
-}
-
-fn mirror(text: &str) -> Parsed<Mirror> {
-    let usage = "expected HOST=URL, such as docker.io=http://mirror.example:5000";
-    let (host, url) = text.split_once('=').ok_or(usage)?;
-    let parsed = url::Url::parse(url).map_err(|error| format!("{usage}: {error}"))?;
-    let host_fits = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_".contains(c));
-    match host_fits && matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some() {
-        true => Ok(Mirror { host: host.to_owned(), url: url.trim_end_matches('/').to_owned() }),
-        false => Err(usage.to_owned()),
-    }
-}
-
-/// `90s`, `5m`, `1h30m`, `500ms`.
-pub fn duration(text: &str) -> Parsed<Duration> {
-    let usage = || "expected a duration, such as 90s, 5m or 1h30m".to_owned();
-    let span: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
-    match Duration::try_from(span) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(usage()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Settings> {
-        let flags = flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
-        Settings::resolve(flags, &|name| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn flags_win_over_variables_over_the_file_over_defaults() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, "clusterName: from-file\nnodes: 1+1\ntimeout: 90s\n").unwrap();
-        let file = file.to_str().unwrap();
-        let settings = resolve(
-            &[("nodes", "1+3")],
-            &[("STACKCTL_CONFIG", file), ("STACKCTL_NODES", "1+2"), ("STACKCTL_TIMEOUT", "2m")],
-        )
-        .unwrap();
-        assert_eq!((settings.control_planes, settings.workers), (1, 3));
-        assert_eq!(settings.timeout, Duration::from_secs(120));
-        assert_eq!(settings.cluster_name, "from-file");
-        assert_eq!(settings.provider, ProviderName::Kind);
-        let origin = |key| settings.provenance.iter().find(|(name, ..)| *name == key).unwrap().2.to_string();
-        assert_eq!(origin("nodes"), "--nodes");
-        assert_eq!(origin("timeout"), "STACKCTL_TIMEOUT");
-        assert_eq!(origin("clusterName"), file);
-        assert_eq!(origin("provider"), "default");
-    }
-
-    #[test]
-    fn an_unknown_key_names_file_line_and_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, "nodes: 1+1\nnodeImgae: x\n").unwrap();
-        let error = resolve(&[], &[("STACKCTL_CONFIG", file.to_str().unwrap())]).unwrap_err();
-        assert_eq!(error.kind, Kind::Usage);
-        assert!(error.message.contains("config.yaml:2:1"), "{}", error.message);
-        assert!(error.message.ends_with("unknown key `nodeImgae`; did you mean `nodeImage`?"), "{}", error.message);
-    }
-
-    #[test]
-    fn bad_values_name_their_place() {
-        let error = resolve(&[("nodes", "0+2")], &[]).unwrap_err();
-        assert!(error.message.starts_with("--nodes: \"0+2\""), "{}", error.message);
-        let error = resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io")]).unwrap_err();
-        assert!(error.message.starts_with("STACKCTL_REGISTRY_MIRRORS"), "{}", error.message);
-        assert!(resolve(&[("timeout", "0s")], &[]).is_err());
-        assert!(resolve(&[("clusterName", "-x")], &[]).is_err());
-    }
-
-    #[test]
-    fn lists_come_from_commas_in_variables() {
-        let settings =
-            resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io=http://a:1, registry.k8s.io=http://a:1/")])
-                .unwrap();
-        assert_eq!(settings.mirrors.len(), 2);
-        assert_eq!(settings.mirrors[1], Mirror { host: "registry.k8s.io".into(), url: "http://a:1".into() });
-    }
-
-    #[test]
-    fn every_spelling_is_in_the_file_too() {
-        for spelling in SPELLINGS {
-            let value = if spelling.list { "[]" } else { "null" };
-            let text = format!("{}: {value}", spelling.key);
-            assert!(serde_yaml::from_str::<File>(&text).is_ok(), "{text}");
-        }
-    }
-}
+mod tests;

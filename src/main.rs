@@ -6,6 +6,7 @@ mod app;
 mod artifacts;
 mod ask;
 mod cli;
+mod client;
 mod cluster;
 mod commands;
 mod config;
@@ -34,6 +35,7 @@ mod tls;
 mod urls;
 
 use std::{
+    io::Write,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -41,7 +43,10 @@ use std::{
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse_from(cli::expand_aliases(std::env::args_os()));
+    let cli = match cli::Cli::try_parse_from(cli::expand_aliases(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(said) => return ExitCode::from(parsed_otherwise(&said)),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         // Nothing of ours is running yet that could report it.
@@ -51,6 +56,22 @@ fn main() -> ExitCode {
     // A blocking read of stdin must not keep the process.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Help and versions are asked for and go to stdout; mistakes go to stderr.
+fn parsed_otherwise(said: &clap::Error) -> u8 {
+    let printed = said.print();
+    if said.use_stderr() {
+        return error::Kind::Usage.exit_code();
+    }
+    report::written(printed.and_then(|()| std::io::stdout().flush()));
+    match report::lost() {
+        None => 0,
+        Some(lost) => {
+            report::error(&report::Settings::default(), &lost);
+            lost.kind.exit_code()
+        }
+    }
 }
 
 async fn run(cli: cli::Cli) -> u8 {
@@ -69,13 +90,20 @@ async fn run(cli: cli::Cli) -> u8 {
 
     let result = Box::pin(cli.command.run(&app)).await;
     app.settle().await;
-    match result {
+    let code = match &result {
         Ok(()) => 0,
         Err(error) => {
             if !error.shown {
-                report::error(&app.view, &error);
+                report::error(&app.view, error);
             }
             error.kind.exit_code()
+        }
+    };
+    match report::lost() {
+        None => code,
+        Some(lost) => {
+            report::lost_output(&app.view, &lost, result.as_ref().err());
+            lost.kind.exit_code()
         }
     }
 }

@@ -1,21 +1,19 @@
 //! How to reach what a stack serves; tried before it is said.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
+use futures::future::join_all;
 use serde::Serialize;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use serde_json::Value;
 
 use crate::{
     cli::DEFAULT_STACK,
     config::Origin,
-    kube::json,
+    error::{Error, Kind, Result},
+    kube::{
+        forward::{Tried, is_tcp},
+        json,
+    },
     plan::{Action, Plan},
     session::Session,
     stack::{
@@ -32,18 +30,32 @@ pub struct Way {
     pub service: String,
     pub port: u16,
     pub command: String,
-    /// None: nothing changed since it last worked. False: it did not answer just now.
+    /// None: it was not tried, because nothing changed, or could not be. False: no pod took a connection just now.
     pub answered: Option<bool>,
+    /// Why it is not known to answer.
+    pub why: Option<String>,
+    /// Pods that serve something do not serve it where the Service says.
+    #[serde(skip)]
+    broken: bool,
 }
 
 impl Way {
     pub fn text(&self) -> String {
-        let note = match self.answered {
-            Some(false) => "  (it did not answer when tried)",
-            _ => "",
-        };
+        let note = self.why.as_ref().map(|why| format!("  ({why})")).unwrap_or_default();
         format!("reach {} with: {}{note}", self.service, self.command)
     }
+}
+
+/// Fails with the Services that lead nowhere although their pods serve something.
+pub fn all_lead_somewhere(ways: &[Way]) -> Result<()> {
+    let broken: Vec<&Way> = ways.iter().filter(|way| way.broken).collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = broken.iter().map(|way| way.service.as_str()).collect();
+    let error = Error::new(Kind::NotReady, format!("no connection through {}", names.join(", ")))
+        .hint("compare the Service's targetPort with the port that its pods listen on");
+    Err(broken.into_iter().filter_map(|way| way.why.as_ref()).fold(error, Error::cause))
 }
 
 /// One for each Service of the stack that has pods behind it. What a run did not touch is not tried again.
@@ -58,28 +70,39 @@ pub async fn of_stack(session: &Session) -> Vec<Way> {
 }
 
 async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<Way> {
-    let services = sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
-    let mut ways = Vec::new();
-    for object in services.map(|object| &object.object).filter(|object| object.key().kind == "Service") {
-        let Some(port) = json::int(&object.value, "/spec/ports/0/port").and_then(|port| port.try_into().ok()) else {
-            continue;
-        };
-        if object.value.pointer("/spec/selector").is_none() {
-            continue;
-        }
+    let objects = sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
+    let values = objects.map(|object| &object.object).filter(|object| object.key().kind == "Service");
+    let ways = values.filter_map(|object| {
         let key = object.key();
-        ways.push(Way {
-            command: format!("stackctl forward {}:{port}{}", key.name, options(session)),
-            answered: if touched {
-                Some(answers(session, &key.namespace.unwrap_or_default(), &key.name, port).await)
-            } else {
-                None
-            },
-            service: key.name,
-            port,
-        });
-    }
-    ways
+        let port = port(&object.value)?;
+        Some(async move {
+            let namespace = key.namespace.unwrap_or_default();
+            let tried = match touched {
+                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, PATIENCE).await),
+                false => None,
+            };
+            Some(Way {
+                command: format!("stackctl forward {}:{port}{}", key.name, options(session)),
+                answered: tried.as_ref().and_then(|tried| match tried {
+                    Tried::Connected => Some(true),
+                    Tried::NoPod | Tried::Refused { .. } => Some(false),
+                    Tried::Untried(_) => None,
+                }),
+                why: tried.as_ref().and_then(Tried::remark),
+                broken: tried.is_some_and(|tried| tried.is_broken()),
+                service: key.name,
+                port,
+            })
+        })
+    });
+    join_all(ways.collect::<Vec<_>>()).await.into_iter().flatten().collect()
+}
+
+/// The port that a forward can lead to; None: it has pods or ports of another kind, or none.
+fn port(service: &Value) -> Option<u16> {
+    service.pointer("/spec/selector")?;
+    let port = json::list(service, "/spec/ports").iter().find(|port| is_tcp(port))?;
+    port["port"].as_u64()?.try_into().ok()
 }
 
 /// What a copied command needs to mean the same stack in the same cluster.
@@ -94,27 +117,4 @@ fn options(session: &Session) -> String {
         }
     }
     options
-}
-
-/// Whether anything comes back through the very forward that the command makes.
-async fn answers(session: &Session, namespace: &str, service: &str, port: u16) -> bool {
-    let attempt = async {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let forward =
-            session.kube().await.ok()?.forward(namespace, service, Some(&port.to_string()), listen).await.ok()?;
-        let address = forward.address;
-        let progress = session.events.progress("forward");
-        let talk = async {
-            let mut stream = TcpStream::connect(address).await.ok()?;
-            let request = format!("HEAD / HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.ok()?;
-            let mut first = [0; 1];
-            (stream.read(&mut first).await.ok()? > 0).then_some(())
-        };
-        tokio::select! {
-            talked = talk => talked,
-            _ = forward.run(&progress) => None,
-        }
-    };
-    tokio::time::timeout(PATIENCE, attempt).await.ok().flatten().is_some()
 }

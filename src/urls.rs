@@ -9,16 +9,12 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use rustls::RootCertStore;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    client,
     error::{Error, Kind, Result},
     kube::json,
     observe,
@@ -118,7 +114,7 @@ async fn tried(
         (None, Some(port)) => format!("http://localhost:{port}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = client(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
+    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
     let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
     let answers = join_all(routes(&session.stack).into_iter().map(attempt));
     let late = async {
@@ -132,10 +128,10 @@ async fn tried(
     }
 }
 
-type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Http = client::Client<Empty<Bytes>>;
 
 /// Trusts the authority and nobody else; where the edge has somebody else's certificate, that one and its authority.
-fn client(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> {
+fn trusting(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> {
     let what = || "the certificate of the local authority cannot be used".to_owned();
     let roots = |pem| tls::client::roots(pem, Kind::Preflight, what);
     let config = match foreign {
@@ -146,8 +142,7 @@ fn client(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> 
         }
         None => tls::client::config(Some(authority.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty)))?,
     };
-    let connector = tls::client::connector(config, HttpConnector::new());
-    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
+    Ok(client::near(config))
 }
 
 /// A gateway's excuses are not yet an answer.
@@ -243,7 +238,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
-        let client = client(None, None).unwrap();
+        let client = trusting(None, None).unwrap();
         let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, PATIENCE).await;
         assert_eq!((seen.status, seen.error), (Some(302), None));
     }
@@ -289,16 +284,16 @@ mod tests {
             (own(&other, None), false),
             (own(&other, Some(&other)), false),
         ] {
-            let seen = ask(&client(None, Some(&own)).unwrap(), &url).await;
+            let seen = ask(&trusting(None, Some(&own)).unwrap(), &url).await;
             assert_eq!(seen.is_ok(), trusted, "{seen:?}");
         }
-        let local = ask(&client(Some(certificate.as_bytes()), None).unwrap(), &url).await;
+        let local = ask(&trusting(Some(certificate.as_bytes()), None).unwrap(), &url).await;
         assert!(local.is_err(), "without it localhost is not its name");
     }
 
     #[tokio::test]
     async fn what_does_not_answer_says_why() {
-        let client = client(None, None).unwrap();
+        let client = trusting(None, None).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let seen = ask(&client, &format!("http://127.0.0.1:{port}/")).await.unwrap_err();
         assert!(seen.contains("refused"), "{seen}");

@@ -71,7 +71,7 @@ pub struct Target {
     /// Name of the local cluster that holds all stacks [default: stackctl]
     #[arg(long, global = true, value_name = "NAME")]
     cluster_name: Option<String>,
-    /// The kubeconfig context of an existing cluster
+    /// The kubeconfig context of an existing cluster; implies --provider existing
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
     /// Namespace of the stack's objects [default: the stack's name]

@@ -2,26 +2,26 @@
 
 use std::{path::Path, time::Duration};
 
-use ::kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use ::kube::{Client, config::Kubeconfig};
 
 use super::Access;
-use crate::error::{Context, Error, Kind, Result};
+use crate::{
+    client::api_server,
+    error::{Context, Error, Kind, Result},
+};
 
 /// A client that waits for no answer longer than `patience`.
 pub async fn client(access: &Access, patience: Duration) -> Result<Client> {
     let kubeconfig = read(&access.kubeconfig)?;
-    let options = KubeConfigOptions { context: Some(access.context.clone()), ..Default::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+    let settings = api_server::settings(kubeconfig, Some(&access.context)).await;
+    let (mut config, proxies) = settings.map_err(|error| {
         Error::new(Kind::Usage, format!("cannot use the context {} of {}", access.context, access.kubeconfig.display()))
             .caused_by(&error)
     })?;
     config.connect_timeout = Some(patience);
     config.read_timeout = Some(patience);
     config.default_retry = false;
-    Client::try_from(config)
+    api_server::client(&config, proxies)
         .context(Kind::Unexpected, || format!("cannot make a client for the context {}", access.context))
 }
 

@@ -1,4 +1,4 @@
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -13,8 +13,19 @@ pub struct CompletionsArgs {
 
 pub async fn run(args: CompletionsArgs, app: &App) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "stackctl", &mut script);
+    clap_complete::generate(args.shell, &mut visible(&Cli::command()), "stackctl", &mut script);
     let script = String::from_utf8_lossy(&script);
     app.show(|| script.to_string(), &json!({ "shell": args.shell.to_string(), "script": script })).await;
     Ok(())
+}
+
+/// The commands that help shows too: generators of completions do not leave hidden ones out.
+fn visible(command: &Command) -> Command {
+    let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let bare = Command::new("stackctl").args(command.get_arguments().cloned());
+    let described = match command.get_about() {
+        Some(about) => bare.about(about.clone()),
+        None => bare,
+    };
+    described.propagate_version(true).version(env!("CARGO_PKG_VERSION")).subcommands(shown.cloned())
 }

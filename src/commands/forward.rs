@@ -1,4 +1,7 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use clap::Args;
 use futures::future::try_join_all;
@@ -113,11 +116,22 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
     });
     let forwards = try_join_all(open).await?;
     let mut runs = Vec::new();
+    let mut told = BTreeSet::new();
+    let alone = forwards.len() == 1;
     for (wanted, forward) in forwards {
-        let of = format!("{} in namespace {namespace}", wanted.service);
-        app.events.info(format!("http://{} is {of}; Ctrl-C ends it", forward.address));
+        let of = match &wanted.port {
+            Some(port) if !alone => format!("{}:{port} in namespace {namespace}", wanted.service),
+            _ => format!("{} in namespace {namespace}", wanted.service),
+        };
+        let end = if alone { "; Ctrl-C ends it" } else { "" };
+        app.events.info(format!("http://{} is {of}{end}", forward.address));
         let progress = app.events.progress(format!("forward:{}", wanted.service));
+        // The pods of a Service are the same for all its ports.
+        let forward = if told.insert(&wanted.service) { forward } else { forward.quiet() };
         runs.push(async move { forward.run(&progress).await });
+    }
+    if !alone {
+        app.events.info("Ctrl-C ends them");
     }
     tokio::select! {
         ended = try_join_all(runs) => ended.map(drop),

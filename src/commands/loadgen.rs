@@ -138,7 +138,8 @@ pub async fn run(args: LoadgenArgs, app: &App) -> Result<()> {
     } else {
         let seen = |failure| ran.result.examples.get(failure).cloned().unwrap_or_default();
         ran.result.aborted.as_ref().map(|failure| {
-            Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}")).cause(seen(failure))
+            Error::new(Kind::LoadFailed, format!("the first failure ended the load: {}", failure.sentence()))
+                .cause(seen(failure))
         })
     };
     let failed = failed.or_else(|| ran.document.verdict.as_ref().and_then(verdict::failure));

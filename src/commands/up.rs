@@ -130,7 +130,7 @@ pub async fn bring_up(
     images: &ImageArgs,
     mode: Mode,
 ) -> Result<()> {
-    let stack = shared::load(stack, &settings, app)?;
+    let stack = shared::load(stack, &settings)?;
     let how = ApplyOptions {
         force_conflicts: apply.force_conflicts,
         replace: apply.replace,
@@ -186,7 +186,7 @@ pub async fn bring_up(
         Ok(()) => reached(&session, &plan, &observed).await?,
         Err(_) => (Vec::new(), Vec::new()),
     };
-    let ended = ended.and(urls::all_answered(&urls));
+    let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
     let value = json!({
         "stack": session.stack.name,
         "unchanged": plan.unchanged,

@@ -19,7 +19,7 @@ pub struct UrlsArgs {
 
 pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     let session = open(&args.stack, app).await?;
-    match session.until_stopped(urls::of_stack(&session)).await? {
+    match session.until_stopped(Box::pin(urls::of_stack(&session))).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
             if let Err(error) = urls::all_answered(&urls) {
@@ -29,7 +29,11 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
         }
         None => {
             let ways = reach::of_stack(&session).await;
-            app.show(|| ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n"), &ways).await;
+            let text = || ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n");
+            if let Err(error) = reach::all_lead_somewhere(&ways) {
+                return app.fail_with(text, &ways, error).await;
+            }
+            app.show(text, &ways).await;
         }
     }
     Ok(())
@@ -37,7 +41,7 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
 
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
     let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(args, &settings, app)?;
+    let stack = shared::load(args, &settings)?;
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     session.require_running().await?;
     Ok(session)
@@ -56,7 +60,7 @@ pub struct OpenArgs {
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
     let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
     let session = open(&stack, app).await?;
-    let Some(urls) = session.until_stopped(urls::of_stack(&session)).await? else {
+    let Some(urls) = session.until_stopped(Box::pin(urls::of_stack(&session))).await? else {
         return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
             .hint(format!("`stackctl urls {}` says how its services are reached", args.stack)));
     };

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Empty};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 
 use super::{Check, engine};
+use crate::{client, tls};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// What the makers of Docker Hub offer to ask with: asking this way costs no pull.
@@ -25,9 +25,7 @@ pub async fn examine() -> Vec<Check> {
 
 /// The headers of Docker Hub's answer; None: it did not give one.
 async fn ask() -> Option<HeaderMap> {
-    let connector =
-        hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().ok()?.https_only().enable_http1().build();
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let client: client::Client<Empty<Bytes>> = client::outward(tls::client::config(None).ok()?, ANSWER_WITHIN);
     let answer = client.get(TOKEN_URL.parse().ok()?).await.ok()?;
     let body = answer.into_body().collect().await.ok()?.to_bytes();
     let token: serde_json::Value = serde_json::from_slice(&body).ok()?;

@@ -162,7 +162,7 @@ pub async fn document(session: &Session, observed: &Observed) -> Result<Option<(
 /// was never sent.
 pub fn failure(document: &LoadDocument, result: &WorkerResult) -> Option<Error> {
     if let Some(failure) = &result.aborted {
-        let error = Error::new(Kind::LoadFailed, format!("the first failure ended the load: {failure}"));
+        let error = Error::new(Kind::LoadFailed, format!("the first failure ended the load: {}", failure.sentence()));
         return Some(result.examples.get(failure).into_iter().fold(error, Error::cause));
     }
     let broken = document.verdict.as_ref().and_then(verdict::failure);

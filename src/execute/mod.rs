@@ -11,6 +11,7 @@ mod spare;
 pub mod untried;
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -99,11 +100,13 @@ where
     let is_required = |index: usize| !plan.steps[index].action.is_optional();
     let mut left = (0..plan.steps.len()).filter(|&index| is_required(index)).count();
 
+    // One for all steps: those that end in it must not prolong it for the others.
+    let mut patience = pin!(out_of_patience(cancel, grace));
     // What is left of a plan without required steps is not worth a wait either.
     while left > 0 {
         let next = tokio::select! {
             next = running.next() => next,
-            () = out_of_patience(cancel, grace) => None,
+            () = &mut patience => None,
         };
         let Some((index, result)) = next else { break };
         finished[index] = true;
@@ -304,6 +307,29 @@ mod tests {
         };
         let error = run_within(Duration::from_millis(1), &plan, &events, &cancel, act).await.unwrap_err();
         assert_eq!(error.kind, Kind::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn steps_that_end_after_an_interruption_do_not_prolong_its_grace() {
+        let mut graph = Graph::default();
+        for nth in 0..1000 {
+            graph.add(nth, &[], Action::Joint);
+        }
+        let plan = Plan::from(graph);
+        let (events, _receiver) = Events::channel();
+        let cancel = CancellationToken::new();
+        // One ends every 20 ms, for 20 s in all.
+        let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
+            let nth: u64 = step.id.parse().unwrap();
+            cancel.cancel();
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(20 * nth)).await;
+                Ok(Done::default())
+            })
+        };
+        let run = run_within(Duration::from_millis(200), &plan, &events, &cancel, act);
+        let ended = tokio::time::timeout(Duration::from_secs(10), run).await;
+        assert_eq!(ended.expect("each step began the grace anew").unwrap_err().kind, Kind::Interrupted);
     }
 
     #[tokio::test]

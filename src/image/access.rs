@@ -14,18 +14,13 @@ use bollard::auth::DockerCredentials;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use serde::Deserialize;
 use url::Url;
 
 use self::challenge::Challenge;
 pub use self::refusal::{Refusal, is_ecr};
 use super::reference::Reference;
-use crate::{error::Result, tls};
+use crate::{client, error::Result, tls};
 
 const CONNECT: Duration = Duration::from_secs(4);
 const ANSWER: Duration = Duration::from_secs(10);
@@ -43,7 +38,7 @@ pub struct RemoteRegistry {
     /// As images name it: `ghcr.io`, `127.0.0.1:5000`.
     pub host: String,
     credentials: Option<DockerCredentials>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: client::Client<Full<Bytes>>,
 }
 
 /// What a registry answers to whoever comes.
@@ -82,10 +77,7 @@ pub fn path_below(prefix: &str, repository: &str) -> String {
 
 impl RemoteRegistry {
     pub fn new(host: &str, credentials: Option<DockerCredentials>) -> Result<RemoteRegistry> {
-        let mut http = HttpConnector::new();
-        http.set_connect_timeout(Some(CONNECT));
-        let connector = tls::client::connector(tls::client::config(None)?, http);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = client::outward(tls::client::config(None)?, CONNECT);
         Ok(RemoteRegistry { host: host.to_owned(), credentials, client })
     }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::client::legacy::Client;
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    client::{self, Dialer},
+    error::{Context as _, Error, Kind, Result},
+};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Manifests and image configurations are a few kilobytes.
@@ -24,7 +24,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 #[derive(Clone)]
 pub struct Registry {
     pub base: Url,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<Dialer, Empty<Bytes>>,
 }
 
 /// What `manifest` knows of an image without pulling it.
@@ -39,9 +39,7 @@ pub struct ImageFacts {
 impl Registry {
     /// `base` such as `http://127.0.0.1:5001`.
     pub fn new(base: Url) -> Registry {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(2)));
-        Registry { base, client: Client::builder(TokioExecutor::new()).build(connector) }
+        Registry { base, client: client::near_plain(Duration::from_secs(2)) }
     }
 
     /// The digest under a tag; None when the registry has no such tag.

@@ -8,13 +8,16 @@ use std::{
 
 use ::kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{Kubeconfig, KubeconfigError},
 };
 use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
 
 use super::{clock::Clock, discovery::Discovery, failure, request::ATTEMPT};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    client::{HttpProxies, api_server},
+    error::{Error, Kind, Result},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
@@ -47,10 +50,9 @@ impl Kube {
     /// Without a kubeconfig and without asking for the version.
     #[cfg(test)]
     pub fn at(server: &str) -> Kube {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config::new(server.parse().unwrap());
         (config.default_retry, config.read_timeout) = (false, None);
-        let client = Client::try_from(config).unwrap();
+        let client = api_server::client(&config, HttpProxies::none()).unwrap();
         let (discovery, lost) = (Arc::new(Discovery::new(client.clone())), Arc::default());
         Kube {
             client,
@@ -78,11 +80,9 @@ impl Kube {
 /// Connects and asks for the server's version, so that whatever is wrong with the way there is known from here on.
 /// Without a context, the kubeconfig's current one.
 pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
-    let config = load(kubeconfig, context).await?;
+    let (config, proxies) = load(kubeconfig, context).await?;
     let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
-    // kube needs a process-wide provider; another part of the program may have installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::try_from(config).map_err(|error| {
+    let client = api_server::client(&config, proxies).map_err(|error| {
         Error::new(Kind::Preflight, format!("no client can be made from {}", kubeconfig.display()))
             .caused_by(&error)
             .hint("check the user and the cluster of this context: their certificates, keys and credential command")
@@ -111,21 +111,11 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Kube> {
     })
 }
 
-async fn load(path: &Path, context: Option<&str>) -> Result<Config> {
+async fn load(path: &Path, context: Option<&str>) -> Result<(Config, HttpProxies)> {
     let parsed = Kubeconfig::read_from(path).map_err(|error| unreadable(path, &error))?;
-    let own_proxies: Vec<_> = parsed.clusters.iter().filter_map(|c| c.cluster.as_ref()?.proxy_url.clone()).collect();
     let names: Vec<_> = parsed.contexts.iter().map(|context| context.name.clone()).collect();
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let mut config =
-        Config::from_custom_kubeconfig(parsed, &options).await.map_err(|error| unusable(path, &names, &error))?;
-    // Only a proxy that the kubeconfig itself names counts: HTTPS_PROXY is not meant for a cluster on this machine.
-    if !config
-        .proxy_url
-        .as_ref()
-        .is_some_and(|proxy| own_proxies.iter().any(|own| own.parse::<http::Uri>().is_ok_and(|own| own == *proxy)))
-    {
-        config.proxy_url = None;
-    }
+    let settings = api_server::settings(parsed, context).await;
+    let (mut config, proxies) = settings.map_err(|error| unusable(path, &names, &error))?;
     let agent = concat!("stackctl/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -133,7 +123,7 @@ async fn load(path: &Path, context: Option<&str>) -> Result<Config> {
     config.default_retry = false;
     // A log or a forward may be silent for long: deadlines are per request, never per connection.
     config.read_timeout = None;
-    Ok(config)
+    Ok((config, proxies))
 }
 
 fn unreadable(path: &Path, error: &KubeconfigError) -> Error {

@@ -10,6 +10,7 @@ pub use refused::{immutable, is_too_large, line, refused, too_large};
 use refuser::{Refuser, refuser};
 
 use crate::{
+    client::ProxyFailed,
     error::{Error, Kind},
     stack::model::{Key, Origin},
 };
@@ -104,6 +105,11 @@ pub fn tls_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls
 pub fn unreachable(server: &str, error: &::kube::Error) -> Error {
     if let Some(tls) = tls_failure(error) {
         return tls_error(server, tls);
+    }
+    if let Some(failed) = in_chain(error, |error| error.downcast_ref::<ProxyFailed>()) {
+        return Error::new(Kind::Platform, format!("no way to {server} through the proxy {}", failed.proxy))
+            .cause(&failed.why)
+            .hint("name another proxy, or put the server into NO_PROXY if it is reached without one");
     }
     let refused = in_chain(error, |error| {
         error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused).then_some(())

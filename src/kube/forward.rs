@@ -4,6 +4,7 @@ mod endpoints;
 mod join;
 mod peer;
 mod pool;
+mod probe;
 mod session;
 mod spdy;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use self::{
     pool::Pool,
     session::Session,
 };
+pub use self::{endpoints::is_tcp, probe::Tried};
 use super::{Kube, discovery::core, failure};
 use crate::{
     error::{Context, Error, Kind, Result},
@@ -46,6 +48,8 @@ pub struct Forward {
     service: Service,
     /// Where it listens: a port of 0 has become a real one.
     pub address: SocketAddr,
+    /// Another forward of the same Service tells when its pods change.
+    quiet: bool,
 }
 
 /// One port of a Service.
@@ -91,11 +95,16 @@ impl Kube {
         })?;
         let address = listener.local_addr().context(Kind::Unexpected, || "the socket has no address".to_owned())?;
         let (kube, namespace, name) = (self.clone(), namespace.to_owned(), service.to_owned());
-        Ok(Forward { listener, service: Service { kube, namespace, name, port }, address })
+        Ok(Forward { listener, service: Service { kube, namespace, name, port }, address, quiet: false })
     }
 }
 
 impl Forward {
+    /// Leaves it to another forward of the same Service to tell when its pods change.
+    pub fn quiet(self) -> Forward {
+        Forward { quiet: true, ..self }
+    }
+
     /// Serves connections until it is dropped. Each goes to the ready pod with the fewest connections; a pod that goes
     /// away ends only its own connections, an API server that goes away only those that are open. With -v it says
     /// which pod serves each, else when the pods change.
@@ -137,7 +146,7 @@ impl Forward {
                 }
                 Ok(()) = targets.changed() => {
                     let pods: BTreeSet<String> = targets.borrow_and_update().iter().map(|(pod, _)| pod.clone()).collect();
-                    if !std::mem::take(&mut first) {
+                    if !std::mem::take(&mut first) && !self.quiet {
                         progress.info(self.service.change(&pods));
                     }
                     pool.tidy(&pods);

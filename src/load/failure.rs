@@ -36,6 +36,27 @@ const NAMES: [(Failure, &str); 7] = [
     (Failure::Body, "body"),
 ];
 
+impl Failure {
+    /// What happened, for people; the name is for documents.
+    pub fn sentence(self) -> String {
+        match self {
+            Failure::Connect => "no connection could be made".to_owned(),
+            Failure::Tls => "the TLS handshake failed".to_owned(),
+            Failure::Timeout => "no whole answer came within the timeout".to_owned(),
+            Failure::Reset => "the connection was reset before the answer was whole".to_owned(),
+            Failure::Closed => "the connection was closed before the answer was whole".to_owned(),
+            Failure::Protocol => "what came was no HTTP/1.1 answer".to_owned(),
+            Failure::Status(status) => format!("the answer had status {status}"),
+            Failure::Body => "the body did not contain the expected text".to_owned(),
+        }
+    }
+
+    /// The sentence for a class of a document, which may be of a later version.
+    pub fn sentence_of(class: &str) -> String {
+        class.parse().map_or_else(|_| class.to_owned(), Failure::sentence)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, NAMES.iter().find(|(failure, _)| failure == self)) {

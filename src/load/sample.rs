@@ -266,7 +266,7 @@ fn verdict() -> VerdictDocument {
         conditions: vec![
             Condition {
                 held: false,
-                why: Some("5 × status 503 while replicas started".into()),
+                why: Some("5 × the answer had status 503 while replicas started".into()),
                 ..condition("maxErrorRate", "at most 0.01 %", "0.02 %")
             },
             condition("scaleUp", "more than 2 replicas", "2 → 5 replicas after 47 s"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     document::{ClusterSample, Condition, Totals, VerdictDocument},
+    failure::Failure,
     scaling::{Autoscaler, Scaling},
 };
 use crate::{
@@ -89,7 +90,8 @@ fn error_rate(limit: f64, totals: &Totals) -> Condition {
 fn main_errors(totals: &Totals) -> Option<String> {
     let mut errors: Vec<_> = totals.errors.iter().filter(|(_, count)| **count > 0).collect();
     errors.sort_by_key(|(class, count)| (std::cmp::Reverse(**count), class.as_str()));
-    let named: Vec<String> = errors.iter().take(3).map(|(class, count)| format!("{count} × {class}")).collect();
+    let named: Vec<String> =
+        errors.iter().take(3).map(|(class, count)| format!("{count} × {}", Failure::sentence_of(class))).collect();
     (!named.is_empty()).then(|| named.join(", "))
 }
 

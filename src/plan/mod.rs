@@ -8,7 +8,11 @@ pub mod origin;
 pub mod test;
 pub mod up;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use observed::Observed;
 use serde::Serialize;
@@ -239,19 +243,27 @@ impl Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node(usize);
 
-/// Builds a plan; a step can only need steps added before it, so the graph has no cycle.
+/// Builds a plan; a step can only need steps added before it, so the graph has no cycle. All that follows a step (the
+/// report, the timings) knows it by its id, so no two have the same.
 #[derive(Debug, Default)]
 pub struct Graph {
     steps: Vec<Step>,
+    ids: HashSet<StepId>,
 }
 
 impl Graph {
+    /// An id that another step has already is numbered.
     pub fn add(&mut self, id: impl fmt::Display, needs: &[Node], action: Action) -> Node {
+        let id = id.to_string();
+        let numbered = (2..).map(|nth: usize| format!("{id}#{nth}"));
+        let free = std::iter::once(id.clone()).chain(numbered).find(|id| !self.ids.contains(id.as_str()));
+        let id: StepId = free.unwrap_or(id).into();
+        self.ids.insert(Arc::clone(&id));
         let mut needs: Vec<usize> = needs.iter().map(|node| node.0).collect();
         needs.sort_unstable();
         needs.dedup();
         debug_assert!(action.is_optional() || !needs.iter().any(|&need| self.steps[need].action.is_optional()));
-        self.steps.push(Step { id: id.to_string().into(), needs, action, deletes: Vec::new() });
+        self.steps.push(Step { id, needs, action, deletes: Vec::new() });
         Node(self.steps.len() - 1)
     }
 
@@ -260,6 +272,37 @@ impl Graph {
         let node = self.add(id, needs, action);
         self.steps[node.0].deletes = deletes;
         node
+    }
+
+    /// The first of several names for a step, from short to full, that no other step has; the last one where all are taken.
+    fn unused(&self, names: impl IntoIterator<Item = String>) -> String {
+        let mut last = String::new();
+        for name in names {
+            if !self.ids.contains(name.as_str()) {
+                return name;
+            }
+            last = name;
+        }
+        last
+    }
+
+    /// `apply:Deployment/hello-service`. A namespace other than the set's own is named too, and so is what tells the
+    /// object from another one of that kind and name.
+    fn object_step(&self, verb: &str, key: &Key, set_namespace: &str) -> String {
+        let namespaced = |namespace: &str| format!("{verb}:{namespace}/{key}");
+        let group = if key.group.is_empty() { "core" } else { &key.group };
+        let full = match &key.namespace {
+            Some(namespace) => format!("{verb}:{namespace}/{}.{group}/{}", key.kind, key.name),
+            None => format!("{verb}:{}.{group}/{}", key.kind, key.name),
+        };
+        let short =
+            Some(format!("{verb}:{key}")).filter(|_| key.namespace.as_deref().is_none_or(|it| it == set_namespace));
+        self.unused(short.into_iter().chain(key.namespace.as_deref().map(namespaced)).chain([full]))
+    }
+
+    /// `inventory:hello`; a set that is called like another one gets its kind in front.
+    fn set_step(&self, verb: &str, set: &DesiredSet) -> String {
+        self.unused([format!("{verb}:{}", set.name), format!("{verb}:{}", set.parent().replacen('-', "/", 1))])
     }
 
     /// One node that stands for all of `needs`; none and one need no joint.
@@ -293,12 +336,4 @@ pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
         desired::mark_certificates(&mut object.object.value, &serials);
     }
     sets
-}
-
-/// `apply:Deployment/hello-service`; a namespace other than the set's own is named too.
-fn object_step(verb: &str, key: &Key, set_namespace: &str) -> String {
-    match key.namespace.as_deref() {
-        Some(namespace) if namespace != set_namespace => format!("{verb}:{namespace}/{key}"),
-        _ => format!("{verb}:{key}"),
-    }
 }

@@ -1,6 +1,6 @@
 //! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
 
-use super::{Action, Graph, Node, Plan, desired_sets, object_step, observed::Observed};
+use super::{Action, Graph, Node, Plan, desired_sets, observed::Observed};
 use crate::{
     cluster::ClusterState,
     error::{Error, Kind, Result},
@@ -41,7 +41,7 @@ pub(super) fn readied(
     for (set, object) in positions(&sets) {
         let key = sets[set].objects[object].object.key();
         if readiness::is_awaited(&key) && live.live.objects.contains_key(&key) && !live.ready.contains(&key) {
-            let id = object_step("await", &key, &sets[set].namespace);
+            let id = graph.object_step("await", &key, &sets[set].namespace);
             needs.push(graph.add(id, &[], Action::Await { set, object }));
         }
     }

@@ -95,7 +95,8 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         let prune = Action::Prune { set: sets.len() };
         let deletes = observed.live.iter().flat_map(|live| stale_objects(&set, live, options.prune_data).remove);
         let deletes = deletes.map(|object| json::key(&object)).collect();
-        everything.push(graph.add_deletion(format!("prune:{}", set.name), &before, prune, deletes));
+        let id = graph.set_step("prune", &set);
+        everything.push(graph.add_deletion(id, &before, prune, deletes));
         sets.push(set);
     }
     everything.extend(awaited);
@@ -217,7 +218,9 @@ fn preload(
         let images: BTreeSet<String> = named.map(str::to_owned).filter(|image| !own.contains(image)).collect();
         if !images.is_empty() {
             let images = Images::Named(images);
-            graph.add(format!("preload:{}", set.name), &[], Action::Preload { images });
+            // A service may be called like the stack.
+            let id = graph.set_step("preload", set);
+            graph.add(id, &[], Action::Preload { images });
         }
     }
 }

@@ -5,19 +5,13 @@ use std::{error::Error as StdError, fmt, io, path::Path, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::Request;
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{HttpConnector, capture_connection},
-    },
-    rt::TokioExecutor,
-};
+use hyper_util::client::legacy::connect::capture_connection;
 use rustls::RootCertStore;
 use serde_json::Value;
 
 use super::json::difference;
 use crate::{
+    client,
     error::{Context, Kind, Result},
     stack::claims::{HttpCheck, Where},
     tls,
@@ -28,7 +22,7 @@ const BODY_LIMIT: usize = 4 << 20;
 /// As much of a body as is shown.
 const SHOWN: usize = 500;
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type HttpClient = client::Client<Full<Bytes>>;
 
 /// Makes each request on a connection of its own, so that no attempt profits or suffers from an earlier one.
 #[derive(Debug, Clone)]
@@ -60,8 +54,8 @@ impl Requester {
             let what = || format!("the CA bundle {} could not be read", file.display());
             tls::client::roots(&std::fs::read(file).context(Kind::Usage, what)?, Kind::Usage, what)
         });
-        let own = own_ca.map(|pem| roots_of_stack(pem).and_then(|roots| client(Some(roots))));
-        Ok(Requester { client: client(roots.transpose()?)?, own: own.transpose()? })
+        let own = own_ca.map(|pem| roots_of_stack(pem).and_then(|roots| trusting(Some(roots))));
+        Ok(Requester { client: trusting(roots.transpose()?)?, own: own.transpose()? })
     }
 
     /// One attempt; an error says what was seen instead of what was expected.
@@ -94,9 +88,8 @@ impl Requester {
     }
 }
 
-fn client(roots: Option<RootCertStore>) -> Result<HttpClient> {
-    let connector = tls::client::connector(tls::client::config(roots)?, HttpConnector::new());
-    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector))
+fn trusting(roots: Option<RootCertStore>) -> Result<HttpClient> {
+    Ok(client::near(tls::client::config(roots)?))
 }
 
 async fn exchange(

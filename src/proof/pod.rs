@@ -35,8 +35,9 @@ pub struct Given<'a> {
 }
 
 /// `suffix`: random, lower-case letters and digits. `checks`: what `run_agent` takes; not secret, but visible to whoever
-/// may read pods. `deadline`: after it the kubelet ends the pod, whatever became of us. `awaited`: how long we wait for it.
-pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration, awaited: Duration) -> Result<Value> {
+/// may read pods. `awaited`: how long our run waits for it. The kubelet, which counts from the pod's start and so with the
+/// pull of its image, ends it after as long, whatever became of us.
+pub fn build(suffix: &str, given: Given, checks: &str, awaited: Duration) -> Result<Value> {
     if checks.len() > INPUT_LIMIT {
         return Err(Error::new(Kind::Usage, "the proofs are too long to be handed to the agent")
             .cause(format!("{} bytes, at most {INPUT_LIMIT}", checks.len()))
@@ -56,7 +57,7 @@ pub fn build(suffix: &str, given: Given, checks: &str, deadline: Duration, await
         },
         "spec": {
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": deadline.as_secs().max(1),
+            "activeDeadlineSeconds": awaited.as_secs().max(1),
             "terminationGracePeriodSeconds": 1,
             "serviceAccountName": given.service_account.unwrap_or("default"),
             "automountServiceAccountToken": given.service_account.is_some(),
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn an_account_and_a_ca_are_handed_over() {
         let given = Given { ca: Some("PEM"), service_account: Some("rbac-test"), ..GIVEN };
-        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE, GRACE).unwrap()).unwrap();
+        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE).unwrap()).unwrap();
         let spec = pod.spec.unwrap();
         assert_eq!(spec.service_account_name.as_deref(), Some("rbac-test"));
         assert_eq!(spec.automount_service_account_token, Some(true));
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_pod_is_valid_and_restricted() {
-        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90), GRACE).unwrap();
+        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
         let pod: Pod = serde_json::from_value(value).unwrap();
         assert_eq!(pod.metadata.name.as_deref(), Some("stackctl-proof-abc12"));
         let labels = pod.metadata.labels.unwrap();
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn too_much_input_is_refused() {
-        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE, GRACE).unwrap_err().kind, Kind::Usage);
+        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
     }
 
     #[test]

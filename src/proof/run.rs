@@ -28,8 +28,8 @@ use crate::{
 
 /// How long a node may take to come for a pod that no node takes.
 const SCHEDULING: Duration = Duration::from_secs(90);
-/// What a pod gets beside the time of its checks: scheduling, pulling its image, starting.
-const STARTING: Duration = Duration::from_secs(60);
+/// What a pod that runs gets beside the time of its checks, for all that lies between them.
+const MARGIN: Duration = Duration::from_secs(60);
 /// For each request that cleans up.
 const CLEANUP: Duration = Duration::from_secs(10);
 /// The same after an interruption, when whoever waits for the whole run has little patience.
@@ -126,7 +126,7 @@ impl Agent<'_> {
         };
         let mut guard = Guard { api: self.api.clone(), pod: Some(created.clone()) };
         let work = async {
-            let why = self.ended(&created, limit).await?;
+            let why = self.ended(&created, checks, limit).await?;
             self.read(&created, checks, why).await
         };
         let results = tokio::select! {
@@ -147,9 +147,8 @@ impl Agent<'_> {
     async fn create(&self, checks: &[AgentCheck], limit: Instant) -> Result<Pod> {
         let input =
             serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
-        let needed: Duration = checks.iter().map(|check| check.eventually() + check.check.timeout()).sum();
         let left = limit.saturating_duration_since(Instant::now());
-        let value = pod::build(&suffix(), self.given, &input, (needed + STARTING).min(left), left)?;
+        let value = pod::build(&suffix(), self.given, &input, left)?;
         let pod: Pod =
             serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
         let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
@@ -162,13 +161,16 @@ impl Agent<'_> {
         }
     }
 
-    /// Waits for the end of the pod; Some says why it did not end well.
-    async fn ended(&self, created: &Pod, limit: Instant) -> Result<Option<String>> {
+    /// Waits for the end of the pod; Some says why it did not end well. Until it runs it has all the time there is, for
+    /// a node and its image to come; from then on what its checks may take.
+    async fn ended(&self, created: &Pod, checks: &[AgentCheck], limit: Instant) -> Result<Option<String>> {
         let name = created.metadata.name.as_deref().unwrap_or_default();
         let what = || format!("the agent's pod {}/{name} did not run", self.namespace);
         let mut states = pin!(watcher::watch_object(self.api.clone(), name).default_backoff());
         let mut last = "nothing was seen of it".to_owned();
+        let needed: Duration = checks.iter().map(|check| check.eventually() + check.check.timeout()).sum();
         let mut until = limit;
+        let mut running = None;
         loop {
             let pod = match timeout_at(until, states.next()).await {
                 Ok(Some(Ok(Some(pod)))) => pod,
@@ -196,8 +198,9 @@ impl Agent<'_> {
                     return Err(error.hint(hint));
                 }
                 State::Running => {
-                    until = limit;
-                    last = "it ran until the deadline".to_owned();
+                    let since = *running.get_or_insert_with(Instant::now);
+                    until = limit.min(since + needed + MARGIN);
+                    last = format!("it still ran after {} s", until.saturating_duration_since(since).as_secs());
                     self.progress.say("checking from inside the cluster");
                 }
                 State::Starting(why) => {

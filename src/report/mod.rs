@@ -37,7 +37,7 @@ use tokio::{
 pub use self::{
     junit::junit,
     load::{load_comparison, load_page, load_summary},
-    out::{data, screen},
+    out::{closed, data, lost, screen, written},
     status::{status_screen, url_table},
     style::{Paint, count},
     svg::terminal_svg,
@@ -57,13 +57,14 @@ use crate::{
 
 const TICK: Duration = Duration::from_millis(100);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
+    #[default]
     Text,
     Json,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub output: Format,
     pub color: bool,
@@ -248,6 +249,14 @@ pub fn error(settings: &Settings, error: &Error) {
         Format::Text => out::progress(&failure::text(error, settings.paint())),
         Format::Json => document(&failure::value(error)),
     }
+}
+
+/// That data could not be written, and the command's own failure where its document is what was lost.
+pub fn lost_output(settings: &Settings, lost: &Error, own: Option<&Error>) {
+    if let Some(own) = own.filter(|_| settings.output == Format::Json) {
+        out::progress(&failure::text(own, settings.paint()));
+    }
+    out::progress(&failure::text(lost, settings.paint()));
 }
 
 /// The final document of a command that has results and failed all the same: the fields of `value` and `error`.

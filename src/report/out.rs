@@ -1,13 +1,52 @@
 //! The only place that writes to the standard streams.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::{LazyLock, OnceLock},
+};
 
-/// Data, with a final line feed if it lacks one. A reader that went away (`| head`) is no error.
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Kind};
+
+/// Cancelled when stdout takes no more, whatever the reason.
+static CLOSED: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+/// Why data was lost. A process has one stdout, so that is a fact about the process.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Data, with a final line feed if it lacks one. A reader that went away (`| head`) is no error; everything else that
+/// keeps data from being written is `lost`.
 pub fn data(text: &str) {
-    let mut stdout = std::io::stdout().lock();
+    if CLOSED.is_cancelled() {
+        return;
+    }
+    let mut stdout = io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+    if let Err(error) = write!(stdout, "{text}{end}").and_then(|()| stdout.flush()) {
+        written(Err(error));
+    }
+}
+
+/// Remembers how writing to stdout ended, for whoever writes there without `data`.
+pub fn written(result: io::Result<()>) {
+    let Err(error) = result else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        // The first failure is the cause of those after it.
+        let _ = LOST.set(error);
+    }
+    CLOSED.cancel();
+}
+
+/// The failure of the command whose data could not be written.
+pub fn lost() -> Option<Error> {
+    let cause = LOST.get()?;
+    Some(Error::new(Kind::Unexpected, "the output could not be written to stdout").cause(cause))
+}
+
+/// Returns once nobody takes data any more.
+pub async fn closed() {
+    CLOSED.cancelled().await;
 }
 
 /// Data in place of what stood on the screen, where stdout is one; else after it.

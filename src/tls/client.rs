@@ -4,8 +4,7 @@ mod pinned;
 
 use std::sync::Arc;
 
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_rustls::ConfigBuilderExt;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -53,14 +52,4 @@ pub fn config(roots: Option<RootCertStore>) -> Result<ClientConfig> {
         },
     };
     Ok(builder.with_no_client_auth())
-}
-
-/// HTTP/1.1, plain or over TLS, on connections that `http` makes.
-pub fn connector(config: ClientConfig, mut http: HttpConnector) -> HttpsConnector<HttpConnector> {
-    http.enforce_http(false);
-    hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http)
 }

@@ -2,7 +2,7 @@
 
 use crate::{Test, case::Case};
 
-pub const ALL: &[Test] = &[("foreign-edge", foreign_edge)];
+pub const ALL: &[Test] = &[("foreign-edge", foreign_edge), ("services-that-lead-nowhere", services_that_lead_nowhere)];
 
 /// Somebody else's certificate for the edge, with the authority that signed it beside it.
 fn foreign_edge(case: &Case) {
@@ -32,4 +32,17 @@ fn foreign_edge(case: &Case) {
     assert_eq!(bundle["data"]["ca.crt"].as_str().map(str::trim), Some(signed.pem().trim()));
     case.up("", &[], 0).says(&["nothing to do"]);
     case.run("urls", "", &[]).says(&["200 OK"]);
+}
+
+/// Ready pods do not help a Service that names a port on which nothing listens; and what is not TCP is not forwarded.
+fn services_that_lead_nowhere(case: &Case) {
+    case.up("", &[], 7).says(&["no connection through web", "nothing listens on port 8081 of pod web-", "targetPort"]);
+    let forward = ["forward", "names", "--stack", &case.arg("")];
+    case.place.fails(2, &forward).says(&["service names has no TCP port", "UDP"]);
+
+    let right = std::fs::read_to_string(case.path("all.yaml")).unwrap().replace("targetPort: 8081", "targetPort: 8080");
+    case.write("all.yaml", &right);
+    let run = case.up("", &[], 0);
+    run.says(&["reach web with: stackctl forward web:80"]);
+    assert!(!run.stdout.contains("forward names") && !run.stdout.contains("listens"), "{run}");
 }

@@ -11,7 +11,9 @@ mod input;
 mod load_output;
 mod loadgen;
 mod login;
+mod output;
 mod platform;
+mod proxies;
 mod surface;
 
 use std::{

@@ -73,7 +73,7 @@ fn a_broken_kubeconfig() {
     assert!(said.starts_with("exit 2\n") && said.contains(".kube/config"), "{said}");
 }
 
-fn kubeconfig(server: &str) -> String {
+pub fn kubeconfig(server: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: there\ncontexts:\n- name: there\n  context: {{ cluster: there, user: me }}\n\
          clusters:\n- name: there\n  cluster: {{ server: \"{server}\" }}\nusers:\n- name: me\n  user: {{ token: secret-token }}\n"

@@ -39,6 +39,25 @@ fn completions_and_man_pages_are_made() {
     assert!(home.run(&["man"]).contains(".TH stackctl 1"));
     assert!(home.run(&["man", "up"]).contains("force\\-conflicts"));
     assert!(home.run(&["man", "upp"]).starts_with("exit 2\n"));
+    for words in [&["man", "ca", "trust"][..], &["man", "ca trust"]] {
+        let page = home.run(words);
+        assert!(page.starts_with("exit 0\n") && page.contains("stackctl\\-ca\\-trust"), "{page}");
+    }
+    let unknown = home.run(&["man", "ca", "trsut"]);
+    assert!(unknown.starts_with("exit 2\n") && unknown.contains("stackctl ca --help"), "{unknown}");
+}
+
+#[test]
+fn completions_offer_what_help_shows() {
+    let home = Home::new();
+    let help = home.run(&["--help"]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = home.run(&["completions", shell]);
+        assert!(script.starts_with("exit 0\n") && script.contains("loadgen"), "{shell}: {script}");
+        for hidden in ["load-view", "picture", "inspect"] {
+            assert!(!help.contains(hidden) && !script.contains(hidden), "{shell}: {hidden}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    client,
     error::{Context, Error, Kind, Result},
     event::Progress,
     state::Folder,
@@ -99,8 +100,21 @@ pub async fn create(
         .stderr(Stdio::piped())
         // A group of its own, so that the engine's clients that kind runs end with it.
         .process_group(0);
-    if let Some(list) = no_proxy(creation.unproxied, |name| std::env::var(name).ok()) {
-        command.env("NO_PROXY", &list).env("no_proxy", &list);
+    // kind hands on to its nodes what it is told about proxies.
+    if let Some(told) = client::for_nodes(creation.unproxied, |name| std::env::var(name).ok()) {
+        for (name, value) in &told.variables {
+            for name in [name.to_string(), name.to_lowercase()] {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+        }
+        if let Some(proxy) = told.out_of_reach {
+            progress.info(format!(
+                "the cluster's nodes pull without the proxy {proxy}: they cannot reach this machine's loopback"
+            ));
+        }
     }
     let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
@@ -204,16 +218,6 @@ pub fn cannot_run(error: &std::io::Error) -> Error {
 
 pub const HOW_TO_GET_KIND: &str = "install kind: https://kind.sigs.k8s.io/docs/user/quick-start/#installation (or: go install sigs.k8s.io/kind@latest)";
 
-/// kind hands our proxy on to its nodes, which must still reach what is near them. None: there is no proxy.
-fn no_proxy(unproxied: &[String], variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let value =
-        |upper: &str| variable(upper).or_else(|| variable(&upper.to_lowercase())).filter(|value| !value.is_empty());
-    value("HTTP_PROXY").or_else(|| value("HTTPS_PROXY"))?;
-    let mut hosts: Vec<String> = value("NO_PROXY").into_iter().collect();
-    hosts.extend(unproxied.iter().cloned());
-    Some(hosts.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -252,18 +256,6 @@ mod tests {
             shown += 1;
         }
         assert_eq!(shown, 30);
-    }
-
-    #[test]
-    fn near_hosts_are_added_to_no_proxy_where_there_is_a_proxy() {
-        let none = |_: &str| None;
-        assert_eq!(no_proxy(&["r".to_owned()], none), None);
-        let some = |name: &str| match name {
-            "https_proxy" => Some("http://proxy".to_owned()),
-            "NO_PROXY" => Some("a,b".to_owned()),
-            _ => None,
-        };
-        assert_eq!(no_proxy(&["r".to_owned()], some).as_deref(), Some("a,b,r"));
     }
 
     #[test]

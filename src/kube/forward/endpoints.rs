@@ -23,22 +23,56 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Ready pods and the port to use on each, in the order of their names.
 pub type Targets = Vec<(String, u16)>;
 
-/// The name of the Service's port that is meant; unnamed ports have an empty one.
+/// The name of the Service's port that is meant; unnamed ports have an empty one. Streams to pods carry TCP alone.
 pub fn choose_port(service: &Value, wanted: Option<&str>) -> Result<String> {
     let ports = json::list(service, "/spec/ports");
     let name_of = |port: &Value| port["name"].as_str().unwrap_or_default().to_owned();
-    let found = match wanted {
-        None => ports.first(),
-        Some(wanted) => ports
-            .iter()
-            .find(|port| port["name"] == wanted || wanted.parse().is_ok_and(|number: i64| port["port"] == number)),
+    let is_wanted = |port: &&Value| {
+        wanted.is_none_or(|wanted| {
+            port["name"] == wanted || wanted.parse().is_ok_and(|number: i64| port["port"] == number)
+        })
     };
-    found.map(name_of).ok_or_else(|| {
-        let known: Vec<_> =
-            ports.iter().map(|port| format!("{} {}", port["port"], name_of(port)).trim().to_owned()).collect();
-        Error::new(Kind::Usage, format!("service {} has no port {}", json::name(service), wanted.unwrap_or("at all")))
-            .cause(format!("it has: {}", known.join(", ")))
+    let meant: Vec<&Value> = ports.iter().filter(is_wanted).collect();
+    if let Some(tcp) = meant.iter().find(|port| is_tcp(port)) {
+        return Ok(name_of(tcp));
+    }
+    let service = json::name(service);
+    let known: Vec<String> = ports
+        .iter()
+        .map(|port| {
+            let protocol = if is_tcp(port) { "" } else { protocol(port) };
+            let words = [port["port"].to_string(), protocol.to_owned(), name_of(port)];
+            words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let known = format!("it has: {}", known.join(", "));
+    let Some(other) = meant.first() else {
+        let wanted = wanted.unwrap_or("at all");
+        return Err(Error::new(Kind::Usage, format!("service {service} has no port {wanted}")).cause(known));
+    };
+    let what = match wanted {
+        Some(_) => {
+            format!("port {} of service {service} is {}, which cannot be forwarded", other["port"], protocol(other))
+        }
+        None => format!("service {service} has no TCP port that could be forwarded"),
+    };
+    let refused = Error::new(Kind::Usage, what)
+        .cause("connections go through the API server, whose port forward carries TCP alone")
+        .cause(known);
+    Err(match ports.iter().find(|port| is_tcp(port)) {
+        Some(tcp) => refused.hint(format!("forward its TCP port: stackctl forward {service}:{}", tcp["port"])),
+        None => {
+            refused.hint("reach it from a pod of the cluster, or through a Service of type NodePort or LoadBalancer")
+        }
     })
+}
+
+fn protocol(port: &Value) -> &str {
+    port["protocol"].as_str().unwrap_or("TCP")
+}
+
+pub fn is_tcp(port: &Value) -> bool {
+    protocol(port) == "TCP"
 }
 
 /// Ready pods and the number of the named port on each.
@@ -134,6 +168,24 @@ mod tests {
         assert_eq!(choose_port(&service, Some("9090")).unwrap(), "metrics");
         let error = choose_port(&service, Some("81")).unwrap_err();
         assert_eq!(error.causes, ["it has: 80 http, 9090 metrics"]);
+    }
+
+    #[test]
+    fn what_is_not_tcp_is_refused_with_the_reason() {
+        let udp = |name: &str, port: i64| json!({"name": name, "port": port, "protocol": "UDP"});
+        let service = |ports: Value| json!({"metadata": {"name": "dns"}, "spec": {"ports": ports}});
+        let both =
+            service(json!([udp("dns", 53), {"name": "dns-tcp", "port": 53, "protocol": "TCP"}, udp("log", 514)]));
+        assert_eq!(choose_port(&both, None).unwrap(), "dns-tcp");
+        assert_eq!(choose_port(&both, Some("53")).unwrap(), "dns-tcp");
+        for wanted in ["dns", "log", "514"] {
+            let error = choose_port(&both, Some(wanted)).unwrap_err();
+            assert!(error.message.contains("is UDP, which cannot be forwarded"), "{wanted}: {error:?}");
+            assert_eq!(error.hints, ["forward its TCP port: stackctl forward dns:53"]);
+        }
+        let none = choose_port(&service(json!([udp("dns", 53)])), None).unwrap_err();
+        assert_eq!(none.message, "service dns has no TCP port that could be forwarded");
+        assert_eq!(none.causes[1], "it has: 53 UDP dns");
     }
 
     #[test]

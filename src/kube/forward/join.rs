@@ -25,10 +25,13 @@ use super::{
 };
 
 /// How long a node may take to accept a stream.
-const ACCEPT_WITHIN: Duration = Duration::from_secs(3);
+pub const ACCEPT_WITHIN: Duration = Duration::from_secs(3);
 /// Once a caller has said all: how long the answer may take to begin, and how long it may pause, before the pod is told.
-const UNANSWERED: Duration = Duration::from_secs(60);
+/// kubectl gives it a second.
+const UNANSWERED: Duration = Duration::from_secs(5);
 const ANSWERED: Duration = Duration::from_secs(3);
+/// And how long the pod then has to end it.
+const ENDING: Duration = Duration::from_secs(3);
 /// How often a caller that has said all is looked after.
 const LOOK: Duration = Duration::from_millis(250);
 /// What a caller may have sent for another pod to get it all again.
@@ -80,10 +83,10 @@ impl Said {
     }
 
     /// The caller has said all at `ended`: whether the pod has been silent for so long that no more is to be expected.
-    fn was_silent_since(&self, ended: Instant) -> bool {
+    fn was_silent_since(&self, ended: Instant, unanswered: Duration) -> bool {
         match *self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(heard) => heard.max(ended).elapsed() > ANSWERED,
-            None => ended.elapsed() > UNANSWERED,
+            None => ended.elapsed() > unanswered,
         }
     }
 
@@ -166,20 +169,25 @@ async fn up(mut caller: ReadHalf<'_>, sender: &Sender, said: &Said, is_gone: imp
         }
     }
     let ended = Instant::now();
+    let silent = |since: Instant, answer: Duration| said.was_silent_since(since, answer);
     // A caller that is gone needs nothing any more; one that is not, or may not be, gets the rest of its answer.
-    while !said.was_silent_since(ended) {
+    while !silent(ended, UNANSWERED) {
         if is_gone() == Some(true) {
             return;
         }
         tokio::time::sleep(LOOK).await;
     }
-    // The pod may have waited for this end, to answer or to close.
+    // The pod may have waited for this end, to answer or to close. A node closes the connection by itself soon after it;
+    // where one does not, nobody waits for it.
     let _ = sender.end().await;
-    std::future::pending().await
+    let told = Instant::now();
+    while !silent(told, ENDING) && is_gone() != Some(true) {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Whether a node's words mean that the pod was never reached.
-fn is_refusal(words: &str) -> bool {
+pub fn is_refusal(words: &str) -> bool {
     ["refused", "failed to connect", "failed to dial", "not found", "not running", "no such", "does not exist"]
         .iter()
         .any(|sign| words.contains(sign))

@@ -83,6 +83,29 @@ async fn an_answer_is_read_to_its_end_after_the_caller_closed_its_half() {
     assert_eq!(session.streams(), 0);
 }
 
+/// Neither side says anything more: the caller waits for an answer, the pod for an end that no node passes on.
+#[tokio::test]
+async fn a_caller_that_closed_its_half_is_not_held_for_ever() {
+    let (mut caller, mut accepted) = connection().await;
+    let (session, mut node) = Node::session();
+    let stream = session.open(80, session.claim()).await.unwrap();
+    let joined = tokio::spawn(async move {
+        let end = join(&mut accepted, stream, &Said::default()).await;
+        drop(accepted);
+        end
+    });
+    let (_, data) = node.accept().await;
+    caller.write_all(b"question").await.unwrap();
+    caller.shutdown().await.unwrap();
+    assert_eq!(node.data(data).await, "question");
+    let within = std::time::Duration::from_secs(30);
+    let told = tokio::time::timeout(within, node.frame()).await.expect("the node is told of the end");
+    assert!(matches!(told, Frame::Data { stream, last: true, .. } if stream == data), "{told:?}");
+    let mut answer = String::new();
+    tokio::time::timeout(within, caller.read_to_string(&mut answer)).await.expect("the connection is closed").unwrap();
+    assert_eq!((answer.as_str(), joined.await.unwrap()), ("", End::Done));
+}
+
 #[tokio::test]
 async fn what_no_pod_has_seen_goes_to_the_next() {
     let (mut caller, mut accepted) = connection().await;

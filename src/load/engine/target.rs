@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -31,6 +31,8 @@ const RESOLVING: Duration = Duration::from_secs(10);
 pub struct Target {
     /// At least one.
     addresses: Vec<SocketAddr>,
+    /// Connections begin with different addresses.
+    spread: bool,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -47,7 +49,8 @@ impl Target {
             "https" => Some((TlsConnector::from(Arc::new(tls_config(spec)?)), server_name(&base)?)),
             _ => None,
         };
-        Ok(Target { addresses: addresses(&base).await?, tls })
+        // Both addresses of this machine are one server's, and often only one of them is listened on.
+        Ok(Target { addresses: addresses(&base).await?, spread: !is_localhost(&base), tls })
     }
 
     pub fn is_loopback(&self) -> bool {
@@ -62,7 +65,8 @@ impl Target {
     pub async fn connect(&self, seed: usize) -> std::result::Result<Stream, Broken> {
         let mut refused = Broken(Failure::Connect, String::new());
         for nth in 0..self.addresses.len() {
-            let address = self.addresses[(seed + nth) % self.addresses.len()];
+            let first = if self.spread { seed } else { 0 };
+            let address = self.addresses[(first + nth) % self.addresses.len()];
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     // It only costs time where it cannot be set.
@@ -92,6 +96,10 @@ async fn addresses(base: &Url) -> Result<Vec<SocketAddr>> {
         Some(Host::Domain(name)) => name,
         None => return Err(Error::new(Kind::Usage, format!("{base} names no host"))),
     };
+    if is_localhost(base) {
+        // RFC 6761; a hosts file often has only one of them.
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
     let unknown = || format!("the host {name} is not known");
     let found = tokio::time::timeout(RESOLVING, tokio::net::lookup_host((name, port)))
         .await
@@ -99,6 +107,10 @@ async fn addresses(base: &Url) -> Result<Vec<SocketAddr>> {
         .context(Kind::Preflight, unknown)?;
     let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() { Err(Error::new(Kind::Preflight, unknown()).cause("it has no address")) } else { Ok(found) }
+}
+
+fn is_localhost(base: &Url) -> bool {
+    matches!(base.host(), Some(Host::Domain(name)) if name == "localhost" || name.ends_with(".localhost"))
 }
 
 fn server_name(base: &Url) -> Result<ServerName<'static>> {

@@ -323,6 +323,20 @@ async fn a_stall_ends_at_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn localhost_means_both_of_its_addresses() {
+    // Where there is no IPv6, nobody can listen there.
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+    let port = listener.local_addr().unwrap().port();
+    let mut spec = spec(port, 1, Arrivals::Closed, ms(100));
+    spec.base = format!("http://localhost:{port}");
+    let target = Target::resolve(&spec).await.unwrap();
+    assert!(target.is_loopback());
+    for connection in 0..2 {
+        assert!(target.connect(connection).await.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_listens() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     for arrivals in [Arrivals::Closed, Arrivals::Constant { rate: 100.0 }] {

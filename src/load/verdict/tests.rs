@@ -94,10 +94,13 @@ fn numbers_are_compared_and_named() {
     assert_eq!(measured, ["0.01 % (1 of 10000 requests)", "250 ms", "99.99 requests/s"]);
     let broken = judged(&verdict(0.0, 249, 100.0), &[], &[], None);
     assert!(broken.conditions.iter().all(|condition| !condition.held));
-    assert_eq!(broken.conditions[0].why.as_deref(), Some("1 × timeout"));
+    assert_eq!(broken.conditions[0].why.as_deref(), Some("1 × no whole answer came within the timeout"));
     let error = failure(&broken).unwrap();
     assert_eq!((error.kind, error.details.len()), (Kind::LoadFailed, 3));
-    assert_eq!(error.details[0], "maxErrorRate: at most 0 %, measured 0.01 % (1 of 10000 requests) (1 × timeout)");
+    assert_eq!(
+        error.details[0],
+        "maxErrorRate: at most 0 %, measured 0.01 % (1 of 10000 requests) (1 × no whole answer came within the timeout)"
+    );
     assert!(failure(&held).is_none());
 }
 

@@ -17,7 +17,7 @@ use crate::{
         pull_secret, readiness, scale,
     },
     plan::{
-        Action, Graph, Node, object_step,
+        Action, Graph, Node,
         observed::{LiveState, Observed},
     },
     stack::{
@@ -154,7 +154,8 @@ impl<'a> SetPlanner<'a> {
         if self.has_stale_objects(set) {
             let needs = if planned.applied.is_empty() { gate } else { planned.applied.clone() };
             let prune = Action::Prune { set: index };
-            planned.applied.push(self.graph.add_deletion(format!("prune:{}", set.name), &needs, prune, stale));
+            let id = self.graph.set_step("prune", set);
+            planned.applied.push(self.graph.add_deletion(id, &needs, prune, stale));
         }
         if !set.background || self.given.options.await_background {
             let awaits = self.awaits(index, &changed, &planned.applied);
@@ -167,7 +168,7 @@ impl<'a> SetPlanner<'a> {
     fn inventory(&mut self, begun: &mut Begun) {
         let set = &self.given.sets[begun.index];
         if self.inventory_differs(set) || self.has_stale_objects(set) {
-            let id = format!("inventory:{}", set.name);
+            let id = self.graph.set_step("inventory", set);
             begun.gate = vec![self.graph.add(id, &begun.gate, Action::WriteInventory { set: begun.index })];
         }
     }
@@ -252,13 +253,16 @@ impl<'a> SetPlanner<'a> {
             needs.extend(desired.configs.iter().filter_map(|key| self.configs.get(key)));
         }
         needs.extend(held(&desired.object.value).iter().filter_map(|wanted| self.freed.get(wanted)));
-        let id = object_step("apply", &desired.object.key(), &self.given.sets[set].namespace);
+        let id = self.graph.object_step("apply", &desired.object.key(), &self.given.sets[set].namespace);
         self.graph.add(id, &needs, Action::Apply { set, object })
     }
 
     fn await_ready(&mut self, set: usize, object: usize, needs: &[Node]) -> Node {
-        let id =
-            object_step("await", &self.given.sets[set].objects[object].object.key(), &self.given.sets[set].namespace);
+        let id = self.graph.object_step(
+            "await",
+            &self.given.sets[set].objects[object].object.key(),
+            &self.given.sets[set].namespace,
+        );
         let node = self.graph.add(id, needs, Action::Await { set, object });
         self.awaited.insert(self.given.sets[set].objects[object].object.key(), node);
         node
@@ -279,7 +283,8 @@ impl<'a> SetPlanner<'a> {
             // Whatever is not ready may be waiting for any object of the set, so the whole set comes first.
             nodes.push((object, key));
         }
-        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", set.name), applied)) else {
+        let Some(gate) = (!nodes.is_empty()).then(|| self.graph.join(format!("applied:{}", set.parent()), applied))
+        else {
             return Vec::new();
         };
         let gate: Vec<Node> = gate.into_iter().collect();
@@ -294,7 +299,7 @@ impl<'a> SetPlanner<'a> {
             if self.live().is_some_and(|live| live.live.objects.contains_key(&key)) {
                 continue;
             }
-            let id = object_step("generate", &key, &set.namespace);
+            let id = self.graph.object_step("generate", &key, &set.namespace);
             let made = self.graph.add(id, gate, Action::CreateSecret { set: index, secret });
             self.configs.insert(key, made);
             nodes.push(made);
@@ -308,7 +313,7 @@ impl<'a> SetPlanner<'a> {
         if !tls::decision::is_due(wanted, self.given.observed.certificate(wanted)) {
             return None;
         }
-        let id = object_step("certificate", &wanted.secret_key(), &set.namespace);
+        let id = self.graph.object_step("certificate", &wanted.secret_key(), &set.namespace);
         let node = self.graph.add(id, gate, Action::IssueCertificate { set: index });
         self.configs.extend([wanted.secret_key(), wanted.bundle_key()].map(|key| (key, node)));
         Some(node)
@@ -328,7 +333,7 @@ impl<'a> SetPlanner<'a> {
         let current = |namespace: &String| self.live().is_some_and(|live| live.pull_secrets.contains(namespace));
         let outdated: Vec<&String> = set.pull_accounts.keys().filter(|namespace| !current(namespace)).collect();
         let step = |namespace: &String| {
-            let id = object_step("registry", &pull_secret::key(namespace), &set.namespace);
+            let id = self.graph.object_step("registry", &pull_secret::key(namespace), &set.namespace);
             self.graph.add(id, gate, Action::ProvidePullSecret { set: index, namespace: namespace.clone() })
         };
         outdated.into_iter().map(step).collect()

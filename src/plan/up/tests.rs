@@ -1,3 +1,5 @@
+mod ids;
+
 use serde_json::json;
 
 use super::*;

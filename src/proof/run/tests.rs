@@ -132,6 +132,16 @@ async fn results_come_in_the_order_of_the_proofs() {
     assert_eq!(deleted(&server), ["ours uid-new", &format!("{OLD} uid-old")]);
 }
 
+/// The kubelet counts a pod's deadline from its start, and its image is pulled after that.
+#[tokio::test]
+async fn the_pull_of_the_image_has_all_the_time_that_the_run_has() {
+    let server = api_server(json!({"phase": "Succeeded"}), line(0, true)).await;
+    run_against(&server, &[http("first")], Duration::from_secs(1000)).await.unwrap();
+    let made = server.requests().into_iter().find(|request| request.method == "POST").unwrap();
+    let pod: Value = serde_json::from_str(&made.body).unwrap();
+    assert!(pod["spec"]["activeDeadlineSeconds"].as_u64().unwrap() > 990, "{}", pod["spec"]);
+}
+
 #[tokio::test]
 async fn a_check_without_a_result_failed() {
     let status = json!({"phase": "Failed", "reason": "DeadlineExceeded"});

@@ -42,8 +42,8 @@ pub fn summary(document: &LoadDocument, paint: Paint) -> String {
         let what = count(totals.resent as usize, "request");
         lines.push(row("sent again", &format!("{what}, whose connection was closed before it answered")));
     }
-    for (class, number) in by_number(&totals.errors) {
-        lines.push(row("failed", &paint.bad(format!("{} × {}", whole(number), clean(class)))));
+    for (what, number) in by_number(&totals.errors) {
+        lines.push(row("failed", &paint.bad(format!("{} × {}", whole(number), clean(&what)))));
     }
     for (workload, samples) in workloads(&document.cluster_samples) {
         let restarts = samples.iter().map(|sample| sample.restarts).max().unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::document::{ClusterSample, LoadDocument};
+use crate::load::{
+    document::{ClusterSample, LoadDocument},
+    failure::Failure,
+};
 
 /// A number with three significant digits and separators: `12,345`, `99.9`, `0.42`.
 pub fn number(value: f64) -> String {
@@ -105,11 +108,11 @@ pub fn load(document: &LoadDocument) -> String {
     parts.join(", ")
 }
 
-/// Classes of failures, the most frequent first.
-pub fn by_number(errors: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
+/// What failed, in sentences, the most frequent first.
+pub fn by_number(errors: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut errors: Vec<(&str, u64)> = errors.iter().map(|(class, number)| (class.as_str(), *number)).collect();
     errors.sort_by_key(|(class, number)| (std::cmp::Reverse(*number), *class));
-    errors
+    errors.into_iter().map(|(class, number)| (Failure::sentence_of(class), number)).collect()
 }
 
 #[cfg(test)]

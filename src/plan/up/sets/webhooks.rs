@@ -2,7 +2,7 @@
 
 use super::{Begun, SetPlanner};
 use crate::{
-    plan::{Action, Node, object_step, up::webhooks},
+    plan::{Action, Node, up::webhooks},
     stack::desired::DesiredSet,
 };
 
@@ -25,7 +25,7 @@ impl SetPlanner<'_> {
             if !backends.iter().any(may_be_alone) {
                 continue;
             }
-            let id = object_step("relax", &key, &set.namespace);
+            let id = self.graph.object_step("relax", &key, &set.namespace);
             let relaxed = self.graph.add(id, &begun.gate, Action::RelaxWebhook { set: index, object });
             begun.gate.push(relaxed);
             begun.planned.applied.push(relaxed);

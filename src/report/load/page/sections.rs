@@ -125,14 +125,14 @@ pub fn errors(document: &LoadDocument) -> String {
         return String::new();
     }
     let mut html = String::from(
-        "<section>\n<h2>Failures</h2>\n<div class=\"wide\"><table>\n<tr><th scope=\"col\">Class</th><th \
+        "<section>\n<h2>Failures</h2>\n<div class=\"wide\"><table>\n<tr><th scope=\"col\">What happened</th><th \
          scope=\"col\">Requests</th><th scope=\"col\">Share</th></tr>\n",
     );
-    for (class, number) in by_number(&document.totals.errors) {
+    for (what, number) in by_number(&document.totals.errors) {
         let _ = writeln!(
             html,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
-            escape(class),
+            escape(&what),
             whole(number),
             percent(number as f64 / document.totals.requests.max(1) as f64)
         );
