@@ -34,7 +34,7 @@ impl ImageWork {
     /// Looks at sources and registry, runs the plan made from that, and shows the images' references.
     pub async fn run(&self, app: &App, plan: impl FnOnce(&Observed) -> Result<Plan>) -> Result<()> {
         let settings = Given { stack: Some(&self.stack), ..Given::default() }.settings(&app.common.target)?;
-        let stack = shared::load(&self.stack, &settings)?;
+        let stack = shared::load(&self.stack, &settings, app)?;
         let session = Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), app).await?;
         let observed = observe::images(&session).await?;
         let plan = plan(&observed)?;

@@ -57,7 +57,7 @@ fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
 
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
+    let stack = shared::load(&args.stack, &settings, app)?;
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;

@@ -23,7 +23,7 @@ pub struct GcArgs {
 
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
     let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
+    let stack = shared::load(&args.stack, &settings, app)?;
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     observe::all(&session).await?;
     let removed = session.collect_garbage(args.keep).await?;

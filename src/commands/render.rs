@@ -22,7 +22,7 @@ pub struct RenderArgs {
 
 pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(&args.stack, &settings)?;
+    let stack = shared::load(&args.stack, &settings, app)?;
     let images = observe::references(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);
     let mut all: Vec<_> = sets.iter().flat_map(|set| &set.objects).collect();

@@ -17,15 +17,17 @@ use crate::{
 };
 
 /// Reads and validates the stack that the arguments name.
-pub fn load(args: &StackArgs, settings: &Settings) -> Result<Stack> {
+pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
     let values = args.set.iter().map(|text| pair("--set", text)).collect::<Result<_>>()?;
-    stack::load(&LoadRequest {
+    let stack = stack::load(&LoadRequest {
         stack: args.stack.clone(),
         provider: settings.provider.name().to_owned(),
         values,
         without: settings.without.clone(),
         namespace: settings.namespace.clone(),
-    })
+    })?;
+    stack.notes.iter().for_each(|note| app.events.info(note));
+    Ok(stack)
 }
 
 /// How images are built.

@@ -39,7 +39,7 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         ..Given::default()
     };
     let settings = given.settings(&app.common.target)?;
-    let mut stack = shared::load(&args.stack, &settings)?;
+    let mut stack = shared::load(&args.stack, &settings, app)?;
     if stack.proofs.is_empty() {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
     }

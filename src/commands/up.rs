@@ -130,7 +130,7 @@ pub async fn bring_up(
     images: &ImageArgs,
     mode: Mode,
 ) -> Result<()> {
-    let stack = shared::load(stack, &settings)?;
+    let stack = shared::load(stack, &settings, app)?;
     let how = ApplyOptions {
         force_conflicts: apply.force_conflicts,
         replace: apply.replace,

@@ -41,7 +41,7 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
 
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
     let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
-    let stack = shared::load(args, &settings)?;
+    let stack = shared::load(args, &settings, app)?;
     let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
     session.require_running().await?;
     Ok(session)

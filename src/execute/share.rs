@@ -83,7 +83,12 @@ pub async fn hand_over(
             wider.kinds.insert(kind);
             kube.write_parent(&wider, Write::Widen).await?;
         }
-        if kube.hand_over(&object, &desired::labels_of_parent(&heir.name)).await? {
+        let mut labels = desired::labels_of_parent(&heir.name);
+        // What the files say about it in place of the old set's labels stays.
+        let ours = desired::labels_of_parent(parent);
+        labels
+            .retain(|label, _| label == PART_OF || json::label(&object, label) == ours.get(label).map(String::as_str));
+        if kube.hand_over(&object, &labels).await? {
             lines.push(format!("{key} stays: {} uses it", heir.name.replacen('-', " ", 1)));
         }
     }

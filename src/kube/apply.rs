@@ -14,7 +14,7 @@ use super::{
     json, noop, pull_secret, replace, scale,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     event::Progress,
     stack::model::{Object, remove_namespace},
 };
@@ -70,7 +70,8 @@ impl Applied {
 impl Kube {
     /// Applies one object. `live` is the object as last seen, if it was there; what the plan knew, not a precondition.
     pub async fn apply(&self, object: &Object, live: Option<&Value>, options: &ApplyOptions) -> Result<Applied> {
-        let at = self.resolve(&KindRef::of(object)).await?;
+        let declared = |error: Error| error.detail(format!("declared at {}", object.origin));
+        let at = self.resolve(&KindRef::of(object)).await.map_err(declared)?;
         let key = object.key();
         let subject = Subject { key: &key, origin: Some(&object.origin) };
         let failed = |error: ::kube::Error| match error {

@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{Kube, failure, json};
 use crate::{
     error::{Error, Kind, Result},
-    stack::model::Object,
+    stack::{Retired, model::Object},
 };
 
 /// A kind, and the version in which to speak of it; None: the one that the server prefers.
@@ -41,6 +41,12 @@ impl KindRef {
 
     pub fn any_version(group: &str, kind: &str) -> KindRef {
         KindRef { group: group.to_owned(), kind: kind.to_owned(), version: None }
+    }
+
+    /// Why the servers of today do not have it in this version, if Kubernetes removed it.
+    fn retired(&self) -> Option<Retired> {
+        let version = self.version.as_deref()?;
+        Retired::find(&format!("{}/{version}", self.group), &self.kind)
     }
 
     /// `Deployment.apps`, as ApplySets write it.
@@ -132,11 +138,16 @@ impl Kube {
             None => {
                 let version =
                     wanted.version.as_deref().map_or(String::new(), |version| format!(" in version {version}"));
-                Err(Error::new(
+                let error = Error::new(
                     Kind::Refused,
                     format!("the cluster does not know the kind {}{version}", wanted.group_kind()),
-                )
-                .hint("a CustomResourceDefinition is missing, or the component that brings it is left out"))
+                );
+                Err(match wanted.retired() {
+                    Some(retired) => error.cause(retired),
+                    None => {
+                        error.hint("a CustomResourceDefinition is missing, or the component that brings it is left out")
+                    }
+                })
             }
         }
     }

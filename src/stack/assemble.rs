@@ -8,7 +8,7 @@ use crate::stack::{
     components::Components,
     declaration::{Declaration, VariantDecl},
     files::Folder,
-    manifests,
+    manifests::{self, Form},
     model::{self, GeneratedSecret, Key, Object, Scope, Set, SetKind},
     patch,
     problems::Problems,
@@ -169,7 +169,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn add(&mut self, folder: &Folder, path: &Located<String>, active: bool) {
-        let read = manifests::read(folder, path, self.problems);
+        let read = manifests::read(folder, path, Form::Objects, self.problems);
         self.incomplete |= read.incomplete;
         if active { &mut self.objects } else { &mut self.elsewhere }.extend(read.objects);
     }
@@ -186,7 +186,7 @@ impl Work<'_> {
     }
 
     fn patch(&mut self, folder: &Folder, path: &Located<String>, active: bool) {
-        let read = manifests::read(folder, path, self.problems);
+        let read = manifests::read(folder, path, Form::Patches, self.problems);
         for change in read.objects {
             let wanted = change.key();
             let is = |object: &Object| {

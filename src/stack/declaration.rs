@@ -6,6 +6,7 @@ use crate::stack::{
     files::Folder,
     located::{self, Content, Node},
     model::{LoadProfile, Origin, Proof, Scope},
+    plain::Scalars,
     problems::{Problems, suggestion},
     proofs,
     reader::{Fields, Item, Located},
@@ -101,7 +102,7 @@ impl Declaration {
                 return None;
             }
         };
-        let (documents, broken) = located::parse(&file, &bytes, problems);
+        let (documents, broken) = located::parse(&file, &bytes, Scalars::Core, problems);
         if let Some(second) = documents.get(1) {
             problems.at(second.mark.in_file(&file), "a second document; one is expected");
         }

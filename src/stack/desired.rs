@@ -19,6 +19,9 @@ pub const CONFIG_HASH: &str = "stackctl.io/config-hash";
 /// Annotation of a pod template: the serial number of the certificate that its pods serve.
 const CERTIFICATE: &str = "stackctl.io/certificate";
 
+/// What a set is known by (KEP-3659).
+const PART_OF: &str = "applyset.kubernetes.io/part-of";
+
 /// Never made, and so never removed, on behalf of a stack.
 const SHARED_NAMESPACES: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", SYSTEM_NAMESPACE];
 
@@ -108,7 +111,7 @@ impl DesiredSet {
     }
 }
 
-/// The id of a set's ApplySet (KEP-3659), the value of `applyset.kubernetes.io/part-of`.
+/// The id of a set's ApplySet (KEP-3659), the value of its label.
 pub fn applyset_id(kind: SetKind, name: &str) -> String {
     id_of_parent(&parent_name(kind, name), SYSTEM_NAMESPACE, "ConfigMap", "")
 }
@@ -273,16 +276,17 @@ fn mark_config(object: &mut Value, seen: &BTreeSet<Key>, configs: &Configs) {
     insert(template, "annotations", &[(CONFIG_HASH, &hash[..16])]);
 }
 
+/// What the files say about an object stays: only the set's own label is ours alone.
 fn label(object: &mut Value, set: &Set) {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     // RBAC names such as `system:x` are no label values.
     let name = if scalar::is_label_value(name) { name.to_owned() } else { set.name.clone() };
-    let labels = labels(&set.name, &applyset_id(set.kind, &set.name));
-    let present = object.pointer("/metadata/labels/app.kubernetes.io~1name").is_some();
+    let mut labels = labels(&set.name, &applyset_id(set.kind, &set.name));
+    labels.insert("app.kubernetes.io/name".to_owned(), name);
+    let written = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let is_written = |key: &str| written.is_some_and(|written| written.contains_key(key));
+    labels.retain(|key, _| key == PART_OF || !is_written(key));
     let Some(object) = object.as_object_mut() else { return };
-    if !present {
-        insert(object, "labels", &[("app.kubernetes.io/name", &name)]);
-    }
     let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     insert(object, "labels", &labels);
 }
@@ -294,11 +298,8 @@ pub fn labels_of_parent(parent: &str) -> BTreeMap<String, String> {
 }
 
 fn labels(set: &str, applyset_id: &str) -> BTreeMap<String, String> {
-    let labels = [
-        ("app.kubernetes.io/managed-by", "stackctl"),
-        ("app.kubernetes.io/part-of", set),
-        ("applyset.kubernetes.io/part-of", applyset_id),
-    ];
+    let labels =
+        [("app.kubernetes.io/managed-by", "stackctl"), ("app.kubernetes.io/part-of", set), (PART_OF, applyset_id)];
     labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 

@@ -17,7 +17,7 @@ use crate::{
         origin,
         problems::{Problems, closest},
         reader::Located,
-        scalar,
+        scalar, sizes,
     },
 };
 
@@ -99,8 +99,10 @@ pub fn load_from(tree: Tree, request: &LoadRequest) -> Result<Stack> {
     let shown = declaration.as_ref().and_then(|declaration| declaration.name.as_ref());
     let name = shown.map_or_else(|| request.stack.clone(), |name| name.value.clone());
     let stack = declaration.map(|declaration| assemble(tree, request, &folder, &declaration, &name, &mut problems));
+    let notes = problems.take_notes();
     problems.into_result(&name)?;
-    stack.ok_or_else(|| Error::new(Kind::Usage, format!("{}/stack.yaml is empty", folder.shown)))
+    let empty = || Error::new(Kind::Usage, format!("{}/stack.yaml is empty", folder.shown));
+    stack.map(|stack| Stack { notes, ..stack }).ok_or_else(empty)
 }
 
 fn find(tree: Tree, name: &str) -> Result<Folder> {
@@ -209,6 +211,7 @@ fn assemble(
     proofs.extend(edge.proofs);
     skipped_proofs.extend(edge.skipped);
     checks::unique(&sets, problems);
+    sizes::check(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
     Stack {
@@ -222,6 +225,7 @@ fn assemble(
         edge: edge.edge,
         load: declaration.load.clone(),
         pull_accounts: BTreeMap::new(),
+        notes: Vec::new(),
     }
 }
 

@@ -3,13 +3,24 @@
 use serde_json::Value;
 
 use crate::stack::{
+    builtin, exported,
     files::Folder,
     located::{self, Content, Node},
     model::Object,
+    plain::Scalars,
     problems::Problems,
     reader::{Item, Located},
+    retired::Retired,
     scalar,
 };
+
+/// What the documents of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Objects,
+    /// What changes of objects, with directives such as `$patch: delete`.
+    Patches,
+}
 
 pub struct Read {
     pub objects: Vec<Object>,
@@ -18,7 +29,7 @@ pub struct Read {
 }
 
 /// The objects of a file that was named at `path`; problems are reported there or within the file.
-pub fn read(folder: &Folder, path: &Located<String>, problems: &mut Problems) -> Read {
+pub fn read(folder: &Folder, path: &Located<String>, form: Form, problems: &mut Problems) -> Read {
     let bytes = match folder.read(&path.value) {
         Ok(bytes) => bytes,
         Err(message) => {
@@ -27,29 +38,42 @@ pub fn read(folder: &Folder, path: &Located<String>, problems: &mut Problems) ->
         }
     };
     let file = folder.shown_file(&path.value);
-    let (documents, mut incomplete) = located::parse(&file, &bytes, problems);
+    let (documents, mut incomplete) = located::parse(&file, &bytes, Scalars::Kubectl, problems);
     let mut objects = Vec::new();
-    for document in &documents {
-        for node in flatten(document) {
-            match object(&Item::document(node, &file), problems) {
-                Some(object) => objects.push(object),
-                None => incomplete = true,
+    for mut node in documents.into_iter().flat_map(flatten) {
+        let taken = exported::take(&mut node);
+        match object(&Item::document(&node, &file), form, problems) {
+            Some(object) => {
+                if !taken.is_empty() {
+                    let message = format!(
+                        "{} is applied without what Kubernetes sets itself: {}",
+                        object.key(),
+                        taken.join(", ")
+                    );
+                    problems.note(object.origin.clone(), message);
+                }
+                objects.push(object);
             }
+            None => incomplete = true,
         }
     }
     Read { objects, incomplete }
 }
 
 /// The items of a `kind: List`, or the object itself.
-fn flatten(node: &Node) -> Vec<&Node> {
+fn flatten(node: Node) -> Vec<Node> {
     let list = node.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
-    match node.get("items").map(|items| &items.content) {
-        Some(Content::Sequence(items)) if list => items.iter().flat_map(flatten).collect(),
-        _ => vec![node],
+    if list
+        && let Content::Mapping(entries) = &node.content
+        && let Some(items) = entries.iter().find(|entry| entry.key == "items")
+        && let Content::Sequence(items) = &items.value.content
+    {
+        return items.iter().cloned().flat_map(flatten).collect();
     }
+    vec![node]
 }
 
-fn object(item: &Item, problems: &mut Problems) -> Option<Object> {
+fn object(item: &Item, form: Form, problems: &mut Problems) -> Option<Object> {
     let before = problems.len();
     let mut fields = item.fields(problems)?;
     let missing = ["apiVersion", "kind", "metadata"].map(|key| (key, fields.get(key).is_none()));
@@ -58,12 +82,20 @@ fn object(item: &Item, problems: &mut Problems) -> Option<Object> {
         item.problem(problems, format!("not a Kubernetes object: no {}", missing.join(", no ")));
         return None;
     }
-    let group = fields.get("apiVersion")?.text(problems).unwrap_or_default();
-    fields.get("kind")?.text(problems);
+    let version = fields.get("apiVersion")?;
+    let api_version = version.text(problems).unwrap_or_default();
+    let kind = fields.get("kind")?.text(problems).unwrap_or_default();
+    if let Some(retired) = Retired::find(&api_version, &kind).filter(Retired::everywhere) {
+        version.problem(problems, retired.to_string());
+    }
     let mut metadata = fields.get("metadata")?.fields(problems)?;
-    match metadata.get("name") {
-        Some(name) => check_name(&name, &group, problems),
-        None => metadata.item.problem(problems, "`name` is missing"),
+    match (metadata.get("name"), metadata.get("generateName")) {
+        (Some(name), _) => check_name(&name, &api_version, problems),
+        (None, Some(generate)) => generate.problem(
+            problems,
+            "an object with `generateName` cannot be applied: each run would create another one; write a `name`",
+        ),
+        (None, None) => metadata.item.problem(problems, "`name` is missing"),
     }
     if let Some(namespace) = metadata.get("namespace") {
         namespace.name(problems);
@@ -73,6 +105,7 @@ fn object(item: &Item, problems: &mut Problems) -> Option<Object> {
             value.text(problems);
         }
     }
+    builtin::check(item.node, form == Form::Patches, item.file, problems);
     (problems.len() == before).then(|| Object { value: item.node.to_value(), origin: item.origin() })
 }
 

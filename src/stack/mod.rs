@@ -1,6 +1,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod assemble;
+mod builtin;
 mod checks;
 pub mod claims;
 mod components;
@@ -11,6 +12,7 @@ pub mod edge;
 mod embedded;
 #[cfg(test)]
 mod embedded_tests;
+mod exported;
 pub mod facts;
 mod field;
 mod files;
@@ -22,6 +24,7 @@ mod manifests;
 pub mod model;
 pub mod origin;
 mod patch;
+mod plain;
 pub mod podspec;
 #[cfg(test)]
 mod policy;
@@ -30,9 +33,11 @@ mod proofs;
 pub mod pull;
 mod reader;
 mod render;
+mod retired;
 mod routes;
 pub mod scalar;
 mod setter;
+mod sizes;
 #[cfg(test)]
 pub mod testing;
 mod values;
@@ -41,3 +46,4 @@ pub mod yields;
 pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;
+pub use retired::Retired;

@@ -32,6 +32,8 @@ pub struct Stack {
     pub load: BTreeMap<String, LoadProfile>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
+    /// What is not done as it is written, each with its place.
+    pub notes: Vec<String>,
 }
 
 /// An image built from a folder. `image: NAME` in a manifest means this one.
@@ -254,6 +256,7 @@ impl Stack {
             edge: None,
             load: BTreeMap::new(),
             pull_accounts: BTreeMap::new(),
+            notes: Vec::new(),
         }
     }
 }

@@ -13,31 +13,37 @@ struct Problem {
 }
 
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    problems: Vec<Problem>,
+    /// What is no mistake, and yet not done as it is written.
+    notes: Vec<Problem>,
+}
 
 impl Problems {
     pub fn at(&mut self, origin: Origin, message: impl Into<String>) {
-        self.0.push(Problem { origin: Some(origin), message: message.into() });
+        self.problems.push(Problem { origin: Some(origin), message: message.into() });
+    }
+
+    pub fn note(&mut self, origin: Origin, message: impl Into<String>) {
+        self.notes.push(Problem { origin: Some(origin), message: message.into() });
     }
 
     /// About an option such as `--set`, which has no place in a file.
     pub fn option(&mut self, message: impl Into<String>) {
-        self.0.push(Problem { origin: None, message: message.into() });
+        self.problems.push(Problem { origin: None, message: message.into() });
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.problems.len()
     }
 
     /// Options first, then by file, line and column; each problem once.
-    pub fn lines(mut self) -> Vec<String> {
-        self.0.sort();
-        self.0.dedup();
-        let line = |Problem { origin, message }| match origin {
-            Some(origin) => format!("{origin}: {message}"),
-            None => message,
-        };
-        self.0.into_iter().map(line).collect()
+    pub fn lines(self) -> Vec<String> {
+        lines(self.problems)
+    }
+
+    pub fn take_notes(&mut self) -> Vec<String> {
+        lines(std::mem::take(&mut self.notes))
     }
 
     /// Usage error with one detail per problem, unless there is none.
@@ -49,6 +55,16 @@ impl Problems {
             n => Err(Error::new(Kind::Usage, format!("{n} problems in stack {stack}")).details(lines)),
         }
     }
+}
+
+fn lines(mut problems: Vec<Problem>) -> Vec<String> {
+    problems.sort();
+    problems.dedup();
+    let line = |Problem { origin, message }| match origin {
+        Some(origin) => format!("{origin}: {message}"),
+        None => message,
+    };
+    problems.into_iter().map(line).collect()
 }
 
 /// The known word that was probably meant.

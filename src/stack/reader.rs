@@ -59,7 +59,11 @@ impl<'a> Item<'a> {
         match (&self.node.content, self.node.as_str()) {
             (_, Some(text)) => Some(text.to_owned()),
             (Content::Scalar { raw, .. }, _) if !self.node.is_null() => {
-                self.expected(problems, &format!("text (write \"{raw}\")"))
+                self.problem(
+                    problems,
+                    format!("expected text, found {}; write \"{raw}\" in quotes", self.node.describe()),
+                );
+                None
             }
             _ => self.expected(problems, "text"),
         }
@@ -218,18 +222,18 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn with_field(message: &str, path: &str) -> String {
+pub fn with_field(message: &str, path: &str) -> String {
     if path.is_empty() { message.to_owned() } else { format!("{message} ({path})") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::located;
+    use crate::stack::{located, plain::Scalars};
 
     fn check(text: &str, read: impl FnOnce(&Item, &mut Problems)) -> Vec<String> {
         let mut problems = Problems::default();
-        let (documents, _) = located::parse("f.yaml", text.as_bytes(), &mut problems);
+        let (documents, _) = located::parse("f.yaml", text.as_bytes(), Scalars::Core, &mut problems);
         read(&Item::document(&documents[0], "f.yaml"), &mut problems);
         problems.lines()
     }
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "f.yaml:1:4: expected text (write \"3\"), found the number 3 (a)",
+                "f.yaml:1:4: expected text, found the number 3; write \"3\" in quotes (a)",
                 "f.yaml:2:4: expected an integer, found the text `x` (b)",
                 "f.yaml:3:4: expected true or false, found a list (c)",
                 "f.yaml:4:4: expected a duration such as `500ms`, `60s` or `1m30s`, found the text `5x` (d)",

@@ -61,6 +61,86 @@ spec: { replicas: 1 }
     assert_eq!(home.files(), before, "something was touched");
 }
 
+/// Manifests that kubectl or the API server would refuse: every mistake at once, each with its place.
+#[test]
+fn manifests_that_cannot_be_meant() {
+    let home = Home::new();
+    home.write("wrong/stack.yaml", "name: wrong\nmanifests: [a.yaml, old.yaml]\n");
+    home.write(
+        "wrong/a.yaml",
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: { name: runner, annotations: { example.org/enabled: yes } }
+spec:
+  replica: 2
+  selector: { matchLabels: { app: runner, version: 1.10 } }
+  template:
+    metadata:
+      labels: { app: runner, version: 1.10 }
+      annotations: { prometheus.io/scrape: true, prometheus.io/port: 8080 }
+    spec:
+      hostIPC: no
+      containers:
+        - name: main
+          image: registry.k8s.io/pause:3.10.2
+          limits: { cpu: 1 }
+          securityContext: { readOnlyRootFilesystem: \"yes\" }
+          env: [ { name: COUNTRY, value: no }, { name: SWITCH, value: on }, { name: PORT, value: 8080 } ]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: { generateName: run- }
+spec: { template: { spec: { restartPolicy: Never, containers: [ { name: main, image: a/b:1 } ] } } }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: switches }
+data: { on: \"1\", y: \"2\" }
+",
+    );
+    home.write(
+        "wrong/old.yaml",
+        "apiVersion: extensions/v1beta1
+kind: Ingress
+metadata: { name: web }
+spec: { backend: { serviceName: web, servicePort: 80 } }
+---
+apiVersion: policy/v1beta1
+kind: PodDisruptionBudget
+metadata: { name: web }
+spec: { minAvailable: 1, selector: { matchLabels: { app: web } } }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: tabbed
+data:
+\ta: \"1\"
+",
+    );
+    insta::assert_snapshot!(home.run(&["up", "./wrong"]));
+}
+
+#[test]
+fn exported_manifests_are_left_without_what_the_server_sets() {
+    let home = Home::new();
+    home.write("exported/stack.yaml", "name: exported\nmanifests: [a.yaml]\n");
+    home.write(
+        "exported/a.yaml",
+        "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: exported
+  uid: 11111111-2222-3333-4444-555555555555
+  resourceVersion: \"4242\"
+  creationTimestamp: null
+  labels: { app.kubernetes.io/part-of: storefront }
+data: { a: \"1\" }
+",
+    );
+    insta::assert_snapshot!(home.run(&["render", "./exported"]));
+}
+
 #[test]
 fn ten_thousand_levels() {
     let home = Home::new();

@@ -133,8 +133,11 @@ fn immutable(place: &Place) {
 fn unknown_field(place: &Place) {
     let manifest = deployment("web", "image: node:22-slim\nimagePullPolicyy: Always");
     let stack = one(place, "unknown-field", &manifest);
-    place.fails(6, &["up", &stack]).says(&["imagePullPolicyy", "all.yaml:1"]);
-    remove(place, &stack);
+    place.fails(2, &["up", &stack]).says(&[
+        "unknown field `imagePullPolicyy`",
+        "did you mean `imagePullPolicy`",
+        "all.yaml:",
+    ]);
 }
 
 /// A stack with one service, built from this Dockerfile.

@@ -132,7 +132,7 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
     let given = Given { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..Given::default() };
     let settings = given.settings(&app.common.target)?;
-    let stack = shared::load(&fleet.stack, &settings)?;
+    let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
     let options = plan::load::Options {
         agent_given: settings.agent_image.is_some(),

@@ -46,6 +46,21 @@ fn images_labels_and_the_namespace() {
 }
 
 #[test]
+fn labels_of_the_files_stay() {
+    let labels = "{app.kubernetes.io/name: store, app.kubernetes.io/part-of: storefront, \
+                  app.kubernetes.io/managed-by: team-scripts, applyset.kubernetes.io/part-of: another}";
+    let objects = made(&repository(&format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: settings, labels: {labels}}}}}"
+    )));
+    assert_eq!(
+        find(&objects, "ConfigMap/settings").object.value["metadata"]["labels"],
+        json!({"app.kubernetes.io/name": "store", "app.kubernetes.io/part-of": "storefront",
+            "app.kubernetes.io/managed-by": "team-scripts",
+            "applyset.kubernetes.io/part-of": applyset_id(SetKind::Stack, "shop")})
+    );
+}
+
+#[test]
 fn a_declared_or_shared_namespace_is_not_made() {
     let declared = made(&repository("{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}"));
     let namespaces: Vec<_> = declared.iter().filter(|object| object.wave == 0).collect();
@@ -92,12 +107,12 @@ spec:
 #[test]
 fn the_config_hash_follows_just_what_the_pods_see() {
     assert_eq!(hash(""), None);
-    let one = hash("{apiVersion: v1, kind: ConfigMap, metadata: {name: used}, data: {a: x, b: y}}").unwrap();
+    let one = hash("{apiVersion: v1, kind: ConfigMap, metadata: {name: used}, data: {a: x, b: v}}").unwrap();
     assert_eq!(one.len(), 16);
-    let same = "{apiVersion: v1, kind: ConfigMap, metadata: {name: used, labels: {l: m}}, data: {b: y, a: x}}\n---\n\
+    let same = "{apiVersion: v1, kind: ConfigMap, metadata: {name: used, labels: {l: m}}, data: {b: v, a: x}}\n---\n\
                 {apiVersion: v1, kind: ConfigMap, metadata: {name: other}, data: {a: z}}";
     assert_eq!(hash(same), Some(one.clone()));
-    let elsewhere = "{apiVersion: v1, kind: ConfigMap, metadata: {name: used, namespace: far}, data: {a: x, b: y}}";
+    let elsewhere = "{apiVersion: v1, kind: ConfigMap, metadata: {name: used, namespace: far}, data: {a: x, b: v}}";
     assert_eq!(hash(elsewhere), None);
     assert_ne!(hash("{apiVersion: v1, kind: ConfigMap, metadata: {name: used}, data: {a: x, b: z}}"), Some(one));
 }

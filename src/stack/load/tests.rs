@@ -41,7 +41,7 @@ data: {a: x}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: one}
-data: {b: y, b: z}
+data: {b: v, b: z}
 ---
 ";
     let repository = Repository::new(&[
@@ -206,7 +206,7 @@ metadata: {labels: {a: 1}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {name: 'system:x', namespace: y}
+metadata: {name: 'system:x', namespace: here}
 ---
 apiVersion: v1
 kind: Secret
@@ -219,7 +219,7 @@ metadata: {name: s, namespace: Up}
             "manifests/shop/m.yaml:6:5: not a Kubernetes object: no apiVersion, no metadata",
             "manifests/shop/m.yaml:8:1: expected a map, found a list",
             "manifests/shop/m.yaml:12:11: `name` is missing (metadata)",
-            "manifests/shop/m.yaml:12:24: expected text (write \"1\"), found the number 1 (metadata.labels.a)",
+            "manifests/shop/m.yaml:12:24: expected text, found the number 1; write \"1\" in quotes (metadata.labels.a)",
             "manifests/shop/m.yaml:20:32: `Up` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends \
              (metadata.namespace)",
         ]

@@ -6,16 +6,24 @@ use serde_json::json;
 use super::*;
 
 fn good(text: &str) -> Vec<Node> {
+    read(text, Scalars::Core)
+}
+
+fn read(text: &str, scalars: Scalars) -> Vec<Node> {
     let mut problems = Problems::default();
-    let (documents, broken) = parse("f.yaml", text.as_bytes(), &mut problems);
+    let (documents, broken) = parse("f.yaml", text.as_bytes(), scalars, &mut problems);
     assert_eq!(problems.lines(), Vec::<String>::new());
     assert!(!broken);
     documents
 }
 
 fn bad(text: impl AsRef<[u8]>) -> Vec<String> {
+    wrong(text, Scalars::Core)
+}
+
+fn wrong(text: impl AsRef<[u8]>, scalars: Scalars) -> Vec<String> {
     let mut problems = Problems::default();
-    parse("f.yaml", text.as_ref(), &mut problems);
+    parse("f.yaml", text.as_ref(), scalars, &mut problems);
     problems.lines()
 }
 
@@ -68,6 +76,42 @@ fn scalars_are_yaml_1_2() {
 }
 
 #[test]
+fn manifests_are_yaml_1_1_as_kubectl_reads_it() {
+    let text = "[yes, 'yes', 0755, \"0755\", !!str on, !!int \"5\", !!bool no, !!float 1, 1_000]\n";
+    assert_eq!(read(text, Scalars::Kubectl)[0].to_value(), json!([true, "yes", 493, "0755", "on", 5, false, 1, 1000]));
+    let keys = "8080: a\n\"on\": b\n1.5: c\ntrue: d\n";
+    assert_eq!(read(keys, Scalars::Kubectl)[0].to_value(), json!({"8080": "a", "on": "b", "1.5": "c", "true": "d"}));
+}
+
+#[test]
+fn what_kubectl_would_read_otherwise_than_it_is_written_is_reported() {
+    let mut problems = Problems::default();
+    let keys = "on: a\n0755: b\n1.10: c\n8080: d\n";
+    let (documents, _) = parse("f.yaml", keys.as_bytes(), Scalars::Kubectl, &mut problems);
+    assert_eq!(documents[0].to_value(), json!({"on": "a", "0755": "b", "1.10": "c", "8080": "d"}));
+    let note = |line, key, value| {
+        format!(
+            "f.yaml:{line}:1: the key `{key}` stays as it is written, where kubectl reads {value}; write \"{key}\" in quotes"
+        )
+    };
+    assert_eq!(problems.take_notes(), [note(1, "on", "true"), note(2, "0755", "493"), note(3, "1.10", "1.1")]);
+    assert_eq!(problems.lines(), Vec::<String>::new());
+    assert_eq!(wrong("~: d\n", Scalars::Kubectl), ["f.yaml:1:1: a key must not be null"]);
+    assert_eq!(
+        wrong("base: &b {y1: 1, z: 2}\nmore: {z: 3, <<: *b, y1: 4}\n", Scalars::Kubectl),
+        ["f.yaml:2:8: kubectl would take the `z` that `<<` brings; put `<<` first"]
+    );
+    assert_eq!(
+        wrong("a: .inf\nb: !!int x\nc: !!binary aGk=\n", Scalars::Kubectl),
+        [
+            "f.yaml:1:4: .inf is no value in Kubernetes; write \".inf\" in quotes if it is a text",
+            "f.yaml:2:10: the value does not fit its tag: `x`",
+            "f.yaml:3:13: tag `!!binary` has no meaning here",
+        ]
+    );
+}
+
+#[test]
 fn empty_documents_and_block_scalars() {
     assert!(good("").is_empty());
     assert!(good("---\n# nothing\n---\n").is_empty());
@@ -101,7 +145,7 @@ fn duplicate_keys_are_all_reported_with_their_place() {
 #[test]
 fn a_broken_document_does_not_hide_the_next() {
     let mut problems = Problems::default();
-    let (documents, broken) = parse("f.yaml", b"a: [1, 2\n---\nb: 1\nb: 2\n---\nc: 3\n", &mut problems);
+    let (documents, broken) = parse("f.yaml", b"a: [1, 2\n---\nb: 1\nb: 2\n---\nc: 3\n", Scalars::Core, &mut problems);
     assert!(broken);
     assert_eq!(documents.len(), 2);
     let lines = problems.lines();
@@ -149,16 +193,13 @@ fn odd_input_is_reported_not_guessed() {
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        bad(bytes);
+        bad(&bytes);
+        wrong(&bytes, Scalars::Kubectl);
     }
 
     #[test]
     fn random_yaml_like_text_never_panics(text in "([ a-c:\\-\\[\\]{},&*!|>#'\"?%~<\\n0-9.]|---\n|: |- ){0,80}") {
-        bad(text);
-    }
-
-    #[test]
-    fn integers_survive(number in any::<i64>()) {
-        prop_assert_eq!(resolve(&number.to_string()), json!(number));
+        bad(&text);
+        wrong(&text, Scalars::Kubectl);
     }
 }

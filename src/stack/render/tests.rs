@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::stack::{located, patch::tests::json_value, problems::Problems};
+use crate::stack::{located, patch::tests::json_value, plain::Scalars, problems::Problems};
 
 #[test]
 fn the_order_is_the_one_people_write() {
@@ -53,7 +53,7 @@ fn texts_that_look_like_something_else_are_quoted() {
 
 fn parsed(yaml: &str) -> Vec<Value> {
     let mut problems = Problems::default();
-    let (documents, _) = located::parse("rendered", yaml.as_bytes(), &mut problems);
+    let (documents, _) = located::parse("rendered", yaml.as_bytes(), Scalars::Kubectl, &mut problems);
     assert_eq!(problems.lines(), Vec::<String>::new(), "{yaml}");
     documents.iter().map(located::Node::to_value).collect()
 }
