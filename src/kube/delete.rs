@@ -25,8 +25,6 @@ use crate::{
     text::few,
 };
 
-/// Up to as many custom resources are waited for with what they own: the garbage collector takes 20 a second.
-const COLLECTED: usize = 100;
 /// After as many the user is told how far it is.
 const TOLD_EVERY: usize = 100;
 
@@ -94,10 +92,9 @@ impl Kube {
         let all = wave.len();
         progress.say(format!("deleting {}", few(wave.iter().map(|object| json::key(object)))));
         let done = AtomicUsize::new(0);
-        let few_enough = all <= COLLECTED;
         let done = &done;
         let requests = stream::iter(wave.iter().copied()).map(|object| async move {
-            let asked = self.delete_one(object, options.foreground && has_dependents(object, few_enough)).await;
+            let asked = self.delete_one(object, options.foreground && has_dependents(object)).await;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done.is_multiple_of(TOLD_EVERY) {
                 progress.say(format!("deleted {done} of {all}"));
@@ -132,13 +129,12 @@ impl Kube {
     }
 }
 
-/// Whether objects of the kind make others, which can be waited for with it. For all others the garbage collector has
-/// nothing to do, and having it look at each one would take it minutes for thousands.
-fn has_dependents(object: &Value, few_enough: bool) -> bool {
+/// Whether objects of the kind make pods, which can be waited for with them. For all others the garbage collector would
+/// have to let go of each one: that takes it minutes for thousands, and half a minute to hear of a new kind.
+fn has_dependents(object: &Value) -> bool {
     match json::group(object) {
         "" => json::kind(object) == "ReplicationController",
-        "apps" | "batch" => true,
-        group => few_enough && group.contains('.') && !group.ends_with(".k8s.io"),
+        group => matches!(group, "apps" | "batch"),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     discovery::{KindRef, Resolved, core},
     failure, json,
     request::soon,
+    survey::is_made_along,
 };
 use crate::{error::Result, stack::model::Key};
 
@@ -124,8 +125,9 @@ impl Kube {
         }
     }
 
-    /// Objects of any kind that carry the label of one of these ApplySets, whatever its record says. What this user may
-    /// not list, or a broken server behind the API server does not, is named and no error.
+    /// Objects of any kind that carry the label of one of these ApplySets, whatever its record says, apart from what
+    /// controllers make for them. What this user may not list, or a broken server behind the API server does not, is
+    /// named and no error.
     pub async fn members(&self, ids: &[String], namespaces: &[String]) -> Result<Members> {
         let params = ListParams::default().labels(&format!("{PART_OF} in ({})", ids.join(",")));
         let kinds = self.every_kind().await?;
@@ -136,7 +138,7 @@ impl Kube {
         let mut found = Members::default();
         for (resource, listed) in lists {
             match listed {
-                Ok(items) => found.objects.extend(items),
+                Ok(items) => found.objects.extend(items.into_iter().filter(|item| !is_made_along(item))),
                 Err(::kube::Error::Api(status)) if status.code != 401 => {
                     let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
                     found.unlisted.insert(format!("{}{group}", resource.plural), status.message.clone());

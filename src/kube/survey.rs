@@ -111,6 +111,13 @@ pub(super) fn is_somebodys(object: &Value) -> bool {
     !(owned || comes_along || token || election || registered || agent)
 }
 
+/// Whether a controller made it for another object, whose labels it may bear, and takes it away with that one.
+pub(super) fn is_made_along(object: &Value) -> bool {
+    let owned = !json::list(object, "/metadata/ownerReferences").is_empty();
+    let endpoints = json::kind(object) == "Endpoints" && is_of_kubernetes(object);
+    (owned || endpoints) && !writers(object).any(|writer| writer.starts_with(MANAGER))
+}
+
 /// The managers that wrote to the object proper.
 fn writers(object: &Value) -> impl Iterator<Item = &str> {
     let entries = json::list(object, "/metadata/managedFields").iter();
@@ -169,6 +176,8 @@ mod tests {
         assert!(is_somebodys(&named("ServiceAccount", "robot")));
         let mut owned = named("Pod", "p");
         owned["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "name": "r"}]);
-        assert!(!is_somebodys(&owned));
+        assert!(!is_somebodys(&owned) && is_made_along(&owned));
+        owned["metadata"]["managedFields"] = json!([{"manager": "stackctl", "operation": "Apply"}]);
+        assert!(!is_made_along(&owned), "its stack says whose it is");
     }
 }

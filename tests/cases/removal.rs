@@ -26,7 +26,7 @@ fn definition_leaves(case: &Case) {
     case.up("user", &[], 0);
     let planned = case.run("plan", "v2", &[]);
     planned.says(&["prune:leaving", "- leaving/Widget/one", "- Realm/main"]);
-    assert!(!planned.stdout.contains("CustomResourceDefinition"), "{planned}");
+    assert!(!planned.stdout.contains("- CustomResourceDefinition"), "{planned}");
     case.run("diff", "v2", &[]).says(&["live leaving/Widget/one"]);
     let run = case.up("v2", &[], 0);
     run.says(&[
