@@ -63,6 +63,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         cluster: args.cluster,
         disposable: session.is_disposable(),
         prune_data: args.prune_data,
+        delete_adopted: args.delete_adopted,
         dry_run: args.dry_run,
     };
     let observed = observe::for_removal(&session, &options).await?;

@@ -138,12 +138,6 @@ fn has_dependents(object: &Value) -> bool {
     }
 }
 
-/// What became of an object that is the set's no more.
-enum Gone {
-    Deleted(Key),
-    Released(Key),
-}
-
 /// The first error, and a line for each of the others.
 fn merged(errors: Vec<Error>) -> Option<Error> {
     let mut errors = errors.into_iter();

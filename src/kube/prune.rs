@@ -20,6 +20,13 @@ pub struct Candidates {
     pub keep: Vec<Kept>,
 }
 
+impl Candidates {
+    /// Whether there is nothing to do about them.
+    pub fn is_done(&self) -> bool {
+        self.remove.is_empty() && self.release.is_empty()
+    }
+}
+
 /// Members of the set that are not desired. `shared`: another set's parent that has objects in a namespace. `holdings`:
 /// what would go along with definitions and namespaces. Pure.
 pub fn candidates<'a>(

@@ -8,7 +8,7 @@ use super::{holdings, list, proxy_state};
 use crate::{
     cluster::ClusterState,
     error::Result,
-    kube::{Kube, holds::is_of, inventory::Parent, json, live::Live},
+    kube::{Kube, adopt::is_adopted, holds::is_of, inventory::Parent, json, live::Live},
     plan::{
         down,
         observed::{LiveState, Observed, RegistryState, leaving},
@@ -60,6 +60,10 @@ async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveSta
         let recorded = state.parents.values().map(|parent| parent.id.clone());
         let ours: Vec<String> = recorded.chain(ids.iter().cloned()).collect();
         state.foreign = kube.foreign(&ours).await?;
+        if !options.delete_adopted {
+            let adopted = state.live.objects.iter().filter(|(_, object)| is_adopted(object));
+            state.foreign.objects.extend(adopted.map(|(key, _)| key.clone()));
+        }
     }
     if options.dry_run && !options.prune_data {
         let ours = |object: &Value| is_of(object, &ids);

@@ -30,6 +30,8 @@ pub struct Options {
     pub disposable: bool,
     /// Volumes go too, and what holds objects of others.
     pub prune_data: bool,
+    /// What was taken over from others goes too.
+    pub delete_adopted: bool,
     /// Only the plan is wanted, with all that it would delete.
     pub dry_run: bool,
 }
@@ -168,7 +170,8 @@ fn deletions(options: &Options, live: &LiveState, kind: SetKind, name: &str) -> 
     let id = desired::applyset_id(kind, name);
     let inherited = |key: &Key| is_namespace(key) && heir(&live.parents, &parent, &key.name, &options.stack).is_some();
     let candidates = prune::candidates(&live.live, &id, &HashSet::new(), options.prune_data, |_| None, &live.holdings);
-    let keys = candidates.remove.iter().map(json::key);
+    let adopted = candidates.release.iter().filter(|_| options.delete_adopted);
+    let keys = candidates.remove.iter().chain(adopted).map(json::key);
     keys.filter(|key| !inherited(key)).collect()
 }
 

@@ -281,7 +281,7 @@ pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prun
     // One of which only data is left stays on record.
     gone.filter(|set| {
         let candidates = stale_objects(set, live, prune_data);
-        !candidates.remove.is_empty() || candidates.keep.is_empty()
+        !candidates.is_done() || candidates.keep.is_empty()
     })
     .collect()
 }

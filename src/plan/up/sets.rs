@@ -340,10 +340,7 @@ impl<'a> SetPlanner<'a> {
     }
 
     fn has_stale_objects(&self, set: &DesiredSet) -> bool {
-        self.live().is_some_and(|live| {
-            let stale = stale_objects(set, live, self.given.options.prune_data);
-            !stale.remove.is_empty() || !stale.release.is_empty()
-        })
+        self.live().is_some_and(|live| !stale_objects(set, live, self.given.options.prune_data).is_done())
     }
 
     fn inventory_differs(&self, set: &DesiredSet) -> bool {

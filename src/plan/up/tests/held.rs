@@ -26,6 +26,21 @@ fn planned(first: &[String], second: &[String], options: &Options) -> Plan {
     plan(&stack(second), options, &seen).unwrap()
 }
 
+#[test]
+fn what_was_taken_over_and_left_the_stack_is_given_back() {
+    let stack =
+        crate::stack::testing::shop("name: shop\nmanifests: [all.yaml]\n", &[("all.yaml", &map("new"))]).stack();
+    let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
+    let old = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "shop",
+        "labels": set.labels(), "annotations": {"stackctl.io/adopted": "{\"from\":[\"helm\"]}"}}});
+    let live =
+        LiveState { live: Live { objects: [(crate::kube::json::key(&old), old)].into() }, ..LiveState::default() };
+    let seen = Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, None) };
+    let plan = plan(&stack, &up(), &Observed { images: BTreeMap::new(), ..seen }).unwrap();
+    let prune = &plan.steps[position(&plan, "prune:shop")];
+    assert!(prune.deletes.is_empty(), "{}", text(&plan));
+}
+
 fn position(plan: &Plan, id: &str) -> usize {
     plan.steps.iter().position(|step| &*step.id == id).unwrap_or_else(|| panic!("no {id}:\n{}", text(plan)))
 }
