@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cause::Root;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The kind of a failure. Each has one documented exit code.
@@ -74,6 +76,8 @@ pub struct Error {
     pub hints: Vec<String>,
     /// What else failed in the same run; the first one decides the exit code.
     pub others: Vec<Error>,
+    /// Of objects that are not ready: what it comes from.
+    pub roots: Vec<Root>,
     /// The user has read it already; only the exit code is left to say.
     pub shown: bool,
 }
@@ -87,6 +91,7 @@ impl Error {
             details: Vec::new(),
             hints: Vec::new(),
             others: Vec::new(),
+            roots: Vec::new(),
             shown: false,
         }
     }

@@ -5,6 +5,7 @@
 mod app;
 mod artifacts;
 mod ask;
+mod cause;
 mod cli;
 mod client;
 mod cluster;

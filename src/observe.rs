@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde_json::Value;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         json,
         live::Live,
         pull_secret,
-        readiness::{Readiness, Surroundings, readiness},
+        readiness::{Surroundings, readiness},
     },
     plan::{
         observed::{ImageState, LiveState, Observed, RegistryState},
@@ -45,6 +45,8 @@ use crate::{
 mod removal;
 
 pub use removal::for_removal;
+/// Objects of which more has to be seen, at once.
+const LOOKS: usize = 8;
 
 /// Label of all that we make.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -167,8 +169,16 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         .collect();
     let pull_secrets = pull_secrets(session, kube, &live, &others).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
-    let is_ready = |object: &Value| readiness(object, &around) == Readiness::Ready;
-    let ready = live.objects.iter().filter(|(_, object)| is_ready(object)).map(|(key, _)| key.clone()).collect();
+    let (done, rest): (Vec<_>, Vec<_>) =
+        live.objects.iter().partition(|(_, object)| readiness(object, &around).is_reached());
+    // These may be as ready as they will be for reasons that are in other objects.
+    let depends = |key: &Key| key.group.is_empty() && matches!(key.kind.as_str(), "Service" | "PersistentVolumeClaim");
+    let looks = rest
+        .into_iter()
+        .filter(|(key, _)| depends(key))
+        .map(async |(key, object)| Ok::<_, Error>(kube.is_reached(object).await?.then(|| key.clone())));
+    let looks: Vec<Option<Key>> = stream::iter(looks).buffer_unordered(LOOKS).try_collect().await?;
+    let ready = done.into_iter().map(|(key, _)| key.clone()).chain(looks.into_iter().flatten()).collect();
     let known = Some(Arc::clone(&session.known));
     Ok(LiveState {
         live,

@@ -8,15 +8,16 @@ use crate::{
     cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
     event::Progress,
-    interrupt::until_cancelled,
+    interrupt::interrupted,
     kube::{
         apply::{ApplyOptions, Outcome},
         inventory::Write,
         json,
+        readiness::references::Reference,
         wait::WaitOptions,
     },
     plan::{
-        Action, Plan, Step,
+        Action, Plan, Step, expected,
         observed::{LiveState, Observed},
         up,
     },
@@ -44,7 +45,7 @@ pub async fn act(
         }
         Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
         Action::StartCluster => session.provider.start(&progress).await.map(|()| Done::note("started")),
-        Action::AwaitNetwork => await_network(session, &progress, &cancel).await,
+        Action::AwaitNetwork => await_network(session, plan, &progress, &cancel).await,
         Action::ConfigureNodes => {
             let changed = session.provider.configure(&progress).await?;
             Ok(Done { unchanged: !changed, note: None })
@@ -103,7 +104,7 @@ pub async fn act(
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
-            wait(session, &key, known, &progress, &cancel).await
+            wait(session, plan, &key, known, &progress, &cancel).await
         }
         Action::Prove => provide::prove(session, &progress, &cancel).await,
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
@@ -117,11 +118,16 @@ pub async fn act(
 }
 
 /// kube-proxy is what makes Services reachable; a cluster without one has its own way.
-async fn await_network(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
+async fn await_network(
+    session: &Session,
+    plan: &Plan,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Done> {
     let (group, kind, name) = ("apps".to_owned(), "DaemonSet".to_owned(), "kube-proxy".to_owned());
     let key = Key { group, kind, namespace: Some("kube-system".to_owned()), name };
     match session.kube().await?.get(&key).await? {
-        Some(proxy) => wait(session, &key, Some(&proxy), progress, cancel).await,
+        Some(proxy) => wait(session, plan, &key, Some(&proxy), progress, cancel).await,
         None => Ok(Done { unchanged: true, note: None }),
     }
 }
@@ -221,6 +227,7 @@ async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Obje
 
 async fn wait(
     session: &Session,
+    plan: &Plan,
     key: &Key,
     known: Option<&Value>,
     progress: &Progress,
@@ -228,10 +235,27 @@ async fn wait(
 ) -> Result<Done> {
     // What an apply of this run returned is newer than what was observed.
     let applied = session.learn(|learned| learned.applied.remove(key));
-    let options = WaitOptions { deadline: session.deadline(), nodes_may_grow: false };
+    let may_come = |wanted: &Reference| expected::may_come(&plan.sets, wanted);
+    let options = WaitOptions {
+        deadline: session.deadline(),
+        nodes_may_grow: false,
+        may_come: &may_come,
+        replace: session.apply.replace,
+    };
     let kube = session.kube().await?;
-    let ready = kube.wait_ready(key, applied.as_ref().or(known), options, progress);
-    until_cancelled(cancel, ready).await.map(|_| Done::default())
+    let begun = kube.begin_wait();
+    let note = tokio::select! {
+        biased;
+        ready = Box::pin(kube.wait_ready(key, applied.as_ref().or(known), options, begun, progress)) => ready?,
+        () = cancel.cancelled() => match session.cancel.is_cancelled() {
+            true => return Err(interrupted()),
+            false => kube.last_look(key, options, begun).await?,
+        },
+    };
+    if let Some(note) = note {
+        progress.info(format!("{key}: {note}"));
+    }
+    Ok(Done::default())
 }
 
 /// The document of what a run of proofs came to.

@@ -23,6 +23,7 @@ use futures::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cause,
     error::{Error, Kind, Result},
     event::{Event, Events, Outcome, Progress},
     interrupt::interrupted,
@@ -47,19 +48,26 @@ impl Done {
 /// How long steps may take to leave after an interruption before they are dropped where they stand.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Objects that fail of one mistake fail one after the other: so long after the last failure the other waits go on.
+const QUIET: Duration = Duration::from_secs(5);
+/// And so long after the first.
+const GATHERING: Duration = Duration::from_secs(30);
+
 /// Runs all steps. After a failure no step starts any more, steps that only wait are stopped, steps that work are
-/// brought to their end (each leaves something that the next run builds on). Returns the first failure, with the others
-/// beside it. `cancel` is an interruption: everything leaves within `GRACE`. An optional step that still runs when the
-/// others have ended is dropped: nobody waits for what nothing needs any more.
+/// brought to their end (each leaves something that the next run builds on). Where an object does not become ready, the
+/// other waits get a moment to find out the same. Returns all failures as one. `cancel` is an interruption: everything
+/// leaves within `GRACE`. An optional step that still runs when the others have ended is dropped: nobody waits for what
+/// nothing needs any more.
 pub async fn run<'a, F>(plan: &'a Plan, events: &Events, cancel: &CancellationToken, act: F) -> Result<()>
 where
     F: Fn(&'a Step, Progress, CancellationToken) -> LocalBoxFuture<'a, Result<Done>>,
 {
-    run_within(GRACE, plan, events, cancel, act).await
+    run_within(GRACE, QUIET, plan, events, cancel, act).await
 }
 
 async fn run_within<'a, F>(
     grace: Duration,
+    quiet: Duration,
     plan: &'a Plan,
     events: &Events,
     cancel: &CancellationToken,
@@ -99,6 +107,8 @@ where
     let mut failures: Vec<Error> = Vec::new();
     let is_required = |index: usize| !plan.steps[index].action.is_optional();
     let mut left = (0..plan.steps.len()).filter(|&index| is_required(index)).count();
+    // When the first and the last object were found not to become ready.
+    let mut gathering: Option<(Instant, Instant)> = None;
 
     // One for all steps: those that end in it must not prolong it for the others.
     let mut patience = pin!(out_of_patience(cancel, grace));
@@ -107,6 +117,11 @@ where
         let next = tokio::select! {
             next = running.next() => next,
             () = &mut patience => None,
+            () = all_gathered(gathering, quiet) => {
+                gathering = None;
+                idle.cancel();
+                continue;
+            }
         };
         let Some((index, result)) = next else { break };
         finished[index] = true;
@@ -132,7 +147,13 @@ where
             // A wait that was stopped because something else failed has nothing to add.
             Err(error) if error.kind == Kind::Interrupted => {}
             Err(error) => {
-                idle.cancel();
+                let now = Instant::now();
+                match error.kind {
+                    Kind::NotReady if !idle.is_cancelled() => {
+                        gathering = Some((gathering.map_or(now, |(first, _)| first), now));
+                    }
+                    _ => idle.cancel(),
+                }
                 failures.push(error);
             }
         }
@@ -148,10 +169,14 @@ where
     if cancel.is_cancelled() {
         return Err(interrupted().hint("run the same command again to go on from here"));
     }
-    let mut failures = failures.into_iter();
-    match failures.next() {
-        None => Ok(()),
-        Some(first) => Err(first.beside(failures)),
+    cause::together(failures).map_or(Ok(()), Err)
+}
+
+/// Never where nothing is being gathered.
+async fn all_gathered(gathering: Option<(Instant, Instant)>, quiet: Duration) {
+    match gathering {
+        Some((first, last)) => tokio::time::sleep_until((last + quiet).min(first + GATHERING).into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -297,6 +322,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_not_ready_for_one_reason_is_gathered() {
+        let mut graph = Graph::default();
+        for id in ["first", "second", "never"] {
+            graph.add(id, &[], Action::Await { set: 0, object: 0 });
+        }
+        let plan: Plan = graph.into();
+        let (events, _receiver) = Events::channel();
+        let act = |step: &Step, _, token: CancellationToken| -> LocalBoxFuture<'_, Result<Done>> {
+            let id = step.id.to_string();
+            Box::pin(async move {
+                match id.as_str() {
+                    "never" => {
+                        token.cancelled().await;
+                        return Err(interrupted());
+                    }
+                    "second" => tokio::time::sleep(Duration::from_millis(50)).await,
+                    _ => {}
+                }
+                let what = cause::What::Image(format!("{id}:1"));
+                let mut error = Error::new(Kind::NotReady, id.clone());
+                error.roots.push(cause::Root { subject: id, what });
+                Err(error)
+            })
+        };
+        let (quiet, cancel) = (Duration::from_millis(500), CancellationToken::new());
+        let ended = run_within(GRACE, quiet, &plan, &events, &cancel, act).await;
+        assert_eq!(ended.unwrap_err().message, "2 images cannot be pulled: first:1, second:1");
+    }
+
+    #[tokio::test]
     async fn an_interruption_ends_even_steps_that_do_not_listen() {
         let plan = diamond();
         let (events, _receiver) = Events::channel();
@@ -305,7 +360,7 @@ mod tests {
             cancel.cancel();
             Box::pin(futures::future::pending())
         };
-        let error = run_within(Duration::from_millis(1), &plan, &events, &cancel, act).await.unwrap_err();
+        let error = run_within(Duration::from_millis(1), QUIET, &plan, &events, &cancel, act).await.unwrap_err();
         assert_eq!(error.kind, Kind::Interrupted);
     }
 
@@ -327,7 +382,7 @@ mod tests {
                 Ok(Done::default())
             })
         };
-        let run = run_within(Duration::from_millis(200), &plan, &events, &cancel, act);
+        let run = run_within(Duration::from_millis(200), QUIET, &plan, &events, &cancel, act);
         let ended = tokio::time::timeout(Duration::from_secs(10), run).await;
         assert_eq!(ended.expect("each step began the grace anew").unwrap_err().kind, Kind::Interrupted);
     }

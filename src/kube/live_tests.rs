@@ -111,9 +111,14 @@ impl Place {
         self.kube.live(&[&self.id], &kinds, &[]).await.unwrap()
     }
 
-    async fn wait(&self, object: &Object, seconds: u64) -> crate::error::Result<Value> {
-        let options = WaitOptions { deadline: Instant::now() + Duration::from_secs(seconds), nodes_may_grow: false };
-        self.kube.wait_ready(&object.key(), None, options, &progress()).await
+    async fn wait(&self, object: &Object, seconds: u64) -> crate::error::Result<Option<String>> {
+        let options = WaitOptions {
+            deadline: Instant::now() + Duration::from_secs(seconds),
+            nodes_may_grow: false,
+            may_come: &|_| false,
+            replace: false,
+        };
+        self.kube.wait_ready(&object.key(), None, options, self.kube.begin_wait(), &progress()).await
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     discovery::{KindRef, core},
     failure, json,
     readiness::Container,
-    wait::pod_selector,
+    selector::pod_selector,
 };
 use crate::{error::Result, stack::model::Key};
 

@@ -35,7 +35,9 @@ mod replace;
 mod request;
 pub mod scale;
 pub mod secrets;
+pub mod selector;
 pub mod status;
+mod surroundings;
 mod survey;
 #[cfg(test)]
 pub mod testing;

@@ -1,6 +1,6 @@
 //! A set's state as plain data, for `stackctl status`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ::kube::api::ListParams;
 use futures::{StreamExt, stream};
@@ -12,7 +12,8 @@ use super::{
     discovery::{KindRef, core},
     failure, json,
     readiness::{Readiness, readiness},
-    wait::pod_selector,
+    selector::pod_selector,
+    surroundings::Looking,
 };
 use crate::{error::Result, stack::model::Key};
 
@@ -93,7 +94,8 @@ impl Kube {
         let key = json::key(object);
         let failed = |error: ::kube::Error| failure::request_failed(&format!("look at {key}"), &self.server, &error);
         let at = self.resolve(&KindRef::of_value(object)).await?;
-        let mut around = self.surroundings(&at, object, false).await.map_err(failed)?;
+        let mut seen = BTreeSet::new();
+        let mut around = self.surroundings(&at, object, Looking::once(&mut seen)).await.map_err(failed)?;
         if around.pods.is_empty()
             && let Some(selector) = pod_selector(object)
         {
@@ -104,8 +106,9 @@ impl Kube {
         }
         let (state, note) = match readiness(object, &around) {
             Readiness::Ready => ("ready", None),
+            Readiness::Settled(note) => ("ready", Some(note)),
             Readiness::Waiting(note) => ("waiting", Some(note)),
-            Readiness::Failed(failure) => ("failed", Some(failure.why)),
+            Readiness::Failed(failure) => ("failed", Some(failure.why())),
         };
         Ok(ObjectStatus {
             kind: json::kind(object).to_owned(),

@@ -1,9 +1,10 @@
 //! Waiting until an object is ready, or until it is clear that it never will be.
 
-use std::{pin::Pin, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, time::Duration};
 
-use ::kube::{api::ListParams, runtime::watcher};
+use ::kube::{api::DeleteParams, runtime::watcher};
 use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -11,11 +12,17 @@ use super::{
     Kube,
     discovery::{KindRef, Resolved, core},
     failure, json,
-    readiness::{self, Failure, Readiness, Since, Surroundings, readiness},
+    readiness::{
+        self, Failure, Readiness, Since, Surroundings, may_be_idle, readiness, references::Reference, workload,
+    },
+    selector::pod_selector,
+    surroundings::{Looking, needs_definition},
 };
 use crate::{
+    cause::{Root, What},
     error::{Error, Kind, Result},
     event::Progress,
+    interrupt::interrupted,
     stack::model::Key,
 };
 
@@ -25,57 +32,103 @@ const PAUSE: Duration = Duration::from_millis(150);
 const POLL: Duration = Duration::from_millis(500);
 /// What no watch shows, such as events, is looked at this often.
 const TICK: Duration = Duration::from_secs(2);
+/// How long the events of a Job that has removed itself may take to come.
+const EPITAPH: Duration = Duration::from_secs(5);
+/// For a last look, when something else has failed.
+const LAST: Duration = Duration::from_secs(2);
 const LOG_LINES: i64 = 20;
 
-#[derive(Debug, Clone, Copy)]
-pub struct WaitOptions {
+#[derive(Clone, Copy)]
+pub struct WaitOptions<'a> {
     pub deadline: Instant,
     /// An autoscaler may add nodes larger than those there are: what fits none is not lost yet.
     pub nodes_may_grow: bool,
+    /// Whether something in the run may make what this names, as far as it is not there.
+    pub may_come: &'a (dyn Fn(&Reference) -> bool + Sync),
+    /// Pods that keep their controller from going on are deleted.
+    pub replace: bool,
+}
+
+/// When a wait began, by our clock and by the server's.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    at: Instant,
+    time: Timestamp,
 }
 
 type Changes = Pin<Box<dyn Stream<Item = ()> + Send>>;
 
 impl Kube {
-    /// Returns the object once it is ready. `known` is the object as an apply returned it or a list showed it: what is
-    /// ready by that alone costs no request.
+    pub fn begin_wait(&self) -> Begun {
+        Begun { at: Instant::now(), time: self.clock.now() }
+    }
+
+    fn since(&self, begun: Begun) -> Since {
+        Since { run: self.clock.began(), wait: begun.time, waited: begun.at.elapsed() }
+    }
+
+    /// Returns once the object is ready; what there is to say, where it is as ready as it will be. `known` is the object
+    /// as an apply returned it or a list showed it: what is ready by that alone costs no request.
     pub async fn wait_ready(
         &self,
         key: &Key,
         known: Option<&Value>,
-        options: WaitOptions,
+        options: WaitOptions<'_>,
+        begun: Begun,
         progress: &Progress,
-    ) -> Result<Value> {
-        if let Some(known) = known
-            .filter(|known| readiness(known, &Surroundings::default()) == Readiness::Ready && !needs_definition(known))
-        {
-            return Ok(known.clone());
+    ) -> Result<Option<String>> {
+        let by_itself = |known: &Value| {
+            readiness(known, &Surroundings::default()) == Readiness::Ready
+                && !needs_definition(known)
+                && !may_be_idle(known)
+        };
+        if known.is_some_and(by_itself) {
+            return Ok(None);
         }
-        let (begun, wait) = (Instant::now(), self.clock.now());
         let at = match known {
             Some(known) => self.resolve(&KindRef::of_value(known)).await?,
             None => self.resolve(&KindRef::any_version(&key.group, &key.kind)).await?,
         };
         let mut changes: Option<Changes> = None;
-        let mut said = String::new();
+        let (mut said, mut seen, mut deleted) = (String::new(), BTreeSet::new(), BTreeSet::new());
+        let mut last = known.cloned();
+        let mut vanished: Option<Instant> = None;
         loop {
             let looked = Instant::now();
-            let (object, mut around) = self.look(&at, key, options).await?;
-            around.since = Some(Since { run: self.clock.began(), wait, waited: begun.elapsed() });
+            let since = self.since(begun);
+            let looking = Looking { since: Some(since), hurried: false, seen: &mut seen, options };
+            let (object, around) = self.look(&at, key, looking).await?;
             let state = match object.as_ref().map(|object| readiness(object, &around)) {
-                Some(Readiness::Ready) => return Ok(object.unwrap_or_default()),
-                Some(Readiness::Failed(failure)) => return Err(self.failed(key, failure).await),
+                Some(Readiness::Ready) => return Ok(None),
+                Some(Readiness::Settled(note)) => return Ok(Some(note)),
+                Some(Readiness::Failed(failure)) => {
+                    if options.replace && self.unstick(&failure, &around, &mut deleted, progress).await? {
+                        continue;
+                    }
+                    return Err(self.failed(key, failure).await);
+                }
                 Some(Readiness::Waiting(state)) => state,
-                None => "it does not exist".to_owned(),
+                None => match last.as_ref().filter(|last| removes_itself(last)) {
+                    Some(job) => {
+                        let since = *vanished.get_or_insert(looked);
+                        match self.epitaph(job, since.elapsed()).await? {
+                            Some(Readiness::Failed(failure)) => return Err(self.failed(key, failure).await),
+                            Some(_) => return Ok(Some("it has ended and removed itself".to_owned())),
+                            None => "it has ended and removed itself".to_owned(),
+                        }
+                    }
+                    None => "it does not exist".to_owned(),
+                },
             };
             if Instant::now() >= options.deadline {
-                return Err(self.too_late(key, &state, &around, begun.elapsed()).await);
+                return Err(self.too_late(key, object.as_ref(), &state, &around, begun.at.elapsed()).await);
             }
             if state != said {
                 progress.say(state.as_str());
                 said = state;
             }
             let changes = changes.get_or_insert_with(|| self.changes(&at, key, object.as_ref()));
+            last = object.or(last);
             tokio::time::sleep_until((looked + PAUSE).min(options.deadline)).await;
             tokio::select! {
                 _ = changes.next() => {}
@@ -84,91 +137,57 @@ impl Kube {
         }
     }
 
+    /// For a wait that is given up because something else failed: whether this object fails too, as far as it shows.
+    pub async fn last_look(&self, key: &Key, options: WaitOptions<'_>, begun: Begun) -> Result<Option<String>> {
+        let look = async {
+            let at = self.resolve(&KindRef::any_version(&key.group, &key.kind)).await?;
+            let mut seen = BTreeSet::new();
+            let looking = Looking { since: Some(self.since(begun)), hurried: true, seen: &mut seen, options };
+            let (object, around) = self.look(&at, key, looking).await?;
+            match object.map(|object| readiness(&object, &around)) {
+                Some(Readiness::Failed(failure)) => Err(self.failed(key, failure).await),
+                _ => Err(interrupted()),
+            }
+        };
+        tokio::time::timeout(LAST, look).await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    /// Deletes the pod that its controller waits for in vain. False: there is none, or it was deleted before.
+    async fn unstick(
+        &self,
+        failure: &Failure,
+        around: &Surroundings,
+        deleted: &mut BTreeSet<String>,
+        progress: &Progress,
+    ) -> Result<bool> {
+        let stuck = failure.stuck.as_deref();
+        let Some(pod) = around.pods.iter().find(|pod| Some(json::name(pod)) == stuck) else { return Ok(false) };
+        if !deleted.insert(json::uid(pod).to_owned()) {
+            return Ok(false);
+        }
+        let name = json::name(pod);
+        let gone = self.delete_seen(&core("Pod"), pod, DeleteParams::default()).await;
+        gone.map_err(|error| failure::request_failed(&format!("delete pod {name}"), &self.server, &error))?;
+        progress.info(format!("pod {name} is deleted: it was of an earlier version, and the new one waited for it"));
+        Ok(true)
+    }
+
+    /// How a Job ended that has removed itself. None: its events may still come.
+    async fn epitaph(&self, job: &Value, gone_for: Duration) -> Result<Option<Readiness>> {
+        let looked = self.events(json::namespace(job), &[job]).await;
+        let failed = |error: ::kube::Error| failure::request_failed("list events", &self.server, &error);
+        let told = workload::vanished(job, &looked.map_err(failed)?);
+        Ok(told.or_else(|| (gone_for >= EPITAPH).then(|| workload::unknown_end(job))))
+    }
+
     /// The object and all that its readiness depends on, now. One more request per thing that matters.
-    async fn look(&self, at: &Resolved, key: &Key, options: WaitOptions) -> Result<(Option<Value>, Surroundings)> {
+    async fn look(&self, at: &Resolved, key: &Key, looking: Looking<'_>) -> Result<(Option<Value>, Surroundings)> {
         let failed = |error: ::kube::Error| failure::request_failed(&format!("look at {key}"), &self.server, &error);
         let Some(object) = self.get_opt(at, key.namespace.as_deref(), &key.name).await.map_err(failed)? else {
             return Ok((None, Surroundings::default()));
         };
-        let around = self.surroundings(at, &object, options.nodes_may_grow).await.map_err(failed)?;
+        let around = self.surroundings(at, &object, looking).await.map_err(failed)?;
         Ok((Some(object), around))
-    }
-
-    pub(super) async fn surroundings(
-        &self,
-        at: &Resolved,
-        object: &Value,
-        nodes_may_grow: bool,
-    ) -> std::result::Result<Surroundings, ::kube::Error> {
-        let mut around = Surroundings { nodes_may_grow, ..Surroundings::default() };
-        let namespace = json::namespace(object);
-        match json::kind(object) {
-            "Service" => around.endpoint_slices = self.slices(namespace, json::name(object)).await?,
-            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
-                for (namespace, service) in readiness::service::webhook_services(object) {
-                    around.endpoint_slices.extend(self.slices(Some(namespace), service).await?);
-                }
-            }
-            "PersistentVolumeClaim" => around.events = self.events(namespace, &[object]).await?,
-            _ if readiness(object, &around) == Readiness::Ready && !needs_definition(object) => {}
-            "Pod" => {
-                around.events = self.events(namespace, &[object]).await?;
-                around.pods = vec![object.clone()];
-            }
-            _ => match pod_selector(object) {
-                Some(selector) => self.around_pods(object, &selector, &mut around).await?,
-                None if needs_definition(object) => {
-                    let name = format!("{}.{}", at.resource.plural, at.resource.group);
-                    around.definition = self.get_opt(&core("CustomResourceDefinition"), None, &name).await?;
-                }
-                None => {}
-            },
-        }
-        if around
-            .pods
-            .iter()
-            .any(|pod| json::condition(pod, "PodScheduled").is_some_and(|found| found["reason"] == "Unschedulable"))
-        {
-            // Without the right to list nodes the deadline decides.
-            around.nodes = self.list(&core("Node"), None, &ListParams::default()).await.unwrap_or_default();
-        }
-        Ok(around)
-    }
-
-    async fn around_pods(
-        &self,
-        object: &Value,
-        selector: &str,
-        around: &mut Surroundings,
-    ) -> std::result::Result<(), ::kube::Error> {
-        let namespace = json::namespace(object);
-        let params = ListParams::default().labels(selector);
-        around.pods = self.list(&core("Pod"), namespace, &params).await?;
-        if json::kind(object) == "Deployment" {
-            around.replica_sets = self.list(&core("ReplicaSet"), namespace, &params).await?;
-        }
-        let about: Vec<&Value> = std::iter::once(object).chain(&around.replica_sets).chain(&around.pods).collect();
-        around.events = self.events(namespace, &about).await?;
-        Ok(())
-    }
-
-    async fn slices(&self, namespace: Option<&str>, service: &str) -> std::result::Result<Vec<Value>, ::kube::Error> {
-        let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-        self.list(&core("EndpointSlice"), namespace, &params).await
-    }
-
-    async fn events(
-        &self,
-        namespace: Option<&str>,
-        about: &[&Value],
-    ) -> std::result::Result<Vec<Value>, ::kube::Error> {
-        let params = match about {
-            [one] => ListParams::default().fields(&format!("involvedObject.uid={}", json::uid(one))),
-            _ => ListParams::default(),
-        };
-        let mut events = self.list(&core("Event"), namespace, &params).await?;
-        events.retain(|event| about.iter().any(|object| event["involvedObject"]["uid"] == json::uid(object)));
-        Ok(events)
     }
 
     /// Yields whenever the object, its pods or its endpoints change; at a slow pace where watching fails.
@@ -202,24 +221,40 @@ impl Kube {
     }
 
     async fn failed(&self, key: &Key, failure: Failure) -> Error {
-        let mut error = Error::new(Kind::NotReady, format!("{key} will not become ready: {}", failure.why))
+        let mut error = Error::new(Kind::NotReady, format!("{key} will not become ready: {}", failure.why()))
             .details(failure.details);
         error.hints = failure.hints;
+        error.roots = failure.causes.into_iter().map(|what| Root { subject: key.to_string(), what }).collect();
         match &failure.logs_of {
             Some(container) => error.details(self.tail(container, LOG_LINES).await),
             None => error,
         }
     }
 
-    async fn too_late(&self, key: &Key, state: &str, around: &Surroundings, waited: Duration) -> Error {
-        let mut error = Error::new(Kind::NotReady, format!("{key} is not ready after {} s: {state}", waited.as_secs()));
-        let warnings = readiness::warnings(&around.events);
+    async fn too_late(
+        &self,
+        key: &Key,
+        object: Option<&Value>,
+        state: &str,
+        around: &Surroundings,
+        waited: Duration,
+    ) -> Error {
+        let why = format!("not ready after {} s: {state}", waited.as_secs());
+        let mut error = Error::new(Kind::NotReady, format!("{key} is {why}"));
+        error.roots.push(Root { subject: key.to_string(), what: What::Other(why) });
+        let Some(object) = object else { return error };
+        let warnings = readiness::warnings(object, around);
         error = error.details(warnings.iter().skip(warnings.len().saturating_sub(5)));
         let unready = |pod: &&Value| json::condition_status(pod, "Ready") != Some(true) && !json::is_being_deleted(pod);
-        if let Some(container) = around.pods.iter().find(unready).and_then(talkative) {
+        if let Some(container) = workload::newest(object, around).into_iter().find(unready).and_then(talkative) {
             error = error.details(self.tail(&container, LOG_LINES).await);
         }
-        error.hint("give it longer with --timeout, or look closer with `stackctl status` and `stackctl logs`")
+        error.hint(match readiness::longer_may_help(object, around) {
+            true => "give it longer with --timeout, or look closer with `stackctl status` and `stackctl logs`",
+            false => {
+                "what is in the way does not go away by waiting: look closer with `stackctl status` and `stackctl logs`"
+            }
+        })
     }
 
     /// The last lines of a container's log, each with its origin; empty if there are none.
@@ -254,58 +289,7 @@ fn talkative(pod: &Value) -> Option<readiness::Container> {
     })
 }
 
-/// A custom resource that reports nothing: whether it should is in its definition.
-fn needs_definition(object: &Value) -> bool {
-    let group = json::group(object);
-    group.contains('.') && !group.ends_with(".k8s.io") && json::list(object, "/status/conditions").is_empty()
-}
-
-/// The label selector of a workload's pods.
-pub fn pod_selector(object: &Value) -> Option<String> {
-    if !matches!(
-        json::kind(object),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job"
-    ) {
-        return None;
-    }
-    if json::kind(object) == "ReplicationController" {
-        return json::selector(object.pointer("/spec/selector"));
-    }
-    let mut parts: Vec<String> = json::selector(object.pointer("/spec/selector/matchLabels")).into_iter().collect();
-    for expression in json::list(object, "/spec/selector/matchExpressions") {
-        let key = expression["key"].as_str()?;
-        let values: Vec<_> = json::list(expression, "/values").iter().filter_map(Value::as_str).collect();
-        parts.push(match expression["operator"].as_str()? {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "Exists" => key.to_owned(),
-            _ => format!("!{key}"),
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn selectors_of_workloads_are_label_selectors() {
-        let object = json!({"kind": "Deployment", "spec": {"selector": {"matchLabels": {"a": "b", "c": "d"},
-            "matchExpressions": [{"key": "e", "operator": "NotIn", "values": ["f", "g"]}, {"key": "h", "operator": "DoesNotExist"}]}}});
-        assert_eq!(pod_selector(&object).unwrap(), "a=b,c=d,e notin (f,g),!h");
-        assert_eq!(pod_selector(&json!({"kind": "Service", "spec": {"selector": {"a": "b"}}})), None);
-    }
-
-    #[test]
-    fn only_custom_resources_without_conditions_need_their_definition() {
-        assert!(needs_definition(&json!({"apiVersion": "cert-manager.io/v1", "kind": "Issuer"})));
-        assert!(!needs_definition(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"})));
-        assert!(!needs_definition(&json!({"apiVersion": "apps/v1", "kind": "Deployment"})));
-        assert!(!needs_definition(
-            &json!({"apiVersion": "x.io/v1", "kind": "X", "status": {"conditions": [{"type": "Ready"}]}})
-        ));
-    }
+/// A Job that is deleted once it has ended.
+fn removes_itself(object: &Value) -> bool {
+    json::kind(object) == "Job" && json::int(object, "/spec/ttlSecondsAfterFinished").is_some()
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    kube::{Kube, json, wait::pod_selector},
+    kube::{Kube, json, selector::pod_selector},
     stack::model::Key,
 };
 

@@ -1,6 +1,7 @@
 //! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
 
 pub mod down;
+pub mod expected;
 pub mod images;
 pub mod load;
 pub mod observed;

@@ -216,8 +216,14 @@ fn interrupted(place: &Place) {
 
 fn too_late(place: &Place) {
     let stack = one(place, "never", &deployment("web", NEVER));
-    let run = place.fails(7, &["up", &stack, "--timeout", "8s"]);
-    run.says(&["Deployment/web", "Readiness probe failed"]);
+    place.fails(7, &["up", &stack, "--timeout", "2s"]);
+    crate::place::eventually("the container", Duration::from_secs(60), || {
+        let pods = place.get(&["pods", "-n", "never"]);
+        pods.pointer("/items/0/status/containerStatuses/0/state/running").map(|_| ())
+    });
+    let run = place.fails(7, &["up", &stack, "--timeout", "4s"]);
+    // From the pod's own status: the event of the probe may take longer than this run.
+    run.says(&["Deployment/web", "container main runs but is not ready", "readiness probe", "port 1", "--timeout"]);
     at_once(&run, 30);
     remove(place, &stack);
 }

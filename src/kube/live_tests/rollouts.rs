@@ -66,8 +66,9 @@ async fn cluster_a_service_is_awaited_forwarded_and_logged() {
     place.kube.apply(&service, None, &ApplyOptions::default()).await.unwrap();
     place.kube.apply(&workload, None, &ApplyOptions::default()).await.unwrap();
     let (ready, answered) = tokio::join!(place.wait(&workload, 120), place.wait(&service, 120));
-    let ready = ready.unwrap();
+    ready.unwrap();
     answered.unwrap();
+    let ready = place.kube.get(&workload.key()).await.unwrap().unwrap();
     let status = place.kube.status(std::slice::from_ref(&ready)).await.unwrap();
     let counted = status[0].workload.as_ref().unwrap();
     assert_eq!((status[0].state, counted.ready, counted.desired, counted.pods.len()), ("ready", 1, 1, 1));

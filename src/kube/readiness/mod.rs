@@ -2,16 +2,26 @@
 //!
 //! In this order: being deleted, not yet seen by its controller, Stalled and Reconciling, the kind's own rule, Ready.
 
-mod pod;
+mod crash;
+mod failure;
+pub mod pod;
+pub mod references;
+mod refusal;
+mod schedule;
 pub(super) mod service;
 mod since;
-mod workload;
+mod state;
+mod stuck;
+mod volume;
+pub mod workload;
 
+pub use failure::{Container, Failure};
 pub use since::Since;
 
+use references::Looked;
 use serde_json::Value;
 
-use super::json;
+use super::{MANAGER, json};
 use crate::stack::model::Key;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,50 +29,16 @@ pub enum Readiness {
     Ready,
     /// Not yet; what is missing, in a few words.
     Waiting(String),
+    /// As it was declared, and nothing more will come of it; what that is.
+    Settled(String),
     /// Waiting longer won't help.
     Failed(Failure),
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Failure {
-    pub why: String,
-    pub details: Vec<String>,
-    pub hints: Vec<String>,
-    /// The container whose last log lines tell more.
-    pub logs_of: Option<Container>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    pub namespace: String,
-    pub pod: String,
-    pub container: String,
-    /// The run before the current one.
-    pub previous: bool,
-}
-
-impl Failure {
-    fn new(why: impl Into<String>) -> Failure {
-        Failure { why: why.into(), ..Failure::default() }
-    }
-
-    fn detail(mut self, line: impl Into<String>) -> Failure {
-        let line = line.into();
-        if !line.is_empty() && !self.details.contains(&line) {
-            self.details.push(line);
-        }
-        self
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Failure {
-        self.hints.push(hint.into());
-        self
-    }
-}
-
-impl From<Failure> for Readiness {
-    fn from(failure: Failure) -> Readiness {
-        Readiness::Failed(failure)
+impl Readiness {
+    /// Whether there is nothing left to wait for.
+    pub fn is_reached(&self) -> bool {
+        matches!(self, Readiness::Ready | Readiness::Settled(_))
     }
 }
 
@@ -81,6 +57,22 @@ pub struct Surroundings {
     pub nodes_may_grow: bool,
     /// The definition of a custom resource.
     pub definition: Option<Value>,
+    /// What the object and its pods name, as far as it could be looked at.
+    pub references: Vec<Looked>,
+    /// None: they could not be listed.
+    pub storage_classes: Option<Vec<Value>>,
+    pub volumes: Vec<Value>,
+    /// Something in the run may make volumes.
+    pub volumes_may_come: bool,
+    pub ingress_classes: Option<Vec<Value>>,
+    /// Of a Service without pods: all in its namespace that may run some.
+    pub workloads: Option<Vec<Value>>,
+    /// Something in the run, such as an operator, may make the pods that a Service selects.
+    pub pods_may_come: bool,
+    /// Of a Service that waits for an address.
+    pub balancing: Option<service::Balancing>,
+    /// Another object has failed: what will fail too is told now.
+    pub hurried: bool,
     /// None: what is seen counts, however old.
     pub since: Option<Since>,
 }
@@ -90,6 +82,10 @@ fn waiting(text: impl Into<String>) -> Readiness {
 }
 
 pub fn readiness(object: &Value, around: &Surroundings) -> Readiness {
+    // One that removes itself once it has ended may be seen on its way.
+    if json::kind(object) == "Job" && json::group(object) == "batch" && workload::is_complete(object) {
+        return Readiness::Ready;
+    }
     if json::is_being_deleted(object) {
         return waiting("is being deleted");
     }
@@ -112,18 +108,21 @@ pub fn readiness(object: &Value, around: &Surroundings) -> Readiness {
         ("batch", "Job") => workload::job(object, around),
         ("", "Pod") => pod::readiness(object, around),
         ("", "Service") => service::service(object, around),
-        ("", "PersistentVolumeClaim") => service::claim(object, around),
+        ("", "PersistentVolumeClaim") => volume::claim(object, around),
         ("", "Namespace") => service::namespace(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => service::definition(object),
-        ("apiregistration.k8s.io", "APIService") => service::api_service(object),
+        ("apiregistration.k8s.io", "APIService") => service::api_service(object, around),
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             service::webhooks(object, around)
         }
         // Their conditions speak of traffic and load, not of whether they are in force.
-        ("autoscaling", "HorizontalPodAutoscaler")
-        | ("batch", "CronJob")
-        | ("networking.k8s.io", "Ingress")
-        | ("policy", "PodDisruptionBudget") => Readiness::Ready,
+        ("autoscaling", "HorizontalPodAutoscaler") => service::autoscaler(object, around),
+        ("batch", "CronJob") => match json::flag(object, "/spec/suspend") {
+            true => Readiness::Settled("it is suspended: it starts no Job until it is not".to_owned()),
+            false => Readiness::Ready,
+        },
+        ("networking.k8s.io", "Ingress") => service::ingress(object, around),
+        ("policy", "PodDisruptionBudget") => Readiness::Ready,
         _ => by_conditions(object, around, generation),
     }
 }
@@ -141,8 +140,31 @@ pub fn is_awaited(key: &Key) -> bool {
     )
 }
 
+/// Whether an object of another kind, which is ready by being there, may still be of no use: then that is worth a look.
+pub fn may_be_idle(object: &Value) -> bool {
+    match (json::group(object), json::kind(object)) {
+        ("batch", "CronJob") => json::flag(object, "/spec/suspend"),
+        ("autoscaling", "HorizontalPodAutoscaler") | ("networking.k8s.io", "Ingress") => true,
+        _ => false,
+    }
+}
+
+/// Whether a field of `spec`, such as `f:paused`, is there by our declaration and not by somebody else's doing.
+fn declared(object: &Value, field: &str) -> bool {
+    let owns = |entry: &&Value| entry.pointer(&format!("/fieldsV1/f:spec/{field}")).is_some();
+    let owners: Vec<&str> = json::list(object, "/metadata/managedFields")
+        .iter()
+        .filter(owns)
+        .filter_map(|it| it["manager"].as_str())
+        .collect();
+    owners.is_empty() || owners.contains(&MANAGER)
+}
+
 /// Any other kind says by itself whether it is ready.
 fn by_conditions(object: &Value, around: &Surroundings, generation: i64) -> Readiness {
+    if let Some(condition) = json::condition(object, "Failed").filter(|condition| condition["status"] == "True") {
+        return Failure::new(format!("it has failed: {}", json::reason(condition))).into();
+    }
     for type_ in ["Ready", "Programmed", "Available"] {
         let Some(condition) = json::condition(object, type_) else { continue };
         if condition["observedGeneration"].as_i64().is_some_and(|observed| observed < generation) {
@@ -170,9 +192,16 @@ fn declares_conditions(definition: &Value, version: &str) -> bool {
         .any(|found| found.pointer("/schema/openAPIV3Schema/properties/status/properties/conditions").is_some())
 }
 
-/// Newest last; warnings about these objects, each once.
-pub fn warnings(events: &[Value]) -> Vec<String> {
-    let mut warnings: Vec<&Value> = events.iter().filter(|event| event["type"] == "Warning").collect();
+/// Warnings about an object and those of its pods that are of the newest template, each once, newest last.
+pub fn warnings(object: &Value, around: &Surroundings) -> Vec<String> {
+    let pods = workload::newest(object, around);
+    let is_old = |event: &&Value| {
+        let about = &event["involvedObject"]["uid"];
+        let is_new = |pod: &&Value| *about == json::uid(pod);
+        around.pods.iter().any(|pod| *about == json::uid(pod)) && !pods.iter().any(is_new)
+    };
+    let mut warnings: Vec<&Value> =
+        around.events.iter().filter(|event| event["type"] == "Warning").filter(|event| !is_old(event)).collect();
     warnings.sort_by_key(|event| last_seen(event).to_owned());
     let mut lines: Vec<String> = Vec::new();
     for event in warnings {
@@ -182,6 +211,13 @@ pub fn warnings(events: &[Value]) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// Whether longer waiting may help: nothing that it takes has failed or is missing.
+pub fn longer_may_help(object: &Value, around: &Surroundings) -> bool {
+    references::lacking(around).next().is_none()
+        && refusal::message(object, around).is_none()
+        && workload::newest(object, around).iter().all(|pod| pod::may_come(pod))
 }
 
 fn last_seen(event: &Value) -> &str {
@@ -194,5 +230,7 @@ fn count(event: &Value) -> i64 {
     json::int(event, "/count").or_else(|| json::int(event, "/series/count")).unwrap_or(1).max(1)
 }
 
+#[cfg(test)]
+mod cannot_come_tests;
 #[cfg(test)]
 mod tests;

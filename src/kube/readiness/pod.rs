@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Container, Failure, Readiness, Surroundings, count, last_seen, waiting};
-use crate::{kube::json, quantity};
-
-/// So many exits of a container that never was ready are a verdict.
-const EXITS: i64 = 3;
+use super::{
+    Container, Failure, Readiness, Surroundings, count, crash, last_seen, references, schedule, state, waiting,
+};
+use crate::{cause::What, kube::json};
 
 /// A pod that nobody manages.
 pub fn readiness(pod: &Value, around: &Surroundings) -> Readiness {
@@ -22,34 +21,57 @@ pub fn readiness(pod: &Value, around: &Surroundings) -> Readiness {
     if json::condition_status(pod, "Ready") == Some(true) {
         return Readiness::Ready;
     }
-    match trouble(pod, around) {
+    match references::trouble(around).or_else(|| trouble(pod, around)) {
         Some(failure) => failure.into(),
-        None => waiting(state(pod)),
+        None => waiting(state::state(pod)),
     }
 }
 
 /// Why this pod will never be ready, if so.
 pub fn trouble(pod: &Value, around: &Surroundings) -> Option<Failure> {
-    trouble_before_running(pod, around).or_else(|| statuses(pod).find_map(|status| crash(pod, status, around)))
+    trouble_of(pod, around, true)
 }
 
 /// The same without crashes, for those whose controller counts them itself.
 pub fn trouble_before_running(pod: &Value, around: &Surroundings) -> Option<Failure> {
+    trouble_of(pod, around, false)
+}
+
+/// Once one container is lost, each of the others that is in trouble is named with it.
+fn trouble_of(pod: &Value, around: &Surroundings, crashes: bool) -> Option<Failure> {
     if json::is_being_deleted(pod) || json::condition_status(pod, "Ready") == Some(true) {
         return None;
     }
-    unschedulable(pod, around).or_else(|| statuses(pod).find_map(|status| cannot_start(pod, status, around)))
+    let verdict = |status: &Value, hurried: bool| {
+        cannot_start(pod, status, around, hurried)
+            .or_else(|| (crashes || is_sidecar(pod, status)).then(|| crash::crash(pod, status, around)).flatten())
+    };
+    schedule::unschedulable(pod, around).or_else(|| {
+        statuses(pod).find_map(|status| verdict(status, around.hurried))?;
+        statuses(pod).filter_map(|status| verdict(status, true)).reduce(Failure::and)
+    })
 }
 
-fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+/// A container that is meant to run beside the others, though it is listed with those that run before them.
+fn is_sidecar(pod: &Value, status: &Value) -> bool {
+    let named = json::list(pod, "/spec/initContainers").iter().find(|container| container["name"] == status["name"]);
+    named.is_some_and(|container| container["restartPolicy"] == "Always")
+}
+
+/// Whether it is meant to run as long as the pod, unlike those that run before the others.
+pub(super) fn runs_on(pod: &Value, status: &Value) -> bool {
+    json::list(pod, "/status/containerStatuses").contains(status) || is_sidecar(pod, status)
+}
+
+pub(super) fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
     json::list(pod, "/status/initContainerStatuses").iter().chain(json::list(pod, "/status/containerStatuses"))
 }
 
-fn named(status: &Value) -> &str {
+pub(super) fn named(status: &Value) -> &str {
     status["name"].as_str().unwrap_or_default()
 }
 
-fn container(pod: &Value, name: &str, previous: bool) -> Container {
+pub(super) fn container(pod: &Value, name: &str, previous: bool) -> Container {
     Container {
         namespace: json::namespace(pod).unwrap_or_default().to_owned(),
         pod: json::name(pod).to_owned(),
@@ -64,38 +86,33 @@ fn first_failed(pod: &Value) -> Option<Container> {
     failed.map(|status| container(pod, named(status), false))
 }
 
-fn events_of<'a>(pod: &'a Value, around: &'a Surroundings) -> impl Iterator<Item = &'a Value> {
+pub(super) fn events_of<'a>(pod: &'a Value, around: &'a Surroundings) -> impl Iterator<Item = &'a Value> {
     around.events.iter().filter(|event| {
         let about = &event["involvedObject"];
         about["name"] == json::name(pod) && about["uid"].as_str().is_none_or(|uid| uid == json::uid(pod))
     })
 }
 
-fn cannot_start(pod: &Value, status: &Value, around: &Surroundings) -> Option<Failure> {
+fn cannot_start(pod: &Value, status: &Value, around: &Surroundings, hurried: bool) -> Option<Failure> {
     let waiting = status.pointer("/state/waiting")?;
-    let (image, message) =
-        (status["image"].as_str().unwrap_or_default(), waiting["message"].as_str().unwrap_or_default());
+    let message = waiting["message"].as_str().unwrap_or_default();
+    let image = image(pod, status);
     let at = format!("pod {}, container {}", json::name(pod), named(status));
     match waiting["reason"].as_str()? {
         "InvalidImageName" => {
             Some(Failure::new(format!("{image:?} is no valid image name")).detail(format!("{at}: {message}")))
         }
-        "ErrImageNeverPull" if tried_again(pod, message, around) => Some(
+        "ErrImageNeverPull" if hurried || tried_again(pod, message, around) => Some(
             Failure::new(format!("image {image} is not on the node and must not be pulled"))
                 .detail(format!("{at}: {message}")),
         ),
         reason @ ("ImagePullBackOff" | "ErrImagePull") => {
-            let pulls: Vec<_> = events_of(pod, around)
-                .filter(|event| {
-                    event["reason"] == "Failed"
-                        && event["message"].as_str().is_some_and(|text| text.contains("Failed to pull image"))
-                })
-                .collect();
+            let pulls: Vec<_> = pulls(pod, status, around).collect();
             let tries: i64 = pulls.iter().map(|event| count(event)).sum();
             let words = pulls.iter().rev().find_map(|event| event["message"].as_str()).unwrap_or(message);
             let needed = match (reason, may_pass(words)) {
                 (_, true) => 3,
-                ("ErrImagePull", false) => 2,
+                ("ErrImagePull", false) if !hurried => 2,
                 _ => 0,
             };
             // An older pod's back-off may be of before the cure: then the next pull decides.
@@ -103,18 +120,49 @@ fn cannot_start(pod: &Value, status: &Value, around: &Surroundings) -> Option<Fa
                 || pulls.iter().any(|event| around.counts(pod, Some(last_seen(event))))
                 || reason == "ErrImagePull" && around.has_settled();
             (fresh && tries >= needed).then(|| {
-                Failure::new(format!("image {image} cannot be pulled"))
-                    .detail(format!("{at}: {words}"))
+                let failure = Failure::of(What::Image(image.to_owned())).detail(format!("{at}: {words}"));
+                logins_missing(around)
+                    .fold(failure, |failure, secret| {
+                        failure.detail(format!("{at}: imagePullSecret {secret} does not exist"))
+                    })
                     .hint("check that the image's name and tag exist and that the nodes may pull from that registry")
             })
         }
-        "CreateContainerConfigError" if tried_again(pod, message, around) => Some(
-            Failure::new(format!("container {} cannot be made: {message}", named(status)))
-                .detail(at)
-                .hint("a ConfigMap, Secret or key that the pod refers to is missing"),
-        ),
+        "CreateContainerConfigError" if references::lacking(around).next().is_some() => None,
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
+            if hurried || tried_again(pod, message, around) =>
+        {
+            let failure = Failure::new(format!("container {} cannot be made: {message}", named(status))).detail(at);
+            Some(match message.contains("not found") || message.contains("couldn't find key") {
+                true => failure.hint("a ConfigMap, Secret or key that the pod refers to is missing"),
+                false => failure,
+            })
+        }
         _ => None,
     }
+}
+
+/// As the pod names it: the kubelet may report what it resolved the name to.
+fn image<'a>(pod: &'a Value, status: &'a Value) -> &'a str {
+    let written = spec_of(pod, named(status)).and_then(|container| container["image"].as_str());
+    written.or(status["image"].as_str()).unwrap_or_default()
+}
+
+/// The pulls of this container's image that failed.
+fn pulls<'a>(pod: &'a Value, status: &'a Value, around: &'a Surroundings) -> impl Iterator<Item = &'a Value> {
+    let place = format!("{{{}}}", named(status));
+    events_of(pod, around).filter(move |event| {
+        let text = event["message"].as_str().unwrap_or_default();
+        let here = json::text(event, "/involvedObject/fieldPath")
+            .map_or(text.contains(image(pod, status)), |path| path.ends_with(&place));
+        event["reason"] == "Failed" && text.contains("Failed to pull image") && here
+    })
+}
+
+/// Secrets for registries that the pods name and that are not there.
+fn logins_missing(around: &Surroundings) -> impl Iterator<Item = &str> {
+    let missing = around.references.iter().filter(|looked| looked.reference.to_pull && looked.found.is_none());
+    missing.map(|looked| looked.reference.name.as_str())
 }
 
 /// Whether what the kubelet could not do has failed within this run. It says so in an event, but not every time.
@@ -143,163 +191,29 @@ fn may_pass(words: &str) -> bool {
     signs.iter().any(|sign| words.contains(sign))
 }
 
-fn crash(pod: &Value, status: &Value, around: &Surroundings) -> Option<Failure> {
-    let is_init = !json::list(pod, "/status/containerStatuses").contains(status);
-    if status["ready"] == true || was_ready(pod) {
-        return None;
-    }
-    let restarts = json::int(status, "/restartCount").unwrap_or(0);
-    let now = status.pointer("/state/terminated");
-    let down =
-        now.is_some() || status.pointer("/state/waiting/reason").is_some_and(|reason| reason == "CrashLoopBackOff");
-    let last = now.or_else(|| status.pointer("/lastState/terminated"))?;
-    if is_init && last["exitCode"] == 0 {
-        return None;
-    }
-    let name = named(status);
-    // Restarts by a failed probe count against the deadline alone.
-    let kills = events_of(pod, around).filter(|event| {
-        let text = event["message"].as_str().unwrap_or_default();
-        event["reason"] == "Killing"
-            && text.contains("probe")
-            && text.to_lowercase().contains(&format!("container {name} ").to_lowercase())
-    });
-    let exits = restarts + i64::from(down) - kills.map(count).sum::<i64>();
-    if exits < EXITS {
-        return None;
-    }
-    // What it lacked when it exited last may be there by now.
-    if !around.is_new(pod) && !around.counts(pod, last["finishedAt"].as_str()) {
-        return None;
-    }
-    let code = last["exitCode"].as_i64().unwrap_or(-1);
-    let how = match last["reason"].as_str().unwrap_or_default() {
-        "OOMKilled" => {
-            let limit =
-                spec_of(pod, name).and_then(|spec| json::text(spec, "/resources/limits/memory")).unwrap_or("none");
-            format!("it ran out of memory (limit {limit})")
-        }
-        "Error" | "Completed" | "" => format!("exit code {code}"),
-        reason => format!("exit code {code}, {reason}"),
-    };
-    let failure = Failure::new(format!("container {name} exited {exits} times without ever being ready: {how}"));
-    let failure =
-        failure.detail(format!("pod {}", json::name(pod))).detail(last["message"].as_str().unwrap_or_default().trim());
-    Some(Failure { logs_of: Some(container(pod, name, now.is_none())), ..failure })
-}
-
-fn spec_of<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn spec_of<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
     json::list(pod, "/spec/initContainers")
         .iter()
         .chain(json::list(pod, "/spec/containers"))
         .find(|container| container["name"] == name)
 }
 
-/// Ready is False from the pod's first second on; a later transition to False means that it was True in between.
-fn was_ready(pod: &Value) -> bool {
-    let time = |text: Option<&str>| text?.parse::<jiff::Timestamp>().ok();
-    let condition = json::condition(pod, "Ready");
-    let flipped = time(condition.and_then(|condition| condition["lastTransitionTime"].as_str()));
-    match (time(json::text(pod, "/status/startTime")), flipped) {
-        (Some(start), Some(flipped)) => flipped.as_second() - start.as_second() > 2,
-        _ => false,
-    }
-}
-
-/// Only what no node could ever hold is a failure: room may become free.
-fn unschedulable(pod: &Value, around: &Surroundings) -> Option<Failure> {
-    let condition = json::condition(pod, "PodScheduled").filter(|condition| condition["reason"] == "Unschedulable")?;
-    let scaling =
-        events_of(pod, around).any(|event| matches!(event["reason"].as_str(), Some("TriggeredScaleUp" | "Nominated")));
-    if around.nodes.is_empty() || around.nodes_may_grow || scaling {
-        return None;
-    }
-    let message = condition["message"].as_str().unwrap_or_default();
-    for (resource, wanted) in requests(pod) {
-        let of_node = |node: &Value| node.pointer("/status/allocatable")?.get(&resource)?.as_str().map(str::to_owned);
-        let sizes = around.nodes.iter().filter_map(of_node);
-        let largest = sizes.filter_map(|size| Some((quantity::thousandths(&size)?, size))).max();
-        if largest.as_ref().is_none_or(|(most, _)| *most < wanted) {
-            let asked = shown(pod, &resource, wanted);
-            let most = largest.map_or("no node has any".to_owned(), |(_, size)| format!("the largest node has {size}"));
-            return Some(
-                Failure::new(format!(
-                    "no node can hold pod {}: it asks for {asked} of {resource}, {most}",
-                    json::name(pod)
-                ))
-                .detail(message)
-                .hint(format!("lower resources.requests.{resource}, or use larger nodes")),
-            );
-        }
-    }
-    None
-}
-
-/// What the pod asks a node for, in thousandths: the sum of its containers or its largest init container.
-fn requests(pod: &Value) -> Vec<(String, i128)> {
-    let of = |container: &Value| -> Vec<(String, i128)> {
-        let limits = container.pointer("/resources/limits").and_then(Value::as_object);
-        let requests = container.pointer("/resources/requests").and_then(Value::as_object);
-        let both = limits
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| requests.is_none_or(|requests| !requests.contains_key(*name)))
-            .chain(requests.into_iter().flatten());
-        both.filter_map(|(name, amount)| {
-            let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-            Some((name.clone(), quantity::thousandths(&text)?))
-        })
-        .collect()
+/// Whether time alone may bring it: nothing has failed yet.
+pub fn may_come(pod: &Value) -> bool {
+    let is_lost = |status: &Value| {
+        let why = json::text(status, "/state/waiting/reason").unwrap_or_default();
+        !matches!(why, "" | "PodInitializing" | "ContainerCreating")
     };
-    let mut total = std::collections::BTreeMap::new();
-    for (name, amount) in json::list(pod, "/spec/containers").iter().flat_map(of) {
-        *total.entry(name).or_insert(0) += amount;
-    }
-    for (name, amount) in json::list(pod, "/spec/initContainers").iter().flat_map(of) {
-        let slot = total.entry(name).or_insert(0);
-        *slot = amount.max(*slot);
-    }
-    total.into_iter().collect()
+    json::condition_status(pod, "PodScheduled") != Some(false) && !statuses(pod).any(is_lost)
 }
 
-/// As written when one container asks for it, else the sum.
-fn shown(pod: &Value, resource: &str, sum: i128) -> String {
-    let written = json::list(pod, "/spec/containers")
-        .iter()
-        .filter_map(|container| container.pointer("/resources/requests")?.get(resource));
-    match written.collect::<Vec<_>>().as_slice() {
-        [one] => one.as_str().map_or_else(|| one.to_string(), str::to_owned),
-        _ if sum % 1000 == 0 => (sum / 1000).to_string(),
-        _ => format!("{sum}m"),
-    }
+/// Whether one of its images has not been pulled when that was tried.
+pub(super) fn cannot_pull(pod: &Value) -> bool {
+    let failed = ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"];
+    statuses(pod).any(|status| json::text(status, "/state/waiting/reason").is_some_and(|why| failed.contains(&why)))
 }
 
-/// What a pod that isn't ready is doing, in a few words.
-pub fn state(pod: &Value) -> String {
-    let name = json::name(pod);
-    if json::is_being_deleted(pod) {
-        return format!("{name} is stopping");
-    }
-    if let Some(condition) = json::condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False") {
-        return format!("{name} has no node yet: {}", condition["message"].as_str().unwrap_or_default());
-    }
-    for status in statuses(pod) {
-        let container = named(status);
-        if let Some(waiting) = status.pointer("/state/waiting") {
-            let reason = waiting["reason"].as_str().unwrap_or_default();
-            match reason {
-                "PodInitializing" => continue,
-                "ContainerCreating" => return format!("{name} is being made"),
-                _ => return format!("{name}, container {container}: {}", json::reason(waiting)),
-            }
-        }
-        if let Some(ended) = status.pointer("/state/terminated").filter(|ended| ended["exitCode"] != 0) {
-            return format!("{name}, container {container}: exit code {}", ended["exitCode"]);
-        }
-    }
-    match json::text(pod, "/status/phase") {
-        Some("Running") => format!("{name} runs but is not ready"),
-        Some(phase) => format!("{name} is {}", phase.to_lowercase()),
-        None => format!("{name} is new"),
-    }
+/// Whether something that it needs of ConfigMaps and Secrets is not there, as the kubelet says.
+pub fn lacks_configuration(pod: &Value) -> bool {
+    statuses(pod).any(|status| json::text(status, "/state/waiting/reason") == Some("CreateContainerConfigError"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Surroundings;
@@ -38,6 +38,15 @@ impl Surroundings {
     /// Whether what still is so has outlived another attempt.
     pub(super) fn has_settled(&self) -> bool {
         self.since.is_none_or(|since| since.waited >= SETTLED)
+    }
+
+    pub(super) fn has_waited(&self, seconds: u64) -> bool {
+        self.since.is_none_or(|since| since.waited.as_secs() >= seconds)
+    }
+
+    /// The server's time; None where no time counts.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.since.and_then(|since| since.wait.checked_add(SignedDuration::try_from(since.waited).ok()?).ok())
     }
 }
 

@@ -53,8 +53,9 @@ fn alone(object: Value) -> Readiness {
 
 fn why(readiness: Readiness) -> String {
     match readiness {
-        Readiness::Failed(failure) => format!("failed: {} | {}", failure.why, failure.details.join(" | ")),
+        Readiness::Failed(failure) => format!("failed: {} | {}", failure.why(), failure.details.join(" | ")),
         Readiness::Waiting(why) => format!("waiting: {why}"),
+        Readiness::Settled(note) => format!("settled: {note}"),
         Readiness::Ready => "ready".to_owned(),
     }
 }
@@ -147,7 +148,7 @@ fn a_container_that_exits_three_times_without_being_ready_has_failed() {
     let Readiness::Failed(failure) = rollout(vec![troubled(down.clone(), 2, ended.clone())], Vec::new()) else {
         panic!("third exit")
     };
-    assert_eq!(failure.why, "container main exited 3 times without ever being ready: exit code 3");
+    assert_eq!(failure.why(), "container main exited 3 times without ever being ready: exit code 3");
     assert_eq!(
         failure.logs_of,
         Some(Container { namespace: "n".into(), pod: "web-1".into(), container: "main".into(), previous: true })
@@ -345,7 +346,7 @@ fn jobs_are_ready_when_they_have_completed() {
     let around = Surroundings { pods: vec![pod("j-1", "", json!({"phase": "Failed"}))], ..Surroundings::default() };
     let Readiness::Failed(failure) = readiness(&failed, &around) else { panic!("a failed job") };
     assert_eq!(
-        (failure.why.as_str(), failure.logs_of.unwrap().pod.as_str()),
+        (failure.why().as_str(), failure.logs_of.unwrap().pod.as_str()),
         ("the job failed: BackoffLimitExceeded: limit reached", "j-1")
     );
 }
@@ -456,5 +457,6 @@ fn warnings_come_once_each_and_newest_last() {
         at("2026-11-21T02:00:02Z", "a"),
         json!({"type": "Normal", "reason": "Pulled"}),
     ];
-    assert_eq!(warnings(&events), ["p: R: a", "p: R: b"]);
+    let around = Surroundings { events: events.into(), ..Surroundings::default() };
+    assert_eq!(warnings(&json!({"kind": "Pod"}), &around), ["p: R: a", "p: R: b"]);
 }

@@ -6,6 +6,8 @@ use std::{
     ops::RangeTo,
 };
 
+use serde_json::Value;
+
 use super::{
     Options,
     held::{Held, held},
@@ -14,7 +16,12 @@ use super::{
 use crate::{
     kube::{
         noop::{self, Verdict},
-        pull_secret, readiness, scale,
+        pull_secret,
+        readiness::{
+            self, Surroundings,
+            references::{self, Reference},
+        },
+        scale,
     },
     plan::{
         Action, Graph, Node,
@@ -273,7 +280,8 @@ impl<'a> SetPlanner<'a> {
         let mut nodes = Vec::new();
         for object in 0..set.objects.len() {
             let key = set.objects[object].object.key();
-            if !readiness::is_awaited(&key) || must_be_ready_at_once(&key) || self.awaited.contains_key(&key) {
+            let awaited = readiness::is_awaited(&key) || self.may_be_idle(&set.objects[object].object.value);
+            if !awaited || must_be_ready_at_once(&key) || self.awaited.contains_key(&key) {
                 continue;
             }
             let was_ready = self.live().is_some_and(|live| live.ready.contains(&key));
@@ -289,6 +297,16 @@ impl<'a> SetPlanner<'a> {
         };
         let gate: Vec<Node> = gate.into_iter().collect();
         nodes.into_iter().map(|(object, _)| self.await_ready(index, object, &gate)).collect()
+    }
+
+    /// Whether it is of use only with something that the run does not bring along.
+    fn may_be_idle(&self, object: &Value) -> bool {
+        let named = references::of_object(object, &Surroundings::default());
+        let is_made = |wanted: &Reference| {
+            let mut objects = self.given.sets.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
+            objects.any(|key| key.kind == wanted.kind && key.name == wanted.name)
+        };
+        readiness::may_be_idle(object) && (named.is_empty() || !named.iter().all(is_made))
     }
 
     fn secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
