@@ -57,11 +57,11 @@ pub async fn prune(
     for kept in &removal.kept {
         session.events.warn(kept.to_string());
     }
-    // What is kept stays on record, or nobody would find it again.
     if removal.kept.is_empty() && set.is_empty() {
         removal.kube.delete_parent(&set.parent()).await?;
-    } else if removal.kept.is_empty() {
-        removal.kube.write_parent(&up::inventory(set, &session.stack), Write::Narrow).await?;
+    } else {
+        let parent = up::inventory_with(set, &session.stack, &removal.kept);
+        removal.kube.write_parent(&parent, Write::Narrow).await?;
     }
     let done = removal.done();
     let unchanged = done.unchanged && released.is_empty() && !set.is_empty();

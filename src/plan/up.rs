@@ -19,7 +19,7 @@ use crate::{
     kube::{
         SYSTEM_NAMESPACE,
         discovery::KindRef,
-        holds::Why,
+        holds::{Kept, Why},
         inventory::Parent,
         json,
         prune::{self, Candidates},
@@ -252,6 +252,14 @@ pub fn inventory(set: &DesiredSet, stack: &Stack) -> Parent {
     };
     // A component is the same whichever stack brings it.
     if is_component { parent } else { parent.from_origin(&stack.origin) }
+}
+
+/// The same, with what stays although it left the set: off the record nobody would find it again.
+pub fn inventory_with(set: &DesiredSet, stack: &Stack, kept: &[Kept]) -> Parent {
+    let mut parent = inventory(set, stack);
+    parent.kinds.extend(kept.iter().map(|kept| KindRef::any_version(&kept.key.group, &kept.key.kind)));
+    parent.namespaces.extend(kept.iter().filter_map(|kept| kept.key.namespace.clone()));
+    parent
 }
 
 /// All that the set consists of.

@@ -60,10 +60,12 @@ pub fn read(folder: &Folder, path: &Located<String>, form: Form, problems: &mut 
     Read { objects, incomplete }
 }
 
-/// The items of a `kind: List`, or the object itself.
+/// The items of a `kind: List`, or the object itself. A list has no name; an object of a kind that is called so has one.
 fn flatten(node: Node) -> Vec<Node> {
     let list = node.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let named = node.get("metadata").is_some_and(|metadata| metadata.get("name").is_some());
     if list
+        && !named
         && let Content::Mapping(entries) = &node.content
         && let Some(items) = entries.iter().find(|entry| entry.key == "items")
         && let Content::Sequence(items) = &items.value.content

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     Options,
     held::{Held, held},
-    inventory, stale_objects,
+    inventory_with, stale_objects,
 };
 use crate::{
     kube::{
@@ -362,8 +362,11 @@ impl<'a> SetPlanner<'a> {
     }
 
     fn inventory_differs(&self, set: &DesiredSet) -> bool {
-        let Some(parent) = self.live().and_then(|live| live.parents.get(&set.parent())) else { return true };
-        let wanted = inventory(set, self.given.stack);
+        let Some((live, parent)) = self.live().and_then(|live| Some((live, live.parents.get(&set.parent())?))) else {
+            return true;
+        };
+        let kept = stale_objects(set, live, self.given.options.prune_data).keep;
+        let wanted = inventory_with(set, self.given.stack, &kept);
         wanted.kinds != parent.kinds
             || wanted.namespaces != parent.namespaces
             || wanted.origin() != parent.origin()
