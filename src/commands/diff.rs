@@ -39,7 +39,7 @@ pub struct DiffArgs {
     /// Count a stack of this name that came from elsewhere as taken over
     #[arg(long)]
     take_over: bool,
-    /// Count volumes that left the stack too, and definitions and namespaces with what others have in them
+    /// Count volumes that left the stack too, and definitions and namespaces that others use
     #[arg(long)]
     prune_data: bool,
 }

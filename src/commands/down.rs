@@ -38,7 +38,7 @@ pub struct DownArgs {
     /// Only print what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// Remove volumes too, and definitions and namespaces with what others have in them
+    /// Remove volumes too, and definitions and namespaces that others use
     #[arg(long)]
     prune_data: bool,
     /// Delete objects that were taken over with --adopt too, instead of leaving them in place

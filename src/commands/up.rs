@@ -62,7 +62,7 @@ pub struct ApplyArgs {
     /// Delete and create again what cannot change in place; data goes only with --prune-data
     #[arg(long)]
     pub replace: bool,
-    /// Remove volumes that left the stack too, and definitions and namespaces with what others have in them
+    /// Remove volumes that left the stack too, and definitions and namespaces that others use
     #[arg(long)]
     pub prune_data: bool,
     /// Remove what left the stack before anything is applied, instead of after it
