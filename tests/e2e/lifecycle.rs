@@ -230,7 +230,9 @@ fn changed_service(place: &Place) {
     std::fs::write(&server, source.replace("hello world", "hello changed world")).expect("app.js");
     let stack = copy.join("manifests/hello");
     let stack = stack.to_str().expect("UTF-8");
-    let run = place.ok(&[&["up", stack, "--output", "json"], CALM].concat());
+    // A folder is another origin than the binary.
+    place.fails(3, &[&["up", stack], CALM].concat()).says(&["hello", "--take-over"]);
+    let run = place.ok(&[&["up", stack, "--take-over", "--output", "json"], CALM].concat());
     eprintln!("changed line: {:.1?}", run.took);
     run.says(&["build:hello"]);
     // Old pods serve on while they drain, until every node's proxy has heard that they left.
@@ -240,7 +242,7 @@ fn changed_service(place: &Place) {
     });
     seen.says(&["hello world", "hello changed world"]);
     // And back again: the registry still has that image, so nothing is built.
-    let back = place.ok(&up(&[]));
+    let back = place.ok(&up(&["--take-over"]));
     assert!(!back.stderr.contains("build:hello"), "{back}");
     eventually("hello is back", Duration::from_secs(20), || (place.run(&["test-hello"]).code == 0).then_some(()));
 }
