@@ -94,10 +94,14 @@ impl UserKubeconfig {
         &self.paths
     }
 
-    /// Where an entry goes: the file that has one of that name, else the first file that exists, else the last.
+    /// Where an entry goes: the file that has one of that name, else the first kubeconfig that can be written, else the
+    /// last of the list.
     fn for_merge(&self, context: &str) -> Result<PathBuf> {
         let holding = self.files_with(context).into_iter().next();
-        let first = || self.paths.iter().find(|path| path.is_file()).or_else(|| self.paths.last()).cloned();
+        let writable = |path: &&PathBuf| {
+            path.is_file() && read_whole(path).is_some() && fs::OpenOptions::new().append(true).open(path).is_ok()
+        };
+        let first = || self.paths.iter().find(writable).or_else(|| self.paths.last()).cloned();
         holding.or_else(first).ok_or_else(|| Error::new(Kind::Unexpected, "no kubeconfig to merge into"))
     }
 

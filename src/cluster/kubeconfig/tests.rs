@@ -130,6 +130,17 @@ fn the_first_file_that_exists_is_written_and_its_mode_and_link_are_kept() {
 }
 
 #[test]
+fn a_file_that_is_no_kubeconfig_is_passed_over() {
+    let home = Home::with(THEIRS);
+    let other = home.folder.path().join("other");
+    fs::write(&other, "just text").unwrap();
+    let user = UserKubeconfig::at([other.clone(), home.file()]);
+    user.merge(OURS.as_bytes(), true, &home.state("one")).unwrap();
+    assert_eq!(user.files_with("kind-one"), [home.file()]);
+    assert_eq!(fs::read_to_string(&other).unwrap(), "just text");
+}
+
+#[test]
 fn a_broken_file_is_left_alone() {
     for content in ["a: [", "- a", "clusters: 7\n"] {
         let home = Home::with(content);

@@ -62,7 +62,13 @@ impl Node {
         let lines = if self.running { &self.journal } else { &self.container };
         // One that fails again and again says the same again and again.
         let mut seen: Vec<&str> = Vec::new();
-        for line in lines.iter().map(|line| message(line)).filter(|line| !matches!(klog_level(line), Some('I'))) {
+        // Nor does systemd's account of its attempts tell anything.
+        let idle = |line: &str| {
+            ["Scheduled restart", "Stopped ", "Starting ", "Started "].iter().any(|word| line.contains(word))
+        };
+        let told = |line: &&String| speaker(line) != "systemd" || !idle(line);
+        let lines = lines.iter().filter(told).map(|line| message(line));
+        for line in lines.filter(|line| !matches!(klog_level(line), Some('I'))) {
             seen.retain(|known| *known != line);
             seen.push(line);
         }
@@ -221,8 +227,9 @@ mod tests {
 
     #[test]
     fn what_is_said_again_is_told_once() {
-        let lines = journal(&["kubelet[1]: no", "systemd[1]: Started.", "kubelet[2]: no", "systemd[1]: Started."]);
+        let lines =
+            journal(&["kubelet[1]: no", "systemd[1]: Failed.", "systemd[1]: Started kubelet.", "kubelet[2]: no"]);
         let node = Node { running: true, journal: lines, ..Node::default() };
-        assert_eq!(node.last_lines(), ["no", "Started."]);
+        assert_eq!(node.last_lines(), ["Failed.", "no"]);
     }
 }
