@@ -134,7 +134,7 @@ impl Kube {
                     let Some(refused) = self.refused_change(&at, object, &status).await.map_err(failed)? else {
                         return Err(failed(::kube::Error::Api(status)));
                     };
-                    let stale = refused.stale_defaults(&object.value);
+                    let stale = refused.in_the_way(&object.value, options.force_conflicts);
                     if !stale.is_empty() && !freed {
                         freed = true;
                         if options.dry_run {
@@ -155,6 +155,10 @@ impl Kube {
                         self.until_gone(&at, &refused.old, self.going, options.progress.as_ref()).await?;
                         replaced = true;
                     } else {
+                        let owners = refused.owners(&object.value);
+                        if !owners.is_empty() && !options.force_conflicts {
+                            return Err(failure::in_the_way(&subject, &refused.causes, &owners));
+                        }
                         let differing = refused.differing(&object.value);
                         return Err(failure::immutable(&subject, &refused.causes, &differing));
                     }

@@ -5,6 +5,8 @@
 //! there: an immutable field, or a default that the server set itself and that no longer fits. Such defaults are nobody's,
 //! so they are taken away with the change.
 
+use std::collections::BTreeSet;
+
 use ::kube::{
     api::PostParams,
     core::{Status, response::StatusCause},
@@ -43,22 +45,33 @@ fn causes(status: &Status) -> Vec<StatusCause> {
 }
 
 impl Refused {
-    /// Fields that the server has set itself, that nobody owns and nobody wants, and that are in the way of the change.
-    pub fn stale_defaults(&self, desired: &Value) -> Vec<Path> {
+    /// Fields that nobody wants and that are in the way of the change: those that the server has set itself and nobody owns,
+    /// and with `force` those that others have set.
+    pub fn in_the_way(&self, desired: &Value, force: bool) -> Vec<Path> {
+        self.unwanted(desired).into_iter().filter(|path| force || owned::owners(&self.old, path).is_empty()).collect()
+    }
+
+    /// Who has set what is in the way of the change, if somebody has.
+    pub fn owners(&self, desired: &Value) -> BTreeSet<String> {
+        self.unwanted(desired).iter().flat_map(|path| owned::owners(&self.old, path)).collect()
+    }
+
+    fn unwanted(&self, desired: &Value) -> Vec<Path> {
         let mut found: Vec<Path> = Vec::new();
         for cause in &self.causes {
             let Some(path) = Path::parse(&cause.field, desired, &self.old) else { continue };
-            let is_stale = |path: &Path| {
+            // What was ours alone goes with the change by itself, or the server would not have it go at all.
+            let is_unwanted = |path: &Path| {
                 path.of(&self.old).is_some_and(|value| !value.is_null())
                     && path.of(desired).is_none_or(Value::is_null)
-                    && !owned::is_owned(&self.old, path)
+                    && !owned::owners(&self.old, path).iter().any(|owner| owner == MANAGER)
             };
-            let mut stale: Vec<Path> = Some(path.clone()).filter(is_stale).into_iter().collect();
-            // Of two that exclude each other the server names the new one, and not the default.
+            let mut unwanted: Vec<Path> = Some(path.clone()).filter(is_unwanted).into_iter().collect();
+            // Of two that exclude each other the server names the new one, and not the one that is there.
             if path.of(&self.old).is_none() && path.of(desired).is_some() {
-                stale.extend(path.siblings(&self.old).filter(is_stale));
+                unwanted.extend(path.siblings(&self.old).filter(is_unwanted));
             }
-            for path in stale {
+            for path in unwanted {
                 if !found.contains(&path) {
                     found.push(path);
                 }
@@ -138,7 +151,7 @@ impl Kube {
         self.replace_dry_run(at, &whole).await
     }
 
-    /// Makes these fields of the object ours without changing them, so that the next apply, which does not want them,
+    /// Makes these fields of the object ours alone without changing them, so that the next apply, which does not want them,
     /// removes them together with what it changes.
     pub(super) async fn own_fields(&self, at: &Resolved, seen: &Value, fields: &[Path]) -> Answer<()> {
         let key = json::key(seen);
@@ -221,8 +234,11 @@ mod tests {
     }
 
     async fn apply(fake: &Fake, value: Value, dry_run: bool) -> crate::error::Result<Outcome> {
+        apply_with(fake, value, ApplyOptions { dry_run, ..ApplyOptions::default() }).await
+    }
+
+    async fn apply_with(fake: &Fake, value: Value, options: ApplyOptions) -> crate::error::Result<Outcome> {
         let object = Object { value, origin: Origin::default() };
-        let options = ApplyOptions { dry_run, ..ApplyOptions::default() };
         fake.kube.apply(&object, Some(&live()), &options).await.map(|applied| applied.outcome)
     }
 
@@ -238,15 +254,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_somebody_owns_is_not_taken_away() {
+    async fn what_somebody_has_set_goes_only_by_force() {
         let mut theirs = live();
         let entry = json!({"manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1",
-            "fieldsV1": {"f:spec": {"f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}}}}});
+            "fieldsV1": {"f:spec": {"f:paused": {}, "f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}}}}});
         theirs["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
         let fake = server(theirs.clone()).await;
-        let error = apply(&fake, deployment(json!({"type": "Recreate"})), false).await.unwrap_err();
-        assert!(error.message.contains("spec.strategy.rollingUpdate"), "{error:?}");
+        let wanted = deployment(json!({"type": "Recreate"}));
+        let error = apply(&fake, wanted.clone(), false).await.unwrap_err();
+        assert!(error.message.contains("\"kubectl\"") && error.hints[0].contains("--force-conflicts"), "{error:?}");
         assert_eq!(fake.objects().all[PATH]["metadata"]["managedFields"], theirs["metadata"]["managedFields"]);
+        apply_with(&fake, wanted, ApplyOptions { force_conflicts: true, ..ApplyOptions::default() }).await.unwrap();
+        let managed = fake.objects().all[PATH]["metadata"]["managedFields"].clone();
+        assert_eq!(managed[1]["fieldsV1"]["f:spec"], json!({"f:paused": {}}), "{managed}");
     }
 
     #[tokio::test]

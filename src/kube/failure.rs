@@ -6,7 +6,7 @@ mod words;
 
 use std::{error::Error as StdError, io, time::Duration};
 
-pub use refused::{immutable, is_too_large, line, refused, too_large};
+pub use refused::{immutable, in_the_way, is_too_large, line, refused, too_large};
 use refuser::{Refuser, refuser};
 
 use crate::{

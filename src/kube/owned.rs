@@ -93,9 +93,10 @@ fn entries(object: &Value) -> impl Iterator<Item = &Value> {
     json::list(object, "/metadata/managedFields").iter()
 }
 
-/// Whether any manager owns the field, a part of it, or a whole that it is part of.
-pub fn is_owned(object: &Value, path: &Path) -> bool {
-    entries(object).any(|entry| entry["fieldsV1"].as_object().is_some_and(|fields| owns(fields, &path.0)))
+/// The managers that own the field, a part of it, or a whole that it is part of.
+pub fn owners(object: &Value, path: &Path) -> Vec<String> {
+    let owning = entries(object).filter(|entry| entry["fieldsV1"].as_object().is_some_and(|it| owns(it, &path.0)));
+    owning.filter_map(|entry| entry["manager"].as_str().map(str::to_owned)).collect()
 }
 
 fn owns(fields: &Map<String, Value>, path: &[Step]) -> bool {
@@ -121,19 +122,41 @@ fn names_item(key: &str, item: &Value) -> bool {
     key.strip_prefix("v:").and_then(|value| serde_json::from_str::<Value>(value).ok()).as_ref() == Some(item)
 }
 
-/// The object's managed fields with these added to what we have applied. None: we have applied nothing, or nothing of the
-/// list that holds the field.
+/// The object's managed fields with these taken from whoever has them and added to what we have applied. None: we have
+/// applied nothing, or nothing of the list that holds the field.
 pub fn with_fields(object: &Value, paths: &[Path]) -> Option<Value> {
     let mut managed = object.pointer("/metadata/managedFields")?.clone();
-    let ours = managed.as_array_mut()?.iter_mut().find(|entry| {
+    let is_ours = |entry: &Value| {
         entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry.get("subresource").is_none()
-    })?;
+    };
     let mut added = false;
-    for path in paths {
-        let value = path.of(object)?;
-        added |= add(ours.get_mut("fieldsV1")?.as_object_mut()?, &path.0, value);
+    for entry in managed.as_array_mut()? {
+        let ours = is_ours(entry);
+        let Some(fields) = entry.get_mut("fieldsV1").and_then(Value::as_object_mut) else { continue };
+        for path in paths {
+            match ours {
+                true => added |= add(fields, &path.0, path.of(object)?),
+                false => take(fields, &path.0),
+            }
+        }
     }
     added.then_some(managed)
+}
+
+/// Leaves out what is recorded of a field, and what then holds nothing.
+fn take(fields: &mut Map<String, Value>, path: &[Step]) {
+    let Some((step, rest)) = path.split_first() else { return };
+    let Some(key) = key_of(fields, step) else { return };
+    if rest.is_empty() {
+        fields.remove(&key);
+        return;
+    }
+    let Some(below) = fields.get_mut(&key).and_then(Value::as_object_mut) else { return };
+    let had = !below.is_empty();
+    take(below, rest);
+    if had && below.is_empty() {
+        fields.remove(&key);
+    }
 }
 
 fn add(fields: &mut Map<String, Value>, path: &[Step], value: &Value) -> bool {
@@ -181,11 +204,12 @@ mod tests {
     #[test]
     fn what_only_the_server_set_is_nobodys() {
         let object = deployment();
-        assert!(is_owned(&object, &path("spec.replicas")) && is_owned(&object, &path("spec.paused")));
-        assert!(is_owned(&object, &path("spec.template")), "a part of it is ours");
-        assert!(!is_owned(&object, &path("spec.strategy.rollingUpdate")));
-        assert!(!is_owned(&object, &path("spec.template.spec.volumes[0].emptyDir")));
-        assert!(is_owned(&object, &path("spec.template.spec.volumes[0].name")));
+        let owners = |text: &str| owners(&object, &path(text));
+        assert_eq!((owners("spec.replicas"), owners("spec.paused")), (vec![MANAGER.into()], vec!["kubectl".into()]));
+        assert_eq!(owners("spec.template"), [MANAGER], "a part of it is ours");
+        assert!(owners("spec.strategy.rollingUpdate").is_empty());
+        assert!(owners("spec.template.spec.volumes[0].emptyDir").is_empty());
+        assert_eq!(owners("spec.template.spec.volumes[0].name"), [MANAGER]);
     }
 
     #[test]

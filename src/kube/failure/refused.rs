@@ -1,5 +1,7 @@
 //! Why an object was not accepted, and what would help.
 
+use std::collections::BTreeSet;
+
 use ::kube::core::{Status, response::StatusCause};
 
 use super::{
@@ -100,7 +102,7 @@ pub fn conflicts(status: &Status) -> Vec<Conflict> {
 
 fn conflict(verb: &str, subject: &Subject<'_>, status: &Status) -> Error {
     let conflicts = conflicts(status);
-    let managers: std::collections::BTreeSet<_> = conflicts.iter().map(|c| format!("\"{}\"", c.manager)).collect();
+    let managers: BTreeSet<_> = conflicts.iter().map(|c| format!("\"{}\"", c.manager)).collect();
     let managers = managers.into_iter().collect::<Vec<_>>().join(", ");
     subject
         .error(format!("cannot {verb} {}: {managers} owns fields that the stack sets", subject.name()))
@@ -127,6 +129,16 @@ pub fn immutable(subject: &Subject<'_>, fields: &[StatusCause], differing: &[Str
         true => "--replace with --prune-data deletes the object, with the data that it holds, and creates it anew",
         false => "--replace deletes the object and creates it anew",
     })
+}
+
+/// What others have set does not go together with the change.
+pub fn in_the_way(subject: &Subject<'_>, fields: &[StatusCause], owners: &BTreeSet<String>) -> Error {
+    let owners: Vec<_> = owners.iter().map(|owner| format!("\"{owner}\"")).collect();
+    let owners = owners.join(", ");
+    subject
+        .error(format!("cannot change {}: what {owners} has set does not fit the change", subject.name()))
+        .details(fields.iter().map(line))
+        .hint("take these fields away with --force-conflicts, or --replace the object")
 }
 
 /// Names of the fields that the schema doesn't know, in the two ways the server words it.
