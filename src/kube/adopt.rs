@@ -83,8 +83,10 @@ pub const HINT: &str =
 /// That an object is somebody else's, and whose as far as it tells. `name`: with its namespace.
 pub fn foreign(name: &str, object: &Value) -> String {
     let managers = managers(object).into_iter().map(|manager| format!("\"{manager}\"")).collect::<Vec<_>>();
-    let by = if managers.is_empty() { String::new() } else { format!(", by {}", managers.join(", ")) };
-    format!("{name} is there already and was not made by stackctl{by}")
+    match managers.as_slice() {
+        [] => format!("{name} is there already and was not made by stackctl"),
+        managers => format!("{name} is there already and was made by {}, not by stackctl", managers.join(", ")),
+    }
 }
 
 /// The field managers that wrote the object itself, without its status and the like.
