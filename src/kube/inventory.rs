@@ -105,7 +105,7 @@ impl Parent {
     }
 
     /// With where its stack comes from.
-    pub fn from_origin(mut self, origin: &str) -> Parent {
+    pub fn with_origin(mut self, origin: &str) -> Parent {
         self.notes.insert(ORIGIN.to_owned(), origin.to_owned());
         self
     }
@@ -357,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn a_set_on_record_from_elsewhere_is_left_alone_unless_it_is_taken_over() {
         let fake = Fake::plain().await;
-        let from = |origin: &str| parent(&[], &[]).from_origin(origin);
+        let from = |origin: &str| parent(&[], &[]).with_origin(origin);
         let recorded = |fake: &Fake| Parent::parse(&fake.objects().all[PATH]).origin().map(str::to_owned);
         fake.objects().put(PATH, parent(&[], &[]).render());
         fake.kube.write_parent(&from("path:a"), Write::Widen).await.unwrap();

@@ -251,7 +251,7 @@ pub fn inventory(set: &DesiredSet, stack: &Stack) -> Parent {
         ..Parent::default()
     };
     // A component is the same whichever stack brings it.
-    if is_component { parent } else { parent.from_origin(&stack.origin) }
+    if is_component { parent } else { parent.with_origin(&stack.origin) }
 }
 
 /// The same, with what stays although it left the set: off the record nobody would find it again.

@@ -144,11 +144,15 @@ fn entries_of(most: usize) -> impl Strategy<Value = Value> {
     })
 }
 
+/// A container's image, arguments and environment.
+type Made = (u8, Option<Vec<&'static str>>, Option<Value>);
+
 fn containers() -> impl Strategy<Value = Value> {
     let one = (1..3u8, proptest::option::of(names(2)), proptest::option::of(entries_of(3))).boxed();
     names(3).prop_flat_map(move |names| {
         proptest::collection::vec(one.clone(), names.len()).prop_map(move |all| {
-            let one = |(name, (image, args, env)): (&&str, (u8, Option<Vec<&str>>, Option<Value>))| {
+            let one = |(name, made): (&&str, Made)| {
+                let (image, args, env) = made;
                 let mut one = json!({"name": name, "image": format!("x:{image}")});
                 if let Some(args) = args {
                     one["args"] = json!(args);

@@ -158,7 +158,7 @@ fn a_stack_from_elsewhere_is_not_taken_over_by_its_name() {
     let with = |origin: Option<&str>| {
         let parent = Parent { name: set.parent(), id: set.applyset_id(), ..Parent::default() };
         let parent = match origin {
-            Some(origin) => parent.from_origin(origin),
+            Some(origin) => parent.with_origin(origin),
             None => parent,
         };
         let parents = [(parent.name.clone(), parent)].into();
