@@ -129,8 +129,17 @@ fn is_foreign(object: &Value, made_until: Option<Timestamp>) -> bool {
     };
     let early = made_until.zip(created(object)).is_some_and(|(until, created)| created <= until);
     let with_the_cluster = early && json::label(object, PART_OF).is_none();
-    let made = is_of_kubernetes(object) || is_of_stackctl(object) || is_provisioned(object);
+    let made =
+        is_of_kubernetes(object) || is_of_stackctl(object) || is_provisioned(object) || is_of_a_controller(object);
     !system && !with_the_cluster && !made && is_somebodys(object) && !json::is_being_deleted(object)
+}
+
+/// Controllers of Kubernetes make their accounts when they first need them, with a name and nothing else.
+fn is_of_a_controller(object: &Value) -> bool {
+    let said = ["/metadata/labels", "/metadata/annotations", "/metadata/managedFields"];
+    json::kind(object) == "ServiceAccount"
+        && json::namespace(object) == Some("kube-system")
+        && said.iter().all(|path| object.pointer(path).is_none_or(|value| value.is_null()))
 }
 
 /// A volume that was made for a claim and goes with it.
@@ -172,6 +181,8 @@ mod tests {
             object("Deployment", Some("kube-system"), "coredns", "kubeadm", 1000),
             object("ConfigMap", Some("default"), "kube-root-ca.crt", "kube-controller-manager", 1000),
             object("ServiceAccount", Some("team"), "default", "kubectl-patch", 1000),
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "pvc-protection-controller",
+                "namespace": "kube-system", "creationTimestamp": "2027-01-15T09:00:00Z"}}),
         ];
         assert_eq!(sorted_out(&made), Foreign::default());
         assert!(Foreign::default().is_empty(false));
