@@ -186,6 +186,10 @@ impl World {
         other(cluster.private_kubeconfig());
         cluster.folder.write("kubeconfig.node", b"another").unwrap();
         api::ready(&cluster.access().await.unwrap()).await.unwrap();
+        // What was edited by others cannot come back byte by byte.
+        std::fs::write(self.user_file(), before).unwrap();
+        UserKubeconfig::forget_merge(&cluster.folder).unwrap();
+        cluster.merge_kubeconfig(&self.progress).await.unwrap();
 
         let killed = "mv /usr/local/share/ca-certificates/stackctl.crt /new && update-ca-certificates --fresh && \
                       mv /new /usr/local/share/ca-certificates/stackctl.crt && rm /kind/stackctl/trusted /kind/stackctl/configured-*";
