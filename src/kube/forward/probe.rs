@@ -54,12 +54,13 @@ impl Kube {
         let found = found.map_err(|error| failure::request_failed("look for the service", &self.server, &error))?;
         let Some(found) = found else { return Ok(Tried::NoPod) };
         let port = endpoints::choose_port(&found, Some(&port.to_string()))?;
+        let declared = declared(&found, &port);
         let service = Service { kube: self.clone(), namespace: namespace.to_owned(), name: name.to_owned(), port };
         let pool = Pool::new(self.client.clone(), namespace);
         loop {
             let mut refused = None;
             for (pod, number) in service.list().await?.into_iter().take(PODS) {
-                match take(&pool, &pod, number).await {
+                match take(&pool, &pod, declared.unwrap_or(number)).await {
                     Taken::Yes => return Ok(Tried::Connected),
                     Taken::Unknown(why) => return Ok(Tried::Untried(why)),
                     Taken::No(why) => refused = Some((pod, why)),
@@ -90,6 +91,14 @@ impl Kube {
         }
         Ok(false)
     }
+}
+
+/// The port of its pods that the Service names by number. Its endpoints say so only a moment after it has changed.
+fn declared(service: &Value, port: &str) -> Option<u16> {
+    let ports = json::list(service, "/spec/ports");
+    let port = ports.iter().find(|known| known["name"].as_str().unwrap_or_default() == port)?;
+    let target = port.get("targetPort").unwrap_or(&port["port"]);
+    target.as_u64()?.try_into().ok()
 }
 
 fn tcp_ports(container: &Value) -> impl Iterator<Item = u16> {
@@ -137,5 +146,19 @@ impl Tried {
             Tried::Refused { why, .. } => Some(why.clone()),
             Tried::Untried(why) => Some(format!("it could not be tried: {why}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_port_of_the_pods_is_known_from_the_service_where_it_is_a_number() {
+        let service = json!({"spec": {"ports": [{"name": "a", "port": 80, "targetPort": 8080}, {"name": "b", "port": 81},
+            {"name": "c", "port": 82, "targetPort": "http"}]}});
+        assert_eq!(["a", "b", "c", "d"].map(|port| declared(&service, port)), [Some(8080), Some(81), None, None]);
     }
 }
