@@ -133,26 +133,36 @@ impl Reader<'_> {
             return self.doubt(line, "it is not certain whether a here-document begins here");
         };
         for document in documents {
-            let mut ended = false;
-            for (index, text) in self.lines.by_ref() {
+            let mut body = Vec::new();
+            let ended = self.lines.by_ref().any(|(index, text)| {
                 let possible_end = if document.tabs { text.trim_start_matches('\t') } else { text };
-                if possible_end == document.delimiter {
-                    ended = true;
-                    break;
-                }
-                let keyword = Instruction::parse(text, index + 1).keyword;
-                // An engine that knows no here-documents takes it for an instruction.
-                if INPUTS.contains(&keyword.as_str()) && self.found.doubt.is_none() {
-                    let why = format!(
-                        "`{keyword}` within a here-document may be an instruction, which depends on the engine"
-                    );
-                    self.found.doubt = Some(Doubt { line: index + 1, why });
-                }
-            }
+                body.push((index + 1, text));
+                possible_end == document.delimiter
+            });
             if !ended {
                 return self.doubt(line, format!("the here-document has no end `{}`", document.delimiter));
             }
+            if let Some((line, keyword)) = self.otherwise_read(&body) {
+                let why = format!("`{keyword}` in a here-document may be an instruction, which depends on the engine");
+                self.doubt(line, why);
+            }
         }
+    }
+
+    /// An engine that knows no here-documents reads instructions in there, if it gets past the first line and past the
+    /// last one, which is the end. Returns the first instruction that would matter.
+    fn otherwise_read(&self, body: &[(usize, &str)]) -> Option<(usize, String)> {
+        let keyword = |text: &str| Instruction::parse(text, 0).keyword;
+        let is_known = |text: &str| KEYWORDS.contains(&keyword(text).as_str());
+        let mut lines = body.iter().filter(|(_, text)| !text.trim().is_empty() && !is_comment(text));
+        let first = lines.clone().next()?;
+        let (_, end) = body.last()?;
+        let goes_on = |(_, text): &(usize, &str)| text.trim_end().ends_with(self.directives.escape);
+        if !is_known(first.1) || !(is_known(end) || is_comment(end) || body.iter().any(goes_on)) {
+            return None;
+        }
+        let found = lines.find(|(_, text)| INPUTS.contains(&keyword(text).as_str()))?;
+        Some((found.0, keyword(found.1)))
     }
 
     /// Without the escape character at the end, and whether there was one. Two of them are no continuation.

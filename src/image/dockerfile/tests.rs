@@ -76,6 +76,8 @@ fn what_only_looks_like_a_here_document_swallows_nothing() {
         "RUN echo 'it <<EOF'",
         "ENV X=<<EOF",
         "RUN x << EOF",
+        "COPY <<EOF /app.py\nfrom os import path\nprint(path)\nEOF",
+        "RUN <<EOF\napt-get install \\\nadd copy\nEOF",
     ] {
         assert_eq!(images(&format!("FROM a\n{run}\nFROM b\n"), &[]), ["a", "b"], "{run}");
     }
@@ -105,7 +107,9 @@ fn what_is_not_certain_is_a_doubt() {
         ("#!/usr/bin/env x\n# syntax=example/other:1\nFROM a\n", "depends on the engine"),
         ("# escape=x\nFROM a\n", "escape character"),
         ("FROM a\nRUN cat <<EOF\nno end\n", "has no end"),
-        ("FROM a\nRUN cat <<EOF\nCOPY --from=b c d\nEOF\n", "depends on the engine"),
+        ("FROM a\nRUN cat <<EOF\nCOPY --from=b c \\\nEOF\n", "depends on the engine"),
+        ("FROM a\nRUN cat <<CMD\nENV a=b\nFROM b\nCMD\n", "depends on the engine"),
+        ("FROM a\nRUN cat <<\"COPY b c\"\nCOPY b c\n", "depends on the engine"),
         ("FROM a\nRUN echo \"x <<EOF\nFROM b\nEOF\n", "here-document"),
         ("FROM a\nRUN x ${Y%%z} <<EOF\nx\nEOF\n", "here-document"),
         ("FROM\u{a0}a\n", "unusual"),
@@ -141,6 +145,19 @@ fn files_are_those_that_instructions_name() {
     ] {
         assert_eq!(files(&format!("FROM a\n{all}\n")), "all", "{all}");
     }
+}
+
+#[test]
+fn the_services_that_come_along_are_read_for_certain() {
+    let services = concat!(env!("CARGO_MANIFEST_DIR"), "/services");
+    let mut read = 0;
+    for service in std::fs::read_dir(services).unwrap() {
+        if let Ok(text) = std::fs::read_to_string(service.unwrap().path().join("Dockerfile")) {
+            assert_eq!(reading(&text, &[]).doubt, None, "{text}");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "there are no services");
 }
 
 #[test]
