@@ -90,6 +90,15 @@ fn object(item: &Item, form: Form, problems: &mut Problems) -> Option<Object> {
     if let Some(retired) = Retired::find(&api_version, &kind).filter(Retired::everywhere) {
         version.problem(problems, retired.to_string());
     }
+    if let Some(items) = fields.get("items") {
+        items.problem(
+            problems,
+            format!(
+                "the API server takes an object with `items` at its top for a list, and does not store it as a {kind}; \
+                     such a field needs another name"
+            ),
+        );
+    }
     let mut metadata = fields.get("metadata")?.fields(problems)?;
     match (metadata.get("name"), metadata.get("generateName")) {
         (Some(name), _) => check_name(&name, &api_version, problems),

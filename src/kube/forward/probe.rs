@@ -117,18 +117,23 @@ async fn take(pool: &Pool, pod: &str, port: u16) -> Taken {
     loop {
         match timeout(if sent { STANDS } else { join::ACCEPT_WITHIN }, stream.next()).await {
             Ok(Some(Incoming::Accepted)) => sent = sender.send(request.as_slice().into()).await,
-            Ok(Some(Incoming::Failed(why))) if join::is_refusal(&why) => {
-                let nobody = why.contains("connection refused");
-                return Taken::No(match nobody {
-                    true => format!("nothing listens on port {port} of pod {pod}"),
-                    false => format!("pod {pod}: {why}"),
-                });
+            Ok(Some(Incoming::Failed(why))) if join::is_refusal(&why) => return Taken::No(refused(pod, port, &why)),
+            Ok(Some(Incoming::End)) => {
+                let refusal = stream.late_failure().await.filter(|why| join::is_refusal(why));
+                return refusal.map_or(Taken::Yes, |why| Taken::No(refused(pod, port, &why)));
             }
-            // Data, an end, or a reset: in each case the pod was there.
+            // Data or a reset: in both cases the pod was there.
             Ok(Some(_)) => return Taken::Yes,
             Err(_) if sent => return Taken::Yes,
             Ok(None) | Err(_) => return Taken::Unknown(format!("the node of pod {pod} does not answer")),
         }
+    }
+}
+
+fn refused(pod: &str, port: u16, why: &str) -> String {
+    match why.contains("connection refused") {
+        true => format!("nothing listens on port {port} of pod {pod}"),
+        false => format!("pod {pod}: {why}"),
     }
 }
 

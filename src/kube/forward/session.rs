@@ -28,6 +28,8 @@ use tokio::{
 
 use super::spdy::{self, Frame, Opener};
 
+/// How long after the end of the data a node may take to say that there was no connection.
+const LATE_WORDS: Duration = Duration::from_secs(1);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Frames from the pod that wait for a caller to read them. After these the whole session waits.
 const WAITING_FRAMES: usize = 64;
@@ -194,6 +196,20 @@ impl Stream {
     /// None: the connection is lost.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.incoming.recv().await
+    }
+
+    /// After the pod's end without a word: why there was no connection, if that is so. A node may tell it only then.
+    pub async fn late_failure(&mut self) -> Option<String> {
+        let failure = async {
+            loop {
+                match self.next().await {
+                    Some(Incoming::Failed(why)) => return Some(why),
+                    Some(_) => {}
+                    None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(LATE_WORDS, failure).await.ok().flatten()
     }
 
     pub fn sender(&self) -> Sender {
