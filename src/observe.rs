@@ -144,12 +144,12 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         let leaves = |object: &Value| is_of(object, &ids) && !kept.contains(&json::key(object));
         let stale = live.objects.iter().filter(|(key, _)| !kept.contains(key));
         let holdings = holdings(kube, stale, &leaves).await?;
-        Ok((parents, live, others, holdings))
+        Ok((parents, live, others, holdings, kept))
     };
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
     let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live, others, holdings), scaled, made, published_port, endpoint_slices, certificates) = tokio::try_join!(
+    let ((parents, live, others, holdings, kept), scaled, made, published_port, endpoint_slices, certificates) = tokio::try_join!(
         parents_and_live,
         scaled(kube, &declared),
         try_join_all(made.iter().map(|key| kube.get(key))),
@@ -191,6 +191,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         foreign_namespaces,
         namespace_owners,
         others,
+        declared: kept,
         pull_secrets,
         holdings,
         foreign: Foreign::default(),

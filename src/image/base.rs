@@ -1,6 +1,9 @@
 //! Base images: which exact image a name in FROM stands for, without going online unless told to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::{StreamExt, future::try_join_all};
@@ -11,6 +14,9 @@ use crate::{
     event::Progress,
     stack::model::Service,
 };
+
+/// How long a pull may say nothing before it is given up.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// The lock file of the embedded stacks.
 pub const EMBEDDED_LOCK: &str = include_str!("../../images.lock");
@@ -156,7 +162,13 @@ pub async fn pull_image(engine: &Engine, image: &str, platform: &str) -> Result<
     let (credentials, trouble) = credentials::for_pull(&reference.host).await;
     let options = CreateImageOptionsBuilder::default().from_image(image).platform(platform).build();
     let mut stream = engine.docker.create_image(Some(options), None, credentials);
-    while let Some(status) = stream.next().await {
+    loop {
+        let next = tokio::time::timeout(SILENCE, stream.next()).await;
+        let next = next.map_err(|_| {
+            Error::new(Kind::Platform, format!("pulling {image}: no progress for {} minutes", SILENCE.as_secs() / 60))
+                .hint(format!("check that the registry {} can be reached, then run this again", reference.host))
+        })?;
+        let Some(status) = next else { return Ok(()) };
         status.map_err(|error| {
             let failed = engine.failed(&format!("pulling {image}"), &error).hint(format!(
                 "Check the name, and that the registry {} can be reached; see --registry-mirror",
@@ -165,7 +177,6 @@ pub async fn pull_image(engine: &Engine, image: &str, platform: &str) -> Result<
             credentials::add_trouble(failed, trouble.as_ref())
         })?;
     }
-    Ok(())
 }
 
 #[cfg(test)]

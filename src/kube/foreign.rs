@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kube, PART_OF, SYSTEM_NAMESPACE,
     discovery::KindRef,
-    holds::{is_data, is_namespace},
+    holds::is_namespace,
     json,
     survey::{is_of_kubernetes, is_of_stackctl, is_somebodys},
 };
@@ -64,8 +64,9 @@ impl Foreign {
 }
 
 impl Kube {
-    /// All that neither Kubernetes nor the provider made and that is not part of one of these sets.
-    pub async fn foreign(&self, ours: &[String]) -> Result<Foreign> {
+    /// All that neither Kubernetes nor the provider made and that is not part of one of these sets. `kept_by_others`: sets
+    /// of which other stacks have left their data.
+    pub async fn foreign(&self, ours: &[String], kept_by_others: &[&str]) -> Result<Foreign> {
         let selector = match ours {
             [] => String::new(),
             ours => format!("{PART_OF} notin ({})", ours.join(",")),
@@ -77,10 +78,15 @@ impl Kube {
             self.list_all(&claims, None),
             self.list_all(&volumes, None)
         )?;
-        let data = claims.iter().chain(&volumes).filter(|object| !is_provisioned(object));
-        let mut data: Vec<Key> = data.map(json::key).collect();
+        let stays = |object: &&Value| json::text(object, "/spec/persistentVolumeReclaimPolicy") == Some("Retain");
+        let data = claims.iter().chain(&volumes).filter(|object| !is_provisioned(object) || stays(object));
+        let is_others = |object: &&Value| json::label(object, PART_OF).is_some_and(|id| kept_by_others.contains(&id));
+        let (others, data): (Vec<&Value>, Vec<&Value>) = data.partition(is_others);
+        let mut data: Vec<Key> = data.into_iter().map(json::key).collect();
         data.sort();
-        Ok(Foreign { data, unseen: found.unseen, ..sorted_out(&found.objects) })
+        let mut foreign = Foreign { data, unseen: found.unseen, ..sorted_out(&found.objects) };
+        foreign.objects.extend(others.into_iter().map(json::key));
+        Ok(foreign)
     }
 }
 
@@ -94,7 +100,6 @@ fn sorted_out(objects: &[Value]) -> Foreign {
     for key in objects {
         match key.namespace.as_ref().and_then(|namespace| found.namespaces.get_mut(namespace)) {
             Some(count) => *count += 1,
-            None if is_data(&key) => {}
             None => found.objects.push(key),
         }
     }
@@ -114,7 +119,9 @@ fn made_until(objects: &[Value]) -> Option<Timestamp> {
     let ours = named("ConfigMap", Some(namespace), name).filter(|object| is_of_stackctl(object)).and_then(created);
     // One that was made anew tells nothing.
     let ours = ours.filter(|ours| ours.duration_since(began) <= LONGEST_MAKING);
-    ours.or_else(|| began.checked_add(MAKING).ok())
+    let inventory = named("Namespace", None, SYSTEM_NAMESPACE).and_then(created);
+    let inventory = inventory.filter(|made| made.duration_since(began) <= LONGEST_MAKING);
+    [ours, inventory].into_iter().flatten().min().or_else(|| began.checked_add(MAKING).ok())
 }
 
 fn created(object: &Value) -> Option<Timestamp> {
@@ -204,6 +211,7 @@ mod tests {
             object("ConfigMap", Some("team"), "a", "kubectl-create", 1000),
             object("ConfigMap", Some("kube-system"), "mine", "helm", 1000),
             object("ClusterRole", None, "reader", "kubectl-client-side-apply", 1000),
+            object("PersistentVolumeClaim", Some("default"), "theirs", "kubectl-create", 1000),
         ];
         let found = sorted_out(&made);
         let mut lines = found.lines();
@@ -211,6 +219,7 @@ mod tests {
         let wanted = [
             "ClusterRole/reader",
             "ConfigMap/mine in namespace kube-system",
+            "PersistentVolumeClaim/theirs in namespace default",
             "Widget/theirs in namespace hello",
             "namespace team with 1 object",
         ];

@@ -87,7 +87,7 @@ impl fmt::Display for Kept {
             Why::Data => f.write_str("it holds data; --prune-data removes it"),
             Why::Holds(holding) => write!(f, "it holds {holding}; --prune-data removes it with all that it holds"),
             Why::NotOurs => f.write_str("it was there before stackctl"),
-            Why::StillUsed => f.write_str("the stack has objects in it"),
+            Why::StillUsed => f.write_str("objects that the stack declares need it"),
             Why::Shared(other) => write!(f, "{} has objects in it", other.replacen('-', " ", 1)),
         }
     }

@@ -101,7 +101,10 @@ impl Kube {
     async fn live_of_kind(&self, kind: &KindRef, params: &ListParams, namespaces: &[String]) -> Result<Vec<Value>> {
         let Some(at) = self.resolve_opt(kind).await? else { return Ok(Vec::new()) };
         let listed = self.list_allowed(&at, params, namespaces, soon()).await;
-        listed.map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))
+        let listed = listed
+            .map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))?;
+        // Controllers copy labels to what they make for an object; that is not declared, and goes with the object.
+        Ok(listed.into_iter().filter(|object| !is_made_along(object)).collect())
     }
 
     /// In all namespaces; where that is forbidden, in these.

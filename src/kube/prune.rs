@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     adopt,
-    holds::{Holding, Kept, Why, is_data, is_namespace, may_delete},
+    holds::{Holding, Kept, Why, is_data, is_definition, is_namespace, may_delete},
     live::Live,
 };
 use crate::stack::model::Key;
@@ -66,6 +66,8 @@ pub fn candidates<'a>(
             let shared = shared(name).map(|other| Why::Shared(other.to_owned()));
             let used = desired.iter().any(|key| is_in(key, name)).then_some(Why::StillUsed);
             shared.or(used).or_else(held)
+        } else if is_definition(key) && desired.iter().any(|key| is_instance(key, object)) {
+            Some(Why::StillUsed)
         } else {
             held()
         };
@@ -75,6 +77,12 @@ pub fn candidates<'a>(
         }
     }
     found
+}
+
+/// Whether the definition is that of the object's kind.
+fn is_instance(key: &Key, definition: &Value) -> bool {
+    let says = |path: &str| definition.pointer(path).and_then(Value::as_str);
+    says("/spec/group") == Some(&key.group) && says("/spec/names/kind") == Some(&key.kind)
 }
 
 fn is_in(key: &Key, namespace: &str) -> bool {
@@ -98,6 +106,20 @@ mod tests {
 
     fn names(objects: &[Value]) -> Vec<&str> {
         objects.iter().map(json::name).collect()
+    }
+
+    #[test]
+    fn a_definition_stays_while_an_object_of_its_kind_is_declared() {
+        let definition = |kind: &str| {
+            let names = json!({"group": "x.io", "names": {"kind": kind}});
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": names,
+                "metadata": {"name": kind, "uid": kind, "labels": {PART_OF: "a"}}})
+        };
+        let live = live(&[definition("Fox"), definition("Hen")]);
+        let fox = json!({"apiVersion": "x.io/v1", "kind": "Fox", "metadata": {"name": "f", "namespace": "n"}});
+        let desired = [json::key(&fox)].into();
+        let found = candidates(&live, "a", &desired, true, |_| None, &BTreeMap::new());
+        assert_eq!(names(&found.remove), ["Hen"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ::kube::core::response::StatusCause;
 use serde_json::Value;
 
 use super::{
-    PART_OF,
+    PART_OF, adopt,
     failure::{self, Subject},
     holds::{holds_data, may_delete},
     json,
@@ -20,6 +20,15 @@ pub(super) fn allowed(
     refused: &[StatusCause],
 ) -> Result<()> {
     let set = json::label(&desired.value, PART_OF);
+    if adopt::is_adopted(old) {
+        return Err(subject
+            .error(format!(
+                "{} is not replaced: it was taken over from somebody else, and is not deleted",
+                subject.name()
+            ))
+            .details(refused.iter().map(failure::line))
+            .hint("delete it yourself if nobody needs it, then run this again"));
+    }
     let ours = set.is_some() && json::label(old, PART_OF) == set && may_delete(old);
     if ours && (prune_data || !holds_data(subject.key)) {
         return Ok(());

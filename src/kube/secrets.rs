@@ -71,7 +71,10 @@ impl Kube {
                 }
             };
             if data.is_empty() {
-                return Ok(false);
+                // The plan has seen that another set of the stack had it until now.
+                let moved =
+                    json::label(&present, PART_OF).is_some_and(|set| labels.get(PART_OF).is_some_and(|to| to != set));
+                return if moved { self.hand_over(&present, labels).await } else { Ok(false) };
             }
             if json::label(&present, PART_OF) != labels.get(PART_OF).map(String::as_str) {
                 let subject = Subject { key: &key, origin: None };

@@ -14,6 +14,7 @@ use crate::{
         observed::{LiveState, Observed, RegistryState, leaving},
     },
     session::Session,
+    stack::model::instance_name,
 };
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
@@ -59,7 +60,10 @@ async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveSta
     if options.disposable && (options.cluster || options.is_last(&state)) {
         let recorded = state.parents.values().map(|parent| parent.id.clone());
         let ours: Vec<String> = recorded.chain(ids.iter().cloned()).collect();
-        state.foreign = kube.foreign(&ours).await?;
+        let own = instance_name(&options.stack, "");
+        let unused = state.components().filter(|(name, parent)| parent.users.is_empty() && !name.starts_with(&own));
+        let unused: Vec<&str> = unused.map(|(_, parent)| parent.id.as_str()).collect();
+        state.foreign = kube.foreign(&ours, &unused).await?;
         if !options.delete_adopted {
             let adopted = state.live.objects.iter().filter(|(_, object)| is_adopted(object));
             state.foreign.objects.extend(adopted.map(|(key, _)| key.clone()));

@@ -12,7 +12,7 @@ use crate::{
     kube::{holds::is_namespace, json, prune},
     stack::{
         self, closest, desired,
-        model::{Key, SetKind},
+        model::{Key, SetKind, instance_name},
     },
 };
 
@@ -120,7 +120,7 @@ pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
 
 /// Whether a running cluster could not be looked into.
 pub fn is_blind(observed: &Observed) -> bool {
-    observed.cluster == ClusterState::Ours { stopped: false } && observed.live.is_none()
+    matches!(observed.cluster, ClusterState::Ours { .. }) && observed.live.is_none()
 }
 
 fn one_stack(options: &Options, observed: &Observed) -> Plan {
@@ -141,8 +141,11 @@ fn one_stack(options: &Options, observed: &Observed) -> Plan {
     // The stack goes first: its objects may still need what the components serve.
     let after = deleted.clone();
     for (component, parent) in live.components() {
-        // One that nobody uses is what a removal left that was stopped.
-        let abandoned = parent.users.is_empty();
+        // One that nobody uses is what a removal left that was stopped, or the data that it kept: whose data that is can
+        // no longer be told, so that it is not among what may go with this stack.
+        let is_own = options.instances.iter().any(|instance| instance == component)
+            || component.starts_with(&instance_name(&options.stack, ""));
+        let abandoned = parent.users.is_empty() && (is_own || !options.prune_data);
         if abandoned || parent.users.len() == 1 && parent.users.contains(&options.stack) {
             deleted.push(delete(&mut graph, SetKind::Component, component, &after));
         } else if parent.users.contains(&options.stack) {

@@ -107,6 +107,8 @@ pub struct LiveState {
     pub namespace_owners: BTreeMap<String, String>,
     /// What the stack declares and none of its sets has: another ApplySet's, or without one.
     pub others: Live,
+    /// The keys of all that the stack's sets declare, whichever set has it now.
+    pub declared: BTreeSet<Key>,
     /// Namespaces whose Secret for a private registry is as it should be, in all accounts that need it.
     pub pull_secrets: BTreeSet<String>,
     /// What would go along with definitions and namespaces that are to go.

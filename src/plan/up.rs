@@ -296,7 +296,8 @@ pub fn gone_instances(stack: &Stack, sets: &[DesiredSet], live: &LiveState, prun
 
 /// Objects that carry the set's label but are no longer declared.
 pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Candidates {
-    let wanted: HashSet<Key> = keys(set).collect();
+    // What moved to another set of the stack is that one's from now on.
+    let wanted: HashSet<Key> = keys(set).chain(live.declared.iter().cloned()).collect();
     let parent = set.parent();
     let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
     prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings)

@@ -215,10 +215,10 @@ fn interrupted(place: &Place) {
 }
 
 fn too_late(place: &Place) {
-    let stack = one(place, "never", &deployment("web", NEVER));
+    let stack = one(place, "late", &deployment("web", NEVER));
     place.fails(7, &["up", &stack, "--timeout", "2s"]);
     crate::place::eventually("the container", Duration::from_secs(60), || {
-        let pods = place.get(&["pods", "-n", "never"]);
+        let pods = place.get(&["pods", "-n", "late"]);
         pods.pointer("/items/0/status/containerStatuses/0/state/running").map(|_| ())
     });
     let run = place.fails(7, &["up", &stack, "--timeout", "4s"]);

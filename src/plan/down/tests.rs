@@ -60,6 +60,19 @@ fn a_component_whose_removal_was_stopped_goes_with_the_next_stack() {
 }
 
 #[test]
+fn data_that_an_earlier_removal_kept_does_not_go_with_another_stack() {
+    let parents: &[(&str, &[&str])] = &[
+        ("stack-hello", &[]),
+        ("stack-b", &[]),
+        ("component-b.db", &[]),
+        ("component-hello.db", &[]),
+        ("component-db", &[]),
+    ];
+    let plan = plan(&Options { prune_data: true, ..options() }, &observed(RUNNING, parents)).unwrap();
+    assert_eq!(ids(&plan), ["delete:hello", "delete:hello.db", "delete:inventory"]);
+}
+
+#[test]
 fn the_instances_of_a_stack_go_with_it_and_those_of_others_stay() {
     let parents: &[(&str, &[&str])] = &[
         ("stack-hello", &[]),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     kube::{
+        PART_OF, json,
         noop::{self, Verdict},
         pull_secret,
         readiness::{
@@ -314,7 +315,9 @@ impl<'a> SetPlanner<'a> {
         let mut nodes = Vec::new();
         for (secret, generated) in set.secrets.iter().enumerate() {
             let key = generated.key();
-            if self.live().is_some_and(|live| live.live.objects.contains_key(&key)) {
+            let there = self.live().and_then(|live| live.live.objects.get(&key));
+            // Where another set of the stack had it, it is handed over.
+            if there.is_some_and(|there| json::label(there, PART_OF) == Some(&set.applyset_id())) {
                 continue;
             }
             let id = self.graph.object_step("generate", &key, &set.namespace);
