@@ -11,7 +11,6 @@
     reason = "a test fails by panicking and tells what it measured"
 )]
 
-#[allow(dead_code, reason = "not every helper has its case yet")]
 mod case;
 mod images;
 mod manifests;
