@@ -24,6 +24,10 @@ fn foreign_edge(case: &Case) {
     let files = format!("--from-file={}", case.arg("tls"));
     let secret = ["create", "secret", "generic", "edge-tls", "-n", "foreign-edge", "--type=kubernetes.io/tls", &files];
     case.place.kubectl(&secret);
+    // What somebody else keeps where the authority would go is not written over.
+    case.place.kubectl(&["create", "configmap", "edge-ca", "-n", "foreign-edge", "--from-literal=ca.crt=theirs"]);
+    case.up("", &[], 3).says(&["ConfigMap/edge-ca in namespace foreign-edge", "kubectl delete configmap edge-ca"]);
+    case.place.kubectl(&["delete", "configmap", "edge-ca", "-n", "foreign-edge"]);
     let run = case.up("", &[], 0);
     run.says(&["Secret/edge-tls", "is not stackctl's and stays as it is", "trust its own ca.crt"]);
     let secret = case.find(&["secret", "edge-tls", "-n", "foreign-edge"]).expect("the Secret");

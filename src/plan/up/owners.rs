@@ -12,12 +12,14 @@ use crate::{
         desired::DesiredSet,
         model::{Key, Origin, SetKind},
     },
+    tls::{self, Decision},
 };
 
 /// Fails with `Kind::Preflight` where a set declares what another ApplySet has, ours or anybody's, and what somebody made
 /// without one unless that is to be adopted.
 pub fn check(sets: &[DesiredSet], live: &LiveState, adopt: bool) -> Result<()> {
     of_other_sets(sets, live)?;
+    of_certificates(sets, live)?;
     if adopt { Ok(()) } else { of_nobody(sets, live) }
 }
 
@@ -48,6 +50,29 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     Err(components.into_iter().fold(error, |error, name| {
         error.hint(format!("or use what is there, without the stack's own: --without {name}"))
     }))
+}
+
+/// What a certificate would be written into, although somebody else made it. Such a Secret is used while what it holds is
+/// valid.
+fn of_certificates(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
+    for wanted in sets.iter().filter_map(|set| set.certificate.as_ref()) {
+        for key in [wanted.secret_key(), wanted.bundle_key()] {
+            let there = live.others.objects.get(&key).filter(|there| json::label(there, PART_OF).is_none());
+            let Some(there) = there.filter(|there| !json::is_being_deleted(there)) else { continue };
+            let error = Error::new(Kind::Preflight, adopt::foreign(&place(&key), there));
+            let error = match tls::decide(wanted, live.certificates.get(&wanted.secret_key())) {
+                Decision::Issue(reason) if key == wanted.secret_key() => {
+                    error.detail(format!("the edge needs another certificate: {reason}"))
+                }
+                _ if key == wanted.secret_key() => continue,
+                _ => error.detail("the edge's certificate authority is written there"),
+            };
+            let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+            let kind = key.kind.to_lowercase();
+            return Err(error.hint(format!("if nobody needs it: kubectl delete {kind} {}{scope}", key.name)));
+        }
+    }
+    Ok(())
 }
 
 fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
