@@ -86,6 +86,7 @@ impl Kube {
         data.sort();
         let mut foreign = Foreign { data, unseen: found.unseen, ..sorted_out(&found.objects) };
         foreign.objects.extend(others.into_iter().map(json::key));
+        foreign.data.retain(|key| !foreign.objects.contains(key));
         Ok(foreign)
     }
 }

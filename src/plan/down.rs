@@ -103,9 +103,8 @@ fn whole_cluster() -> Plan {
 
 /// Why the cluster does not go with its last stack: what else lives in it. Empty where other stacks keep it anyway.
 pub fn stays(options: &Options, observed: &Observed) -> Vec<String> {
-    let Some(live) = observed.live.as_ref().filter(|live| options.disposable && options.is_last(live)) else {
-        return Vec::new();
-    };
+    let asked = |live: &&LiveState| options.disposable && !options.cluster && options.is_last(live);
+    let Some(live) = observed.live.as_ref().filter(asked) else { return Vec::new() };
     if live.foreign.is_empty(options.prune_data) { Vec::new() } else { live.foreign.lines() }
 }
 

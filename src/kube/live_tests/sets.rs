@@ -99,7 +99,7 @@ async fn cluster_replacing_spares_claims_and_what_is_not_of_the_set() {
     other.value["metadata"]["labels"][PART_OF] = json!("applyset-of-another-v1");
     let both = ApplyOptions { replace: true, prune_data: true, ..Default::default() };
     let error = place.kube.apply(&other, None, &both).await.map(|_| ()).unwrap_err();
-    assert!(error.message.contains("not part of the set"), "{error:?}");
+    assert!(error.message.contains("belongs to another ApplySet"), "{error:?}");
     let done = place.kube.apply(&place.object(claim("nor-this")), None, &both).await.unwrap();
     assert_eq!(done.outcome, Outcome::Replaced);
     place.remove().await;

@@ -127,6 +127,7 @@ fn the_cluster_stays_while_something_else_lives_in_it() {
     let all = Options { cluster: true, ..options() };
     assert_eq!(ids(&plan(&all, &team()).unwrap())[0], "delete:cluster");
     assert_eq!(others(&all, &team()), ["namespace team with 3 objects"]);
+    assert!(stays(&all, &team()).is_empty(), "it goes");
 }
 
 #[test]
