@@ -33,8 +33,11 @@ fn workers(place: &Place, kinds: &str) -> String {
     place.kubectl(&["get", kinds, "-A", "-l", "io.stackctl.agent=load", "-o", "name"])
 }
 
+/// What was deleted may still be ending.
 fn nothing_left(place: &Place) {
-    assert_eq!(workers(place, "jobs,pods,secrets,configmaps"), "");
+    eventually("nothing of the load is left", Duration::from_secs(60), || {
+        workers(place, "jobs,pods,secrets,configmaps").is_empty().then_some(())
+    });
 }
 
 /// Pods are in use when the test begins; after it the autoscaler has everything back where it was.
