@@ -29,7 +29,7 @@ pub struct Foreign {
     pub namespaces: BTreeMap<String, usize>,
     /// Outside of these namespaces.
     pub objects: Vec<Key>,
-    /// Volumes and claims, whosever they are.
+    /// Volumes and claims that are not among these.
     pub data: Vec<Key>,
     /// Kinds that could not be looked at, and why.
     pub unseen: BTreeMap<String, String>,

@@ -123,20 +123,19 @@ pub async fn join(caller: &mut TcpStream, mut stream: Stream, said: &Said) -> En
 
 /// To the caller, until the pod has said all.
 async fn down(stream: &mut Stream, mut caller: WriteHalf<'_>, said: &Said) -> End {
-    let mut answered = false;
     loop {
         match stream.next().await {
             Some(Incoming::Accepted) => {}
             Some(Incoming::Data(bytes)) => {
-                answered = true;
                 said.answered();
                 if caller.write_all(&bytes).await.is_err() {
                     return End::Done;
                 }
             }
             Some(Incoming::End) => {
-                let silent = !answered && !said.settled.load(Ordering::Acquire);
-                if silent && let Some(why) = stream.late_failure().await.filter(|why| is_refusal(why)) {
+                if !said.settled.load(Ordering::Acquire)
+                    && let Some(why) = stream.late_failure().await.filter(|why| is_refusal(why))
+                {
                     return End::NotConnected(why);
                 }
                 said.answered();
