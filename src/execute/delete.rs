@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use super::{Done, share, spare};
 use crate::{
@@ -63,13 +64,17 @@ pub async fn component(session: &Session, live: Option<&LiveState>, name: &str, 
     let parent = desired::parent_name(SetKind::Component, name);
     let left = kube.remove_user(&parent, &session.stack.name).await?.unwrap_or_default();
     if !left.is_empty() {
-        return Ok(Done::note(format!("still used by {}", left.into_iter().collect::<Vec<_>>().join(", "))));
+        return Ok(still_used(&left));
     }
     let (done, stays) = members(session, live, SetKind::Component, name, progress).await?;
     if !stays {
         kube.delete_unused_parent(&parent).await?;
     }
     Ok(done)
+}
+
+fn still_used(users: &BTreeSet<String>) -> Done {
+    Done::note(format!("still used by {}", users.iter().cloned().collect::<Vec<_>>().join(", ")))
 }
 
 /// Removes the objects of a set. True: something of it stays, and so does its record.
@@ -105,25 +110,33 @@ async fn members(
         }
     }
     let options = DeleteOptions { foreground: true, patience: Some(session.settings.timeout) };
-    let mut gone = kube.delete_waves(&spare::backwards(rest), options, progress).await?;
-    let mut stays = share::release(kube, adopted).await?;
+    let unwaited = DeleteOptions { patience: None, ..options };
+    let mut removal = Removal { kube, parent: &parent, kind, progress, gone: Vec::new(), users: BTreeSet::new() };
+    removal.waves(&spare::backwards(rest), options).await?;
+    let mut stays = if removal.goes_on() { share::release(kube, adopted).await? } else { Vec::new() };
     let spared = spare::definitions(kube, definitions, &ids, prune_data).await?;
-    gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
+    removal.waves(&[spared.go], options).await?;
     kept.extend(spared.kept);
     // Last, and looked at again: whom else they serve may have changed.
-    let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
-    let namespaces = share::namespaces(kube, &id, namespaces).await;
-    let all = secrets.into_iter().chain(namespaces).collect();
-    let (alone, handed_over) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
-    let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
-    gone.extend(kube.delete_waves(&[secrets], options, progress).await?);
-    let spared = spare::namespaces(kube, namespaces, &ids, prune_data).await?;
-    let unwaited = DeleteOptions { patience: None, ..options };
-    gone.extend(kube.delete_waves(&[spared.empty], unwaited, progress).await?);
-    gone.extend(kube.delete_waves(&[spared.go], options, progress).await?);
-    kept.extend(spared.kept);
-    stays.extend(handed_over);
+    if removal.goes_on() {
+        let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
+        let namespaces = share::namespaces(kube, &id, namespaces).await;
+        let all = secrets.into_iter().chain(namespaces).collect();
+        let (alone, handed_over) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
+        stays.extend(handed_over);
+        let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
+        removal.waves(&[secrets], options).await?;
+        let spared = spare::namespaces(kube, namespaces, &ids, prune_data).await?;
+        removal.waves(&[spared.empty], unwaited).await?;
+        removal.waves(&[spared.go], options).await?;
+        kept.extend(spared.kept);
+    }
+    let Removal { gone, users, .. } = removal;
     detach(kube, &gone).await?;
+    if !users.is_empty() {
+        removed(session, as_removed(&gone));
+        return Ok((still_used(&users), true));
+    }
     let stays_on_record = !kept.is_empty();
     if stays_on_record {
         keep_on_record(kube, live.parents.get(&parent), &id, &parent, &kept).await?;
@@ -134,6 +147,38 @@ async fn members(
     session.learn(|learned| learned.kept.extend(kept.into_iter().map(|kept| kept.key)));
     let done = removed(session, as_removed(&gone));
     Ok((Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done }, stays_on_record))
+}
+
+/// The removal of one set as it goes on.
+struct Removal<'a> {
+    kube: &'a Kube,
+    parent: &'a str,
+    kind: SetKind,
+    progress: &'a Progress,
+    gone: Vec<Key>,
+    /// Stacks that came to use the component since: what is left of it is theirs.
+    users: BTreeSet<String>,
+}
+
+impl Removal<'_> {
+    fn goes_on(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Deletes wave by wave, for as long as nobody has joined the component.
+    async fn waves(&mut self, waves: &[Vec<Value>], options: DeleteOptions) -> Result<()> {
+        for wave in waves.iter().filter(|wave| !wave.is_empty()) {
+            if self.goes_on() && self.kind == SetKind::Component {
+                self.users = self.kube.read_parent(self.parent).await?.map(|parent| parent.users).unwrap_or_default();
+            }
+            if !self.goes_on() {
+                return Ok(());
+            }
+            let gone = self.kube.delete_waves(std::slice::from_ref(wave), options, self.progress).await?;
+            self.gone.extend(gone);
+        }
+        Ok(())
+    }
 }
 
 /// What is kept stays on record, or nobody would find it again.
@@ -207,4 +252,49 @@ pub async fn proxy(session: &Session) -> Result<Done> {
 pub async fn images(session: &Session) -> Result<Done> {
     let docker = &session.engine()?.docker;
     Ok(removed(session, audit::remove_images(docker, &session.settings.cluster_name).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{event::Events, kube::testing::Fake};
+
+    #[tokio::test]
+    async fn a_stack_that_joins_a_component_keeps_what_is_left_of_it() {
+        const RECORD: &str = "/api/v1/namespaces/stackctl-system/configmaps/component-metrics";
+        let path = |name: &str| format!("/api/v1/namespaces/n/configmaps/{name}");
+        // Another stack joins as soon as the first object goes.
+        let fake = Fake::start(move |request, objects| {
+            if request.method == "DELETE" && objects.all.contains_key(RECORD) {
+                objects.all.get_mut(RECORD).unwrap()["metadata"]["annotations"]["stackctl.io/users"] = "mesh".into();
+            }
+            None
+        })
+        .await;
+        let parent = Parent { name: "component-metrics".into(), id: "a".into(), ..Parent::default() };
+        fake.kube.write_parent(&parent, Write::Widen).await.unwrap();
+        let waves = ["first", "second"].map(|name| {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}});
+            fake.objects().put(&path(name), object);
+            vec![fake.objects().all[&path(name)].clone()]
+        });
+        let progress = Events::channel().0.progress("test");
+        let mut removal = Removal {
+            kube: &fake.kube,
+            parent: &parent.name,
+            kind: SetKind::Component,
+            progress: &progress,
+            gone: Vec::new(),
+            users: BTreeSet::new(),
+        };
+        let options = DeleteOptions { foreground: true, patience: Some(Duration::from_secs(5)) };
+        removal.waves(&waves, options).await.unwrap();
+        assert_eq!(removal.gone.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["first"]);
+        assert_eq!(removal.users, BTreeSet::from(["mesh".to_owned()]));
+        assert!(fake.objects().all.contains_key(&path("second")));
+    }
 }

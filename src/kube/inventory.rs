@@ -153,6 +153,13 @@ impl Kube {
         Ok(parents(&items))
     }
 
+    /// One of them, as it is now; None if there is no such set.
+    pub async fn read_parent(&self, name: &str) -> Result<Option<Parent>> {
+        let found = self.get_opt(&core("ConfigMap"), Some(SYSTEM_NAMESPACE), name).await;
+        let failed = |error| failure::request_failed(&format!("read the record of set {name}"), &self.server, &error);
+        Ok(parents(found.map_err(failed)?.as_slice()).remove(name))
+    }
+
     /// Writes the parent, merged with what is on record, unless nothing changes. Safe against another run that writes the
     /// same parent at the same time.
     pub async fn write_parent(&self, parent: &Parent, write: Write) -> Result<Written> {

@@ -240,7 +240,7 @@ impl<'a> SetPlanner<'a> {
         if desired.services.iter().any(|service| self.given.pushed.contains_key(service)) {
             return false;
         }
-        if self.awaits_certificate(desired) {
+        if self.awaits_certificate(desired) || self.may_be_going(set) {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
@@ -250,6 +250,13 @@ impl<'a> SetPlanner<'a> {
         };
         noop::unchanged(&wanted, there) == Verdict::Same
             || live.known.as_ref().is_some_and(|known| known.is_known(&wanted, there))
+    }
+
+    /// Whether another run may be removing the set: whoever removes it takes off its last user first, so what is there
+    /// of it may be gone by the time the stack has joined.
+    fn may_be_going(&self, set: &DesiredSet) -> bool {
+        let recorded = self.live().and_then(|live| live.parents.get(&set.parent()));
+        set.kind == SetKind::Component && recorded.is_some_and(|parent| parent.users.is_empty())
     }
 
     fn apply(&mut self, set: usize, object: usize, gate: &[Node]) -> Node {

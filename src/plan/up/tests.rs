@@ -1,11 +1,13 @@
 mod ids;
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
 use crate::{
     cluster::proxy::{Container, ProxyState, config},
-    kube::live::Live,
+    kube::{known::Known, live::Live},
     plan::observed::ImageState,
     report::plan_text,
     stack::{LoadRequest, desired, load},
@@ -440,6 +442,34 @@ fn a_component_that_lost_its_users_after_it_was_seen_was_removed() {
     assert!(was_removed(Some(&used), Some(&unused)) && was_removed(Some(&used), None));
     assert!(!was_removed(Some(&used), Some(&used)));
     assert!(!was_removed(Some(&unused), Some(&unused)) && !was_removed(None, None), "the plan makes it anew");
+}
+
+#[test]
+fn what_is_there_of_a_component_without_users_is_applied_again() {
+    let stack = stack();
+    let steps = |users: &[&str]| {
+        let mut live = after(&stack);
+        // What the server called equal before is unchanged.
+        let known = Known::load(Path::new("/dev/null"));
+        for object in desired::desired(&stack, &BTreeMap::new()).into_iter().flat_map(|set| set.objects) {
+            let key = object.object.key();
+            let there = live.live.objects.get_mut(&key).unwrap();
+            there["metadata"]["uid"] = key.to_string().into();
+            there["metadata"]["managedFields"] = json!([{"manager": "stackctl", "operation": "Apply",
+                "apiVersion": there["apiVersion"], "fieldsV1": {"f:spec": {}}}]);
+            known.remember(&object.object.value, there);
+        }
+        live.known = Some(known.into());
+        live.parents.get_mut("component-metrics").unwrap().users =
+            users.iter().map(|user| (*user).to_owned()).collect();
+        let plan = plan(&stack, &up(), &without_images(Some(live))).unwrap();
+        plan.steps.into_iter().map(|step| step.id.to_string()).filter(|id| id.starts_with("apply:")).collect::<Vec<_>>()
+    };
+    let joined = steps(&["shop"]);
+    let left = steps(&[]);
+    let again: Vec<_> = left.iter().filter(|id| !joined.contains(id)).collect();
+    assert_eq!(again, ["apply:Service/metrics"], "somebody may be removing it: {left:?}");
+    assert_eq!(steps(&["other"]), joined, "with a user it stays");
 }
 
 #[test]
