@@ -82,11 +82,20 @@ pub const HINT: &str =
 
 /// That an object is somebody else's, and whose as far as it tells. `name`: with its namespace.
 pub fn foreign(name: &str, object: &Value) -> String {
+    if lost_its_set(object) {
+        return format!("{name} is there already: stackctl made it, but its label {PART_OF} was taken off since");
+    }
     let managers = managers(object).into_iter().map(|manager| format!("\"{manager}\"")).collect::<Vec<_>>();
     match managers.as_slice() {
         [] => format!("{name} is there already and was not made by stackctl"),
         managers => format!("{name} is there already and was made by {}, not by stackctl", managers.join(", ")),
     }
+}
+
+/// Whether stackctl applied the object and it bears no set's label any more: what is given back has no field of ours.
+pub fn lost_its_set(object: &Value) -> bool {
+    let applied = |entry: &Value| entry["manager"] == MANAGER && entry["operation"] == "Apply";
+    json::label(object, PART_OF).is_none() && writers(object).any(applied)
 }
 
 /// The field managers that wrote the object itself, without its status and the like.

@@ -30,9 +30,13 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         let key = object.key();
         let there = live.others.objects.get(&key)?;
         let foreign = json::label(there, PART_OF).is_none() && !json::is_being_deleted(there);
-        (foreign && !adopt::is_always_there(&key)).then(|| (set, adopt::foreign(&place(&key), there), &object.origin))
+        (foreign && !adopt::is_always_there(&key)).then_some((set, key, there, &object.origin))
     });
-    let found: Vec<(&DesiredSet, String, &Origin)> = found.collect();
+    let found: Vec<(&DesiredSet, Key, &Value, &Origin)> = found.collect();
+    let lost = found.iter().filter(|(_, _, there, _)| adopt::lost_its_set(there));
+    let labels: BTreeSet<String> = lost.map(|(set, key, ..)| label_again(key, set)).collect();
+    let found: Vec<(&DesiredSet, String, &Origin)> =
+        found.iter().map(|(set, key, there, origin)| (*set, adopt::foreign(&place(key), there), *origin)).collect();
     let components = found.iter().map(|(set, ..)| *set).filter(|set| set.kind == SetKind::Component);
     let components = components.map(|set| set.name.rsplit('.').next().unwrap_or(&set.name));
     let error = match found.as_slice() {
@@ -40,16 +44,26 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         [(_, only, origin)] => Error::new(Kind::Preflight, only.clone()).detail(format!("declared at {origin}")),
         several => {
             let lines = several.iter().map(|(_, line, origin)| format!("{line}; declared at {origin}"));
-            let message =
-                format!("{} objects of the stack are there already and were not made by stackctl", several.len());
+            let message = match labels.len() {
+                0 => format!("{} objects of the stack are there already and were not made by stackctl", several.len()),
+                _ => format!("{} objects of the stack are there already and do not belong to it", several.len()),
+            };
             Error::new(Kind::Preflight, message).details(lines)
         }
     };
+    let error = labels.into_iter().take(3).fold(error, Error::hint);
     let error = error.hint(adopt::HINT).hint("or give them other names, or another namespace with --namespace");
     let components: BTreeSet<&str> = components.collect();
     Err(components.into_iter().fold(error, |error, name| {
         error.hint(format!("or use what is there, without the stack's own: --without {name}"))
     }))
+}
+
+/// How an object that stackctl made becomes part of its set again.
+fn label_again(key: &Key, set: &DesiredSet) -> String {
+    let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+    let (kind, label) = (key.kind.to_lowercase(), set.applyset_id());
+    format!("to make it part of {} again: kubectl label {kind} {}{scope} {PART_OF}={label}", set.name, key.name)
 }
 
 /// What a certificate would be written into, although somebody else made it. Such a Secret is used while what it holds is

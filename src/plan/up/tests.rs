@@ -133,13 +133,14 @@ fn what_somebody_else_made_is_planned_for_only_where_it_is_to_be_adopted() {
     let sets = desired::desired(&stack, &BTreeMap::new());
     let web = sets.iter().flat_map(|set| &set.objects).map(|object| object.object.key()).find(|key| key.name == "web");
     let web = web.unwrap();
-    let there = |labels: serde_json::Value| {
+    let there_by = |manager: serde_json::Value, labels: serde_json::Value| {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop",
-            "labels": labels, "managedFields": [{"manager": "helm", "operation": "Update"}]}});
+            "labels": labels, "managedFields": [manager]}});
         let others = Live { objects: [(web.clone(), object)].into() };
         let live = Some(LiveState { others, ..LiveState::default() });
         Observed { live, ..observed(RUNNING, RegistryState::Running { port: 1 }, None) }
     };
+    let there = |labels| there_by(json!({"manager": "helm", "operation": "Update"}), labels);
     let nobodys = there(json!({}));
     let error = plan(&stack, &up(), &nobodys).unwrap_err();
     assert_eq!(error.kind, Kind::Preflight);
@@ -147,6 +148,10 @@ fn what_somebody_else_made_is_planned_for_only_where_it_is_to_be_adopted() {
     assert!(error.hints[0].contains("--adopt"), "{error:?}");
     let adopt = Options { adopt: true, ..up() };
     assert!(plan(&stack, &adopt, &nobodys).is_ok());
+    let lost =
+        plan(&stack, &up(), &there_by(json!({"manager": "stackctl", "operation": "Apply"}), json!({}))).unwrap_err();
+    assert!(lost.message.contains("stackctl made it, but its label"), "{lost:?}");
+    assert!(lost.hints[0].contains("kubectl label deployment web -n shop applyset"), "{lost:?}");
     let another_sets = there(json!({crate::kube::PART_OF: "applyset-x"}));
     assert_eq!(plan(&stack, &adopt, &another_sets).unwrap_err().kind, Kind::Preflight);
 }
