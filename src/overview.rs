@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Serialize)]
 pub struct Overview {
+    /// The cluster's, or the context's where stackctl did not make it.
     pub name: String,
     pub cluster: ClusterState,
     /// `v1.36.3`
@@ -86,8 +87,13 @@ pub struct Alert {
 
 pub async fn look(session: &Session) -> Result<Overview> {
     let cluster = session.provider.observe().await?;
+    // The cluster of a context has no other name.
+    let name = match session.is_disposable() {
+        true => session.settings.cluster_name.clone(),
+        false => session.provider.access().await?.context,
+    };
     let mut overview = Overview {
-        name: session.settings.cluster_name.clone(),
+        name,
         version: None,
         stacks: Vec::new(),
         components: Vec::new(),

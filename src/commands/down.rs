@@ -69,6 +69,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let observed = observe::for_removal(&session, &options).await?;
     if let Some(live) = &observed.live {
         plan::origin::check_removal(&options.stack, stack::origin_of(&args.stack).as_deref(), live)?;
+        plan::origin::check_namespace(&options.stack, session.settings.namespace.as_deref(), live)?;
     }
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);

@@ -86,7 +86,9 @@ impl Kube {
                 .await
                 .map_err(|error| failure::request_failed(&format!("get {key}"), &self.server, &error))?,
         };
-        if before.is_none() && !self.has_namespace(key.namespace.as_deref()).await? {
+        // An apply waits until what is being deleted is gone, and creates it then.
+        let going = before.as_ref().is_some_and(json::is_being_deleted);
+        if going || before.is_none() && !self.has_namespace(key.namespace.as_deref()).await? {
             return between(None, Some(&object.value));
         }
         let after = match &before {
@@ -101,7 +103,7 @@ impl Kube {
     async fn has_namespace(&self, namespace: Option<&str>) -> Result<bool> {
         let Some(name) = namespace else { return Ok(true) };
         let key = Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: name.to_owned() };
-        Ok(self.get(&key).await?.is_some())
+        Ok(self.get(&key).await?.is_some_and(|namespace| !json::is_being_deleted(&namespace)))
     }
 }
 

@@ -34,6 +34,8 @@ const POLL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_secs(2);
 /// How long the events of a Job that has removed itself may take to come.
 const EPITAPH: Duration = Duration::from_secs(5);
+/// How long an object may be away that somebody deletes and creates again.
+const RETURN: Duration = Duration::from_secs(3);
 /// For a last look, when something else has failed.
 const LAST: Duration = Duration::from_secs(2);
 const LOG_LINES: i64 = 20;
@@ -117,9 +119,23 @@ impl Kube {
                             None => "it has ended and removed itself".to_owned(),
                         }
                     }
+                    // It was there, and whoever makes it anew does so at once.
+                    None if last.is_some() => {
+                        if vanished.get_or_insert(looked).elapsed() >= RETURN {
+                            return Err(Error::new(
+                                Kind::NotReady,
+                                format!("{key} was deleted while it was waited for"),
+                            )
+                            .hint("run the same command again: it creates what is missing"));
+                        }
+                        "it was deleted".to_owned()
+                    }
                     None => "it does not exist".to_owned(),
                 },
             };
+            if object.is_some() {
+                vanished = None;
+            }
             if Instant::now() >= options.deadline {
                 return Err(self.too_late(key, object.as_ref(), &state, &around, begun.at.elapsed()).await);
             }
@@ -292,4 +308,39 @@ fn talkative(pod: &Value) -> Option<readiness::Container> {
 /// A Job that is deleted once it has ended.
 fn removes_itself(object: &Value) -> bool {
     json::kind(object) == "Job" && json::int(object, "/spec/ttlSecondsAfterFinished").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{event::Events, kube::testing::Fake};
+
+    #[tokio::test]
+    async fn what_is_deleted_while_it_is_waited_for_ends_the_wait() {
+        const PATH: &str = "/apis/apps/v1/namespaces/n/deployments/web";
+        let fake = Fake::plain().await;
+        let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "n"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}}});
+        fake.objects().put(PATH, web.clone());
+        let options = WaitOptions {
+            deadline: Instant::now() + Duration::from_secs(60),
+            nodes_may_grow: false,
+            may_come: &|_| false,
+            replace: false,
+        };
+        let (key, progress) = (json::key(&web), Events::channel().0.progress("test"));
+        let wait = fake.kube.wait_ready(&key, Some(&web), options, fake.kube.begin_wait(), &progress);
+        let delete = async {
+            // Once it was looked at.
+            while !fake.requests().contains(&format!("GET {PATH}")) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            fake.objects().all.remove(PATH);
+        };
+        let error = tokio::join!(wait, delete).0.unwrap_err();
+        assert_eq!(error.message, "Deployment/web was deleted while it was waited for");
+        assert_eq!(error.kind, Kind::NotReady);
+    }
 }

@@ -57,6 +57,10 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     match &observed.cluster {
         ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why.clone())
             .hint("it was not made by stackctl, so stackctl does not remove it")),
+        _ if options.cluster && !options.disposable => {
+            Err(Error::new(Kind::Preflight, "the cluster was not made by stackctl, so stackctl does not remove it")
+                .hint(format!("without --cluster the stack alone is removed: stackctl down {}", options.stack)))
+        }
         // What cannot be looked into can still be removed when it is ours alone.
         ClusterState::Unreachable { why } if !options.disposable => Err(Error::new(Kind::Platform, why.clone())),
         ClusterState::Ours { stopped: true } if !options.cluster => {

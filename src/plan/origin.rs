@@ -1,5 +1,7 @@
 //! A stack of the same name that came from elsewhere is another stack until somebody says otherwise.
 
+use std::collections::BTreeSet;
+
 use super::{
     observed::LiveState,
     up::{inventory, stale_objects},
@@ -44,8 +46,38 @@ pub fn check_removal(name: &str, origin: Option<&str>, live: &LiveState) -> Resu
     }
 }
 
+/// Fails with `Kind::Usage` where the namespace that was asked for is none of those that the stack has objects in.
+pub fn check_namespace(name: &str, asked: Option<&str>, live: &LiveState) -> Result<()> {
+    let has: Vec<&str> = live.namespaces(name).collect();
+    match asked {
+        Some(asked) if !has.is_empty() && !has.contains(&asked) => {
+            let has = has.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
+            Err(Error::new(Kind::Usage, format!("the stack {name} is in namespace {has}, not in {asked}"))
+                .hint("leave --namespace out to remove it where it is"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn elsewhere(name: &str, there: &str, here: &str) -> Error {
     Error::new(Kind::Preflight, format!("the stack {name} in this cluster comes from another place"))
         .detail(format!("in the cluster: {}", describe(there)))
         .detail(format!("here: {}", describe(here)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::inventory::Parent;
+
+    #[test]
+    fn a_removal_from_a_namespace_that_the_stack_is_not_in_is_refused() {
+        let parent = Parent { namespaces: ["shop".to_owned()].into(), ..Parent::default() };
+        let live = LiveState { parents: [("stack-shop".to_owned(), parent)].into(), ..LiveState::default() };
+        assert!(check_namespace("shop", None, &live).is_ok() && check_namespace("shop", Some("shop"), &live).is_ok());
+        assert!(check_namespace("gone", Some("other"), &live).is_ok(), "nothing is known of it");
+        let error = check_namespace("shop", Some("other"), &live).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        assert_eq!(error.message, "the stack shop is in namespace shop, not in other");
+    }
 }

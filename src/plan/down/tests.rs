@@ -92,6 +92,13 @@ fn a_cluster_that_is_not_disposable_stays_and_keeps_no_inventory() {
 }
 
 #[test]
+fn a_cluster_that_is_not_disposable_is_not_removed_when_that_is_asked_for() {
+    let options = Options { disposable: false, cluster: true, ..options() };
+    let error = super::plan(&options, &observed(RUNNING, &[("stack-hello", &[])])).unwrap_err();
+    assert_eq!(error.kind, Kind::Preflight);
+}
+
+#[test]
 fn a_foreign_cluster_is_refused() {
     let foreign = ClusterState::Foreign { why: "made by somebody else".into() };
     let error = plan(&Options { cluster: true, ..options() }, &observed(foreign, &[])).unwrap_err();
