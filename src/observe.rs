@@ -148,19 +148,35 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     };
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
-    let made: Vec<Key> = made.filter(|key| key.kind == "Namespace").collect();
-    let ((parents, live, others, holdings, kept), scaled, made, published_port, endpoint_slices, certificates) = tokio::try_join!(
+    let made: BTreeSet<Key> = made.filter(is_namespace).collect();
+    let looked_at: BTreeSet<Key> =
+        made.iter().cloned().chain(namespaces.iter().map(|name| namespace_key(name))).collect();
+    let (
+        (parents, mut live, mut others, holdings, kept),
+        scaled,
+        seen,
+        published_port,
+        endpoint_slices,
+        mut certificates,
+    ) = tokio::try_join!(
         parents_and_live,
         scaled(kube, &declared),
-        try_join_all(made.iter().map(|key| kube.get(key))),
+        try_join_all(looked_at.iter().map(|key| kube.namespace_now(&key.name))),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
         Box::pin(certificates(session, kube))
     )?;
     facts.scaled = scaled;
-    let made: Vec<Value> = made.into_iter().flatten().collect();
+    let seen: Vec<Value> = seen.into_iter().flatten().collect();
+    // All that is in a namespace goes with it, also what is not being deleted yet.
+    let going: BTreeSet<&str> = seen.iter().filter(|it| json::is_being_deleted(it)).map(json::name).collect();
+    let goes = |key: &Key| key.namespace.as_deref().is_some_and(|namespace| going.contains(namespace));
+    live.objects.retain(|key, _| !goes(key));
+    others.objects.retain(|key, _| !goes(key));
+    certificates.retain(|key, _| !goes(key));
+    let made: Vec<&Value> = seen.iter().filter(|namespace| made.contains(&json::key(namespace))).collect();
     let (ours, foreign): (Vec<&Value>, Vec<&Value>) =
-        made.iter().partition(|namespace| json::label(namespace, CREATED_LABEL).is_some());
+        made.into_iter().partition(|namespace| json::label(namespace, CREATED_LABEL).is_some());
     let name = |namespace: &&Value| json::name(namespace).to_owned();
     let foreign_namespaces = foreign.iter().map(name).collect();
     let namespace_owners = ours
@@ -196,6 +212,10 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         holdings,
         foreign: Foreign::default(),
     })
+}
+
+fn namespace_key(name: &str) -> Key {
+    Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: name.to_owned() }
 }
 
 /// Of the stack's kinds that Kubernetes itself does not have, those that live outside namespaces.

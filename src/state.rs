@@ -98,6 +98,7 @@ impl Folder {
         let folder = file.parent().unwrap_or(&self.path);
         in_private(folder, || write_atomically(&file, content, 0o600))
             .context(Kind::Unexpected, || format!("cannot write {}", file.display()))
+            .map_err(|error| error.hint("make room there, or name another place for stackctl's state: XDG_STATE_HOME"))
     }
 
     /// Writes the file whole unless there is one, which then stays; true: it was written.

@@ -24,6 +24,7 @@ pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
         provider: settings.provider.name().to_owned(),
         values,
         without: settings.without.clone(),
+        left_out_now: args.without.clone(),
         namespace: settings.namespace.clone(),
     })?;
     stack.notes.iter().for_each(|note| app.events.info(note));

@@ -162,8 +162,12 @@ fn leaves(fields: &Map<String, Value>) -> usize {
     fields.values().map(|below| below.as_object().map_or(1, |below| leaves(below).max(1))).sum()
 }
 
-/// What makes the object ours: the set's label, the mark, and the fields.
+/// What makes the object ours: the set's label, the mark, and the fields. What was ours already gets its label back.
 fn adoption(object: &Value, set: &str) -> Value {
+    if lost_its_set(object) && !is_adopted(object) {
+        let version = &object["metadata"]["resourceVersion"];
+        return json!({"metadata": {"resourceVersion": version, "labels": {PART_OF: set}}});
+    }
     let from = json::list(object, "/metadata/managedFields").iter().filter(|entry| is_deployer(entry, object));
     let from: BTreeSet<String> = from.filter_map(|entry| Some(entry["manager"].as_str()?.to_owned())).collect();
     let label = |name: &str| Some((name.to_owned(), json::label(object, name)?.to_owned()));
@@ -213,7 +217,7 @@ impl Kube {
         let failed = |error: ::kube::Error| failure::refused("adopt", subject, &self.server, &error);
         let mut found = Some(found);
         while let Some(object) = found {
-            match json::label(&object, PART_OF).filter(|_| !is_copy(&object)) {
+            match json::label(&object, PART_OF).filter(|owner| *owner != set || !is_copy(&object)) {
                 Some(owner) if owner == set => return Ok(None),
                 Some(_) => {
                     return Err(subject

@@ -318,8 +318,12 @@ mod tests {
         let (refused, now) = applied(object(Some("b"), "them"), true).await;
         assert!(refused.unwrap_err().message.contains("another ApplySet") && now["data"]["by"] == "them");
         // Another run of the same stack was faster.
-        let (done, now) = applied(object(Some("a"), "us before"), false).await;
+        let mut ours = object(Some("a"), "us before");
+        ours["metadata"]["managedFields"] = json!([{"manager": MANAGER}, {"manager": "kubectl-edit"}]);
+        let (done, now) = applied(ours, false).await;
         assert!(done.unwrap() == Outcome::Configured && !adopt::is_adopted(&now));
+        let (copied, now) = applied(object(Some("a"), "them"), false).await;
+        assert!(copied.is_err() && now["data"]["by"] == "them", "a copy of an object of the set");
     }
 
     #[tokio::test]

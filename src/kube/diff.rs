@@ -1,10 +1,19 @@
 //! What an apply would change, computed by the server itself and shown as YAML.
 
-use futures::{StreamExt, stream};
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, future::try_join_all, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Kube, apply::ApplyOptions, discovery::KindRef, failure, json, live::Live, preview};
+use super::{
+    Kube,
+    apply::ApplyOptions,
+    discovery::{KindRef, core},
+    failure, json,
+    live::Live,
+    preview,
+};
 use crate::{
     error::{Context, Error, Kind, Result},
     stack::model::{Key, Object},
@@ -46,7 +55,10 @@ impl Kube {
         options: &ApplyOptions,
     ) -> Result<Differences> {
         let options = ApplyOptions { dry_run: true, ..options.clone() };
-        let tried = stream::iter(desired).map(|object| self.diff_one(object, live, &options)).buffered(32);
+        let namespaces: BTreeSet<String> = desired.iter().filter_map(|object| object.key().namespace).collect();
+        let there = try_join_all(namespaces.into_iter().map(async |name| Ok((self.has_namespace(&name).await?, name))));
+        let there = there.await?.into_iter().filter(|(there, _)| *there).map(|(_, name)| name).collect();
+        let tried = stream::iter(desired).map(|object| self.diff_one(object, live, &there, &options)).buffered(32);
         let mut differences = Differences::default();
         for diff in tried.collect::<Vec<_>>().await {
             match diff {
@@ -76,8 +88,18 @@ impl Kube {
         self.apply(object, live, options).await.err().filter(|error| error.kind == Kind::Refused)
     }
 
-    async fn diff_one(&self, object: &Object, live: &Live, options: &ApplyOptions) -> Result<Option<ObjectDiff>> {
+    /// `namespaces`: those that are there, and will be.
+    async fn diff_one(
+        &self,
+        object: &Object,
+        live: &Live,
+        namespaces: &BTreeSet<String>,
+        options: &ApplyOptions,
+    ) -> Result<Option<ObjectDiff>> {
         let key = object.key();
+        if key.namespace.as_ref().is_some_and(|namespace| !namespaces.contains(namespace)) {
+            return between(None, Some(&object.value));
+        }
         let Some(at) = self.resolve_opt(&KindRef::of(object)).await? else { return between(None, Some(&object.value)) };
         let before = match live.objects.get(&key) {
             Some(before) => Some(before.clone()),
@@ -87,8 +109,7 @@ impl Kube {
                 .map_err(|error| failure::request_failed(&format!("get {key}"), &self.server, &error))?,
         };
         // An apply waits until what is being deleted is gone, and creates it then.
-        let going = before.as_ref().is_some_and(json::is_being_deleted);
-        if going || before.is_none() && !self.has_namespace(key.namespace.as_deref()).await? {
+        if before.as_ref().is_some_and(json::is_being_deleted) {
             return between(None, Some(&object.value));
         }
         let after = match &before {
@@ -100,10 +121,13 @@ impl Kube {
         between(before.as_ref(), Some(&after))
     }
 
-    async fn has_namespace(&self, namespace: Option<&str>) -> Result<bool> {
-        let Some(name) = namespace else { return Ok(true) };
-        let key = Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: name.to_owned() };
-        Ok(self.get(&key).await?.is_some_and(|namespace| !json::is_being_deleted(&namespace)))
+    /// Whoever may not look at it finds out when something is tried in it.
+    async fn has_namespace(&self, name: &str) -> Result<bool> {
+        match self.get_opt(&core("Namespace"), None, name).await {
+            Ok(found) => Ok(found.is_some_and(|namespace| !json::is_being_deleted(&namespace))),
+            Err(::kube::Error::Api(status)) if status.is_forbidden() => Ok(true),
+            Err(error) => Err(failure::request_failed(&format!("look at namespace {name}"), &self.server, &error)),
+        }
     }
 }
 

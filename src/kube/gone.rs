@@ -19,6 +19,8 @@ const OFTEN: Duration = Duration::from_millis(50);
 const SELDOM: Duration = Duration::from_millis(500);
 /// Up to as many of a kind and namespace are looked at one by one, more in one list.
 const ONE_BY_ONE: usize = 4;
+/// After as long it is said what an object waits for.
+const SLOW: Duration = Duration::from_secs(3);
 /// How many that do not go away are told one by one.
 const TOLD: usize = 10;
 
@@ -49,7 +51,7 @@ impl Kube {
         patience: Duration,
         progress: Option<&Progress>,
     ) -> Result<()> {
-        let (mut moved, mut pause, mut said) = (Instant::now(), OFTEN, usize::MAX);
+        let (mut moved, mut pause, mut said) = (Instant::now(), OFTEN, String::new());
         loop {
             let before = going.len();
             going = self.still_there(going).await?;
@@ -62,12 +64,12 @@ impl Kube {
             if moved.elapsed() >= patience {
                 return Err(stuck(&going, patience));
             }
-            if let Some(progress) = progress.filter(|_| said != going.len()) {
-                said = going.len();
-                progress.say(format!(
-                    "waiting until they are gone: {}",
-                    few(going.iter().map(|one| json::key(&one.object).place()))
-                ));
+            let slow = moved.elapsed() >= SLOW;
+            let now =
+                format!("waiting until they are gone: {}", few(going.iter().map(|one| described(&one.object, slow))));
+            if let Some(progress) = progress.filter(|_| said != now) {
+                progress.say(now.as_str());
+                said = now;
             }
             tokio::time::sleep_until((Instant::now() + pause).min(moved + patience)).await;
             pause = (pause * 2).min(SELDOM);
@@ -123,6 +125,12 @@ impl Kube {
         let still = |one: Going| there.get(json::uid(&one.object)).map(|now| Going { object: now.clone(), ..one });
         Ok(group.into_iter().filter_map(still).collect())
     }
+}
+
+fn described(object: &Value, slow: bool) -> String {
+    let place = json::key(object).place();
+    let finalizers: Vec<&str> = foreign_finalizers(object).filter(|_| slow).collect();
+    if finalizers.is_empty() { place } else { format!("{place} (held by {})", finalizers.join(" and ")) }
 }
 
 /// What has to be said of objects that were deleted and do not go away.

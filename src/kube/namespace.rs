@@ -15,6 +15,15 @@ use crate::{
 const POLL: Duration = Duration::from_millis(250);
 
 impl Kube {
+    /// The namespace, if it is there and may be looked at.
+    pub async fn namespace_now(&self, name: &str) -> Result<Option<Value>> {
+        match self.get_opt(&core("Namespace"), None, name).await {
+            Err(::kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+            found => found
+                .map_err(|error| failure::request_failed(&format!("look at namespace {name}"), &self.server, &error)),
+        }
+    }
+
     /// As `namespace`; returns whether it was created.
     pub async fn ensure_namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<bool> {
         self.namespace(name, labels, None).await.map(|(_, created)| created)

@@ -16,7 +16,10 @@ use crate::{error::Result, stack::model::Object};
 /// Whether the first apply of the object would meet somebody else's.
 pub(super) fn is_foreign(desired: &Value, there: &Value) -> bool {
     json::label(desired, PART_OF).is_some()
-        && (json::label(there, PART_OF).is_none() || is_copy(there))
+        && match json::label(there, PART_OF) {
+            None => true,
+            set => set == json::label(desired, PART_OF) && is_copy(there),
+        }
         && json::kind(desired) != "Namespace"
 }
 

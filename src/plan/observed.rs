@@ -184,6 +184,12 @@ impl LiveState {
         parents.flat_map(|(_, parent)| &parent.namespaces).map(String::as_str)
     }
 
+    /// The object and what goes along with it, where it is a definition or a namespace.
+    pub fn with_all_that_goes(&self, key: Key) -> Vec<Key> {
+        let along = self.holdings.get(&key).map(|holding| holding.objects.clone()).unwrap_or_default();
+        [vec![key], along].concat()
+    }
+
     pub fn components(&self) -> impl Iterator<Item = (&str, &Parent)> {
         self.parents.iter().filter_map(|(name, parent)| Some((name.strip_prefix("component-")?, parent)))
     }

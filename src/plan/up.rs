@@ -94,7 +94,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         // After all else: what is left may still be using it.
         let prune = Action::Prune { set: sets.len() };
         let deletes = observed.live.iter().flat_map(|live| stale_objects(&set, live, options.prune_data).remove);
-        let deletes = deletes.map(|object| json::key(&object)).collect();
+        let live = observed.live.as_ref();
+        let deletes = deletes.map(|object| json::key(&object));
+        let deletes = deletes.flat_map(|key| live.map_or_else(Vec::new, |live| live.with_all_that_goes(key))).collect();
         let id = graph.set_step("prune", &set);
         everything.push(graph.add_deletion(id, &before, prune, deletes));
         sets.push(set);

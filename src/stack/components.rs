@@ -193,6 +193,19 @@ impl<'a> Components<'a> {
         }
     }
 
+    /// What was asked for in this run is meant for this stack.
+    pub fn check_asked(&self, asked: &[String], problems: &mut Problems) {
+        for name in asked.iter().filter(|name| !self.knows(name)) {
+            let near = closest(name, self.loaded.keys().map(String::as_str));
+            // A near name has been told.
+            if near.is_none() || self.tree.components().contains(name) {
+                let known: Vec<&str> = self.loaded.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                problems.option(format!("--without {name}: the stack has no such component; it has {known}"));
+            }
+        }
+    }
+
     /// The component without which a proof is skipped.
     pub fn missing(&self, needs: &[Located<String>], kind: SetKind) -> Option<String> {
         needs.iter().find_map(|need| {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     error::{Error, Kind, Result},
     stack::{
-        assemble::Assembly,
+        assemble::{Assembly, SYSTEM_NAMESPACE},
         checks,
         components::Components,
         declaration::{Declaration, Role},
@@ -31,6 +31,8 @@ pub struct LoadRequest {
     pub values: BTreeMap<String, String>,
     /// Components to leave out; those that the stack does not use are ignored.
     pub without: Vec<String>,
+    /// Of these, those that were asked for in this run: the stack must know them.
+    pub left_out_now: Vec<String>,
     /// In place of the stack's name.
     pub namespace: Option<String>,
 }
@@ -142,10 +144,15 @@ fn assemble(
     problems: &mut Problems,
 ) -> Stack {
     let components = Components::load(tree, folder, &declaration.needs, &request.without, problems);
+    components.check_asked(&request.left_out_now, problems);
     let namespace = request.namespace.clone().unwrap_or_else(|| name.to_owned());
     // A name that is missing or wrong is a mistake of its own, told where it stands.
     if request.namespace.is_some() && !scalar::is_label(&namespace) {
         problems.option(format!("--namespace {namespace}: no valid name"));
+    }
+    if namespace == SYSTEM_NAMESPACE {
+        problems
+            .option(format!("namespace {namespace} is stackctl's own: give the stack another one with --namespace"));
     }
     let mut chosen = checks::chosen(request, declaration, &components, problems);
     let own = (SetKind::Stack, name, declaration, folder);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::stack::{
+    assemble::SYSTEM_NAMESPACE,
     builtin, exported,
     files::Folder,
     located::{self, Content, Node},
@@ -13,6 +14,8 @@ use crate::stack::{
     retired::Retired,
     scalar,
 };
+
+const RESERVED: &str = "stackctl keeps its records in namespace stackctl-system; put the object into another one";
 
 /// What the documents of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,10 @@ pub fn read(folder: &Folder, path: &Located<String>, form: Form, problems: &mut 
             }
             None => incomplete = true,
         }
+    }
+    // An editor that failed, or a full disk, leaves such a file; all that it declared before would be pruned.
+    if objects.is_empty() && !incomplete {
+        problems.at(path.origin.clone(), format!("{} declares no objects", path.value));
     }
     Read { objects, incomplete }
 }
@@ -110,6 +117,14 @@ fn object(item: &Item, form: Form, problems: &mut Problems) -> Option<Object> {
     }
     if let Some(namespace) = metadata.get("namespace") {
         namespace.name(problems);
+        if namespace.node.as_str() == Some(SYSTEM_NAMESPACE) {
+            namespace.problem(problems, RESERVED);
+        }
+    }
+    if let Some(name) = metadata.get("name").filter(|_| api_version == "v1" && kind == "Namespace")
+        && name.node.as_str() == Some(SYSTEM_NAMESPACE)
+    {
+        name.problem(problems, RESERVED);
     }
     for map in ["labels", "annotations"] {
         for (_, value) in metadata.get(map).map(|item| item.entries(problems)).unwrap_or_default() {

@@ -7,6 +7,7 @@ use crate::{Test, case::Case, place::eventually};
 pub const ALL: &[Test] = &[
     ("crd-leaves-the-stack", definition_leaves),
     ("finalizers", finalizers),
+    ("namespace-going", namespace_going),
     ("rename-with-nodeport", renamed),
     ("kept-by-down", kept_by_down),
     ("lost-record", lost_record),
@@ -68,6 +69,29 @@ fn finalizers(case: &Case) {
     assert!(run.took < Duration::from_secs(40), "{run}");
     assert!(stuck.is_some() && free.is_none());
     case.settles("v2");
+}
+
+/// What is in a namespace that is being deleted goes with it, so a run creates all of it again.
+fn namespace_going(case: &Case) {
+    case.write("stack.yaml", "name: going\nmanifests: [a.yaml]\n");
+    case.write("a.yaml", &maps(3));
+    case.up("", &[], 0);
+    // Held back, so that what is there while it goes is seen for sure.
+    let patch = |finalizers: &str| {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{finalizers}}}}}"#);
+        case.place.kubectl(&["patch", "cm", "map-0", "-n", "going", "--type=merge", "-p", &patch]);
+    };
+    patch(r#"["example.org/cleanup"]"#);
+    case.place.kubectl(&["delete", "namespace", "going", "--wait=false"]);
+    let planned = case.run("plan", "", &[]);
+    let differs = case.run("diff", "", &[]);
+    patch("null");
+    planned.says(&["apply:Namespace/going", "apply:ConfigMap/map-0", "apply:ConfigMap/map-2"]);
+    assert_eq!(differs.code, 11, "{differs}");
+    differs.says(&["4 to create, 0 to change, 0 to delete"]);
+    case.up("", &[], 0);
+    assert!((0..3).all(|number| has(case, &["cm", &format!("map-{number}"), "-n", "going"])));
+    case.settles("");
 }
 
 /// The Service that leaves has the node port, and its pods the host port, that the new ones need.

@@ -291,3 +291,28 @@ fn odd_stack_files() {
     let deep = shop(&"[".repeat(10_000), &[]).problems();
     assert_eq!(deep, ["manifests/shop/stack.yaml:1:101: nested deeper than 100 levels"]);
 }
+
+#[test]
+fn a_file_without_objects_and_objects_among_the_records_are_refused() {
+    let stack = "name: shop\nmanifests: [empty.yaml, comments.yaml, record.yaml]\n";
+    let record = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: stack-other, namespace: stackctl-system }\n";
+    let shop = shop(stack, &[("empty.yaml", ""), ("comments.yaml", "# kind: ConfigMap\n"), ("record.yaml", record)]);
+    assert_eq!(
+        shop.problems(),
+        [
+            "manifests/shop/record.yaml:3:43: stackctl keeps its records in namespace stackctl-system; put the object into another one (metadata.namespace)",
+            "manifests/shop/stack.yaml:2:13: empty.yaml declares no objects",
+            "manifests/shop/stack.yaml:2:25: comments.yaml declares no objects",
+        ]
+    );
+}
+
+#[test]
+fn what_is_left_out_by_name_must_be_known() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n";
+    let mut shop = shop("name: shop\nmanifests: [a.yaml]\n", &[("a.yaml", map)]);
+    shop.request.without = vec!["collector".into()];
+    assert!(load(&shop.request).is_ok(), "configured for another stack");
+    shop.request.left_out_now = vec!["collector".into()];
+    assert_eq!(shop.problems(), ["--without collector: the stack has no such component; it has none"]);
+}

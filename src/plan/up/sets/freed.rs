@@ -26,7 +26,7 @@ impl SetPlanner<'_> {
         let (first, later): (Vec<_>, Vec<_>) = stale.iter().partition(|object| {
             self.given.options.prune_first || held(object).iter().any(|held| wanted.contains(held))
         });
-        begun.stale = later.into_iter().map(json::key).collect();
+        begun.stale = later.into_iter().map(json::key).flat_map(|key| live.with_all_that_goes(key)).collect();
         if first.is_empty() {
             return;
         }

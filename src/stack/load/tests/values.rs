@@ -124,10 +124,12 @@ fn a_patch_can_delete_an_object() {
         "  size: {type: string, enum: [small, large], default: small, sets: ['Deployment/web metadata.labels.size']}\n",
         "  size: {type: string, default: small, sets: []}\n",
     );
-    let files = [("web.yaml", LABELLED), ("extra.yaml", ""), ("large.yaml", patch)];
+    let extra = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n";
+    let files = [("web.yaml", LABELLED), ("extra.yaml", extra), ("large.yaml", patch)];
     assert_eq!(shop(&stack, &files).stack().sets[0].objects.len(), 2);
     let eks = shop(&stack, &files).provider("eks").set("size", "large").stack();
-    assert!(eks.sets[0].objects.is_empty(), "{:?}", eks.sets[0].objects);
+    let left: Vec<_> = eks.sets[0].objects.iter().map(|object| object.key().to_string()).collect();
+    assert_eq!(left, ["ConfigMap/extra"]);
 }
 
 #[test]
