@@ -146,7 +146,7 @@ impl<'a> Removal<'a> {
 
     fn done(&self) -> Done {
         let count = self.removed.len();
-        let note = (count > 0).then(|| format!("removed {}", few(&self.removed)));
+        let note = (count > 0).then(|| format!("removed {}", few(self.removed.iter().map(Key::place))));
         Done { unchanged: note.is_none(), note }
     }
 }

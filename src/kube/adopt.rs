@@ -13,6 +13,7 @@ use super::{
     discovery::{KindRef, Resolved},
     failure::{self, Subject},
     json,
+    survey::is_copy,
 };
 use crate::{error::Result, stack::model::Key};
 
@@ -166,7 +167,9 @@ fn adoption(object: &Value, set: &str) -> Value {
     let from = json::list(object, "/metadata/managedFields").iter().filter(|entry| is_deployer(entry, object));
     let from: BTreeSet<String> = from.filter_map(|entry| Some(entry["manager"].as_str()?.to_owned())).collect();
     let label = |name: &str| Some((name.to_owned(), json::label(object, name)?.to_owned()));
-    let record = Record { from: from.into_iter().collect(), labels: LABELS.into_iter().filter_map(label).collect() };
+    // A set's own label, on a copy of an object of the set, is none that it returns to.
+    let labels = LABELS.into_iter().filter(|name| *name != PART_OF).filter_map(label).collect();
+    let record = Record { from: from.into_iter().collect(), labels };
     let mark = serde_json::to_string(&record).unwrap_or_default();
     json!({"metadata": {
         "resourceVersion": object["metadata"]["resourceVersion"],
@@ -210,7 +213,7 @@ impl Kube {
         let failed = |error: ::kube::Error| failure::refused("adopt", subject, &self.server, &error);
         let mut found = Some(found);
         while let Some(object) = found {
-            match json::label(&object, PART_OF) {
+            match json::label(&object, PART_OF).filter(|_| !is_copy(&object)) {
                 Some(owner) if owner == set => return Ok(None),
                 Some(_) => {
                     return Err(subject

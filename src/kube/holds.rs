@@ -5,7 +5,13 @@ use std::fmt;
 use ::kube::{api::ListParams, core::GroupVersionKind, discovery::ApiResource};
 use serde_json::Value;
 
-use super::{CREATED_LABEL, Kube, PART_OF, discovery::Resolved, failure, json, request::soon, survey::is_somebodys};
+use super::{
+    CREATED_LABEL, Kube, PART_OF,
+    discovery::Resolved,
+    failure, json,
+    request::soon,
+    survey::{is_copy, is_somebodys},
+};
 use crate::{error::Result, stack::model::Key, text::few};
 
 pub fn is_namespace(key: &Key) -> bool {
@@ -152,7 +158,7 @@ fn sorted(keys: impl Iterator<Item = Key>) -> Vec<Key> {
 
 /// Whether the object is part of one of these sets.
 pub fn is_of(object: &Value, ids: &[String]) -> bool {
-    json::label(object, PART_OF).is_some_and(|set| ids.iter().any(|id| id == set))
+    json::label(object, PART_OF).is_some_and(|set| ids.iter().any(|id| id == set)) && !is_copy(object)
 }
 
 /// Where a definition's objects are served.

@@ -15,7 +15,7 @@ use super::{
     discovery::{KindRef, Resolved, core},
     failure, json,
     request::soon,
-    survey::is_made_along,
+    survey::{is_copy, is_made_along, is_of_kubernetes, is_somebodys},
 };
 use crate::{error::Result, stack::model::Key};
 
@@ -29,6 +29,8 @@ pub struct Live {
 #[derive(Debug, Default, Clone)]
 pub struct Members {
     pub objects: Vec<Value>,
+    /// What bears the label and was made by somebody else.
+    pub copies: Vec<Key>,
     /// Kinds of which nobody knows, as `kubectl` names them, and why.
     pub unlisted: BTreeMap<String, String>,
 }
@@ -93,7 +95,8 @@ impl Kube {
             }
         });
         let found: Vec<Vec<Value>> = asked.buffer_unordered(64).try_collect().await?;
-        let is_other = |object: &Value| json::label(object, PART_OF).is_none_or(|id| !ids.contains(&id));
+        let is_other =
+            |object: &Value| json::label(object, PART_OF).is_none_or(|id| !ids.contains(&id)) || is_copy(object);
         let others = found.into_iter().flatten().filter(is_other).map(|object| (json::key(&object), object));
         Ok(Live { objects: others.filter(|(key, _)| wanted.contains(key)).collect() })
     }
@@ -104,7 +107,7 @@ impl Kube {
         let listed = listed
             .map_err(|error| failure::request_failed(&format!("list {}", at.resource.plural), &self.server, &error))?;
         // Controllers copy labels to what they make for an object; that is not declared, and goes with the object.
-        Ok(listed.into_iter().filter(|object| !is_made_along(object)).collect())
+        Ok(listed.into_iter().filter(|object| !is_made_along(object) && !is_copy(object)).collect())
     }
 
     /// In all namespaces; where that is forbidden, in these.
@@ -141,7 +144,13 @@ impl Kube {
         let mut found = Members::default();
         for (resource, listed) in lists {
             match listed {
-                Ok(items) => found.objects.extend(items.into_iter().filter(|item| !is_made_along(item))),
+                Ok(items) => {
+                    let (copies, ours): (Vec<_>, Vec<_>) =
+                        items.into_iter().filter(|item| !is_made_along(item)).partition(is_copy);
+                    let somebodys = copies.iter().filter(|copy| is_somebodys(copy) && !is_of_kubernetes(copy));
+                    found.copies.extend(somebodys.map(json::key));
+                    found.objects.extend(ours);
+                }
                 Err(::kube::Error::Api(status)) if status.code != 401 => {
                     let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
                     found.unlisted.insert(format!("{}{group}", resource.plural), status.message.clone());

@@ -38,7 +38,7 @@ pub mod secrets;
 pub mod selector;
 pub mod status;
 mod surroundings;
-mod survey;
+pub mod survey;
 #[cfg(test)]
 pub mod testing;
 pub mod wait;

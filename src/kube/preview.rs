@@ -9,13 +9,14 @@ use super::{
     discovery::Resolved,
     failure::{self, Subject},
     json, noop,
+    survey::is_copy,
 };
 use crate::{error::Result, stack::model::Object};
 
 /// Whether the first apply of the object would meet somebody else's.
 pub(super) fn is_foreign(desired: &Value, there: &Value) -> bool {
     json::label(desired, PART_OF).is_some()
-        && json::label(there, PART_OF).is_none()
+        && (json::label(there, PART_OF).is_none() || is_copy(there))
         && json::kind(desired) != "Namespace"
 }
 

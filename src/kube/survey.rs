@@ -125,6 +125,13 @@ fn writers(object: &Value) -> impl Iterator<Item = &str> {
     proper.filter_map(|entry| entry["manager"].as_str())
 }
 
+/// Whether it bears the label of a set only because somebody copied it: nothing of stackctl has ever written to it.
+pub fn is_copy(object: &Value) -> bool {
+    json::label(object, PART_OF).is_some()
+        && writers(object).next().is_some()
+        && !writers(object).any(|writer| writer.starts_with(MANAGER))
+}
+
 /// Whether Kubernetes itself made it.
 pub(super) fn is_of_kubernetes(object: &Value) -> bool {
     // Nobody else's objects are written by the first of these; the controllers complete those of others.
@@ -146,6 +153,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_bears_a_label_of_ours_and_was_never_written_by_us_is_a_copy() {
+        let labelled = |writers| {
+            let mut object = written(writers);
+            object["metadata"]["labels"][PART_OF] = "a".into();
+            object
+        };
+        assert!(is_copy(&labelled(&[("kubectl-client-side-apply", "")])));
+        assert!(!is_copy(&labelled(&[("kubectl-edit", ""), ("stackctl", "")])));
+        assert!(!is_copy(&labelled(&[("stackctl-creation", "")])));
+        assert!(!is_copy(&labelled(&[])), "nobody knows");
+        assert!(!is_copy(&written(&[("kubectl", "")])));
+    }
 
     fn written(writers: &[(&str, &str)]) -> Value {
         let entries: Vec<Value> = writers

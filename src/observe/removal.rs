@@ -51,6 +51,7 @@ async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveSta
     let namespaces: BTreeSet<String> = going.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let namespaces: Vec<String> = namespaces.into_iter().collect();
     let members = kube.members(&ids, &namespaces).await?;
+    let copies = members.copies;
     let mut live = Live { objects: members.objects.into_iter().map(|object| (json::key(&object), object)).collect() };
     if !members.unlisted.is_empty() {
         // What is on record must be seen, or this is the end.
@@ -64,6 +65,7 @@ async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveSta
         let unused = state.components().filter(|(name, parent)| parent.users.is_empty() && !name.starts_with(&own));
         let unused: Vec<&str> = unused.map(|(_, parent)| parent.id.as_str()).collect();
         state.foreign = kube.foreign(&ours, &unused).await?;
+        state.foreign.objects.extend(copies);
         if !options.delete_adopted {
             let adopted = state.live.objects.iter().filter(|(_, object)| is_adopted(object));
             state.foreign.objects.extend(adopted.map(|(key, _)| key.clone()));

@@ -9,6 +9,7 @@ use crate::{Test, case::Case, place::eventually};
 pub const ALL: &[Test] = &[
     ("cluster-scoped-custom-resource", cluster_scoped),
     ("existing-objects", existing),
+    ("copied-objects", copied),
     ("from-kubectl-apply", from_kubectl),
     ("one-name-two-folders", one_name),
     ("two-at-once", two_at_once),
@@ -75,6 +76,30 @@ fn existing(case: &Case) {
     assert_eq!(released["metadata"]["labels"], before["metadata"]["labels"]);
     assert!(!managers(&released).iter().any(|manager| manager.starts_with("stackctl")), "{released}");
     assert_eq!(case.find(&["configmap", "own", "-n", "own-existing"]), None, "what the stack made is gone");
+}
+
+/// Somebody copies an object of the stack with the labels it bears: the copy is theirs.
+fn copied(case: &Case) {
+    case.write("stack.yaml", "name: copied\nmanifests: [a.yaml]\n");
+    case.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ours }\ndata: { by: stackctl }\n");
+    case.up("", &[], 0);
+    let mut copy = case.find(&["configmap", "ours", "-n", "copied"]).unwrap();
+    copy["metadata"] = serde_json::json!({
+        "name": "copy", "namespace": "copied", "labels": copy["metadata"]["labels"],
+    });
+    case.write("copy.kubectl.yaml", &copy.to_string());
+    case.kubectl_apply("copy.kubectl.yaml", &[]);
+    let there = || case.find(&["configmap", "copy", "-n", "copied"]).is_some();
+    case.up("", &[], 0).says(&["nothing to do"]);
+    assert!(there(), "an `up` prunes what it has made, and nothing else");
+    // Declared as well it is an object that was there before.
+    case.write("b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: copy }\ndata: { by: stackctl }\n");
+    case.write("stack.yaml", "name: copied\nmanifests: [a.yaml, b.yaml]\n");
+    case.up("", &[], 3).says(&["ConfigMap/copy in namespace copied", "kubectl-client-side-apply", "--adopt"]);
+    case.write("stack.yaml", "name: copied\nmanifests: [a.yaml]\n");
+    case.down("", &[], 0).says(&["Namespace/copied stays: it holds copied/ConfigMap/copy"]);
+    assert!(there(), "and so does a `down`");
+    case.down("", &["--prune-data"], 0);
 }
 
 fn from_kubectl(case: &Case) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Kind, Result},
-    kube::{PART_OF, adopt, json, pull_secret},
+    kube::{PART_OF, adopt, json, pull_secret, survey},
     plan::observed::LiveState,
     stack::{
         desired::DesiredSet,
@@ -29,7 +29,7 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     let found = objects.filter_map(|(set, object)| {
         let key = object.key();
         let there = live.others.objects.get(&key)?;
-        let foreign = json::label(there, PART_OF).is_none() && !json::is_being_deleted(there);
+        let foreign = is_nobodys(there) && !json::is_being_deleted(there);
         (foreign && !adopt::is_always_there(&key)).then_some((set, key, there, &object.origin))
     });
     let found: Vec<(&DesiredSet, Key, &Value, &Origin)> = found.collect();
@@ -71,7 +71,7 @@ fn label_again(key: &Key, set: &DesiredSet) -> String {
 fn of_certificates(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     for wanted in sets.iter().filter_map(|set| set.certificate.as_ref()) {
         for key in [wanted.secret_key(), wanted.bundle_key()] {
-            let there = live.others.objects.get(&key).filter(|there| json::label(there, PART_OF).is_none());
+            let there = live.others.objects.get(&key).filter(|there| is_nobodys(there));
             let Some(there) = there.filter(|there| !json::is_being_deleted(there)) else { continue };
             let error = Error::new(Kind::Preflight, adopt::foreign(&place(&key), there));
             let error = match tls::decide(wanted, live.certificates.get(&wanted.secret_key())) {
@@ -96,7 +96,7 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         // Two stacks in a namespace pull with the same Secret.
         .filter(|(_, key)| key.name != pull_secret::NAME)
         .filter_map(|(set, key)| live.others.objects.get(&key).map(|there| (set, key, there)))
-        .filter(|(.., there)| json::label(there, PART_OF).is_some())
+        .filter(|(.., there)| !is_nobodys(there))
         .collect();
     let Some((_, first, there)) = taken.first() else { return Ok(()) };
     let error = match taken.as_slice() {
@@ -124,6 +124,11 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     let hints: BTreeSet<String> = hints.collect();
     let error = error.details(lines);
     Err(hints.into_iter().take(3).fold(error, Error::hint))
+}
+
+/// Whether it is part of no set: what bears a set's label may be somebody's copy of an object of the set.
+fn is_nobodys(object: &Value) -> bool {
+    json::label(object, PART_OF).is_none() || survey::is_copy(object)
 }
 
 fn place(key: &Key) -> String {
