@@ -1,4 +1,4 @@
-//! Holds DOCUMENT.md to what is serialised.
+//! Compares docs/load-json.md with what is serialised.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{compare::compare, document::LostWorker, sample};
 
-const TEXT: &str = include_str!("DOCUMENT.md");
+const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/load-json.md"));
 
 /// Field to its type, from the tables of a part of the text.
 fn documented(part: &str) -> BTreeMap<String, String> {

@@ -1,4 +1,6 @@
-#![doc = include_str!("FORMAT.md")]
+//! Stacks as data: parsing, validation and the objects that they declare. Knows nothing of clusters.
+//!
+//! The files of a stack are described in docs/stack-yaml.md.
 
 mod assemble;
 mod builtin;
