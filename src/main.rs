@@ -2,39 +2,31 @@
 //!
 //! The pipeline: parse → observe (read only) → plan (pure) → execute → events → report.
 
-mod app;
-mod artifacts;
-mod ask;
-mod cause;
 mod cli;
 mod client;
-mod cluster;
 mod commands;
-mod config;
-mod doctor;
 mod error;
 mod event;
 mod execute;
 mod image;
-mod interrupt;
 mod kube;
 mod load;
+mod object;
 mod observe;
-mod overview;
+mod pipeline;
 mod plan;
 mod proof;
-mod proxy;
+mod provider;
 mod quantity;
-mod reach;
-mod remote;
 mod report;
-mod session;
 mod stack;
 mod state;
-mod text;
+#[cfg(test)]
+mod testing;
 mod tls;
-mod urls;
 
+use crate::commands::app;
+use crate::event::interrupt;
 use std::{
     io::Write,
     process::ExitCode,

@@ -1,4 +1,6 @@
-//! Kubernetes quantities: `250m`, `1Gi`, `2e3`.
+//! Kubernetes quantities: `250m`, `1Gi`, `2e3`; and durations: `90s`, `5m`.
+
+use std::time::Duration;
 
 /// In units: bytes, cores, pieces.
 pub fn parse(text: &str) -> Option<f64> {
@@ -41,6 +43,16 @@ pub fn thousandths(text: &str) -> Option<i128> {
     // A float that should be whole may be off by its last bit.
     let nearest = thousandths.round();
     Some(if (thousandths - nearest).abs() < 1e-6 { nearest } else { thousandths.ceil() } as i128)
+}
+
+/// `90s`, `5m`, `1h30m`, `500ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let usage = || "expected a duration, such as 90s, 5m or 1h30m".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
+    match Duration::try_from(span) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(usage()),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The command line: what can be said, and how it becomes settings. Each command's own arguments live with the command.
 
+pub mod settings;
+
 use clap::{Args, Parser, ValueEnum};
 
 use crate::{
+    cli::settings::{Flags, Settings},
     commands::Command,
-    config::{Flags, Settings},
     error::Result,
 };
 

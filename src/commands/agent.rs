@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::App,
+    commands::app::App,
     error::{Error, Kind, Result},
     load::{
         engine::{self, Part, Share, Target},
@@ -12,7 +12,10 @@ use crate::{
         wire::{self, Line, Order},
     },
     proof::{agent, pod},
-    proxy::{self, Proxy, Route},
+    provider::local::proxy::{
+        relay as proxy,
+        relay::{Proxy, Route},
+    },
     report,
 };
 

@@ -2,12 +2,12 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    app::App,
     cli::{Given, StackArgs},
+    commands::app::App,
     error::Result,
     observe,
+    pipeline::session::{ApplyOptions, Session},
     plan::{self, Plan, observed::Observed},
-    session::{ApplyOptions, Session},
 };
 
 /// Build the images of a stack's services

@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    app::App,
+    commands::app::App,
     error::Result,
     state::State,
     tls::{

@@ -5,8 +5,8 @@ use super::{
     up::{self, ApplyArgs, Mode},
 };
 use crate::{
-    app::App,
     cli::{Given, Patience, StackArgs},
+    commands::app::App,
     error::Result,
 };
 

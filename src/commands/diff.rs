@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::shared;
+use crate::object::Object;
 use crate::{
-    app::App,
     cli::{Given, Output, StackArgs},
+    commands::app::App,
     error::Result,
     kube::{
         apply,
@@ -14,6 +15,7 @@ use crate::{
         scale,
     },
     observe,
+    pipeline::session::{ApplyOptions, ImageOptions, Session},
     plan::{
         desired_sets,
         observed::LiveState,
@@ -21,8 +23,7 @@ use crate::{
         up::{gone_instances, owners, stale_objects},
     },
     report,
-    session::{ApplyOptions, ImageOptions, Session},
-    stack::{desired::DesiredObject, model::Object},
+    stack::desired::DesiredObject,
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does

@@ -1,14 +1,15 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::provider::check::Status;
 use crate::{
-    app::App,
     cli::{Given, Making, Ports},
-    cluster,
-    doctor::{self, Status},
+    commands::app::App,
     error::Result,
-    image, report,
-    session::preflight::{doctor_request, wanted_ports},
+    image,
+    observe::doctor,
+    pipeline::session::preflight::{doctor_request, wanted_ports},
+    provider as cluster, report,
 };
 
 /// Look at everything that `up` needs, and say what each failure's cure is

@@ -5,20 +5,18 @@ use serde_json::{Value, json};
 
 use super::shared;
 use crate::{
-    app::App,
-    cli::{DEFAULT_STACK, Given, Patience},
-    cluster::ClusterState,
-    config::Settings,
-    error::{Error, Kind, Result},
+    cli::{DEFAULT_STACK, Given, Patience, settings::Settings},
+    commands::app::App,
+    error::{Error, Kind, Result, words::few},
     image, observe,
+    pipeline::session::{ApplyOptions, ImageOptions, Session},
     plan::{self, Action, Plan, down::Options, observed::Observed},
+    provider::ClusterState,
     report,
-    session::{ApplyOptions, ImageOptions, Session},
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
     },
-    text::few,
 };
 
 /// Whether another run has removed the cluster.

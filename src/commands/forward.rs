@@ -8,11 +8,11 @@ use futures::future::try_join_all;
 
 use super::shared::OfStack;
 use crate::{
-    app::App,
     cli::Given,
-    doctor::ports,
+    commands::app::App,
     error::{Error, Kind, Result},
-    session::Session,
+    pipeline::session::Session,
+    provider::local::ports,
 };
 
 /// Make services reachable on 127.0.0.1 until interrupted

@@ -3,12 +3,13 @@ use serde_json::json;
 
 use super::shared;
 use crate::{
-    app::App,
     cli::{Given, StackArgs},
+    commands::app::App,
     error::Result,
-    image::gc::KEEP,
-    observe, report,
-    session::{ApplyOptions, ImageOptions, Session},
+    image::store::gc::KEEP,
+    observe,
+    pipeline::session::{ApplyOptions, ImageOptions, Session},
+    report,
 };
 
 /// Remove old image tags; the newest of each service and those that run stay

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{app::App, error::Result, image::context::Context, stack::model::Source};
+use crate::{commands::app::App, error::Result, image::context::Context, stack::model::Source};
 
 /// Print what of a folder would be sent to the engine, one entry a line
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    app::App,
     cli::Given,
+    commands::app::App,
     error::{Context, Kind, Result},
-    session::Session,
+    pipeline::session::Session,
 };
 
 /// Print the kubeconfig of the cluster

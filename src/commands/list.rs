@@ -1,6 +1,6 @@
 use clap::Args;
 
-use crate::{app::App, error::Result, report, stack};
+use crate::{commands::app::App, error::Result, report, stack};
 
 /// List the stacks that ship with stackctl
 #[derive(Debug, Args)]

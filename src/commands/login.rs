@@ -2,13 +2,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    app::App,
-    ask,
+    commands::app::App,
     error::{Error, Kind, Result},
     image::{
-        access::{self, Greeting, RemoteRegistry},
-        login::{self, Keeper},
+        auth::{login, login::Keeper},
+        store::{
+            remote as access,
+            remote::{Greeting, RemoteRegistry},
+        },
     },
+    report::ask,
 };
 
 /// Log in to a registry, for pushing there (--registry) and for the cluster's nodes to pull from it

@@ -3,13 +3,12 @@ use serde_json::json;
 
 use super::shared::OfStack;
 use crate::{
-    app::App,
-    cli::{Given, Output},
-    config,
+    cli::{Given, Output, settings as config},
+    commands::app::App,
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
+    pipeline::session::Session,
     report,
-    session::Session,
 };
 
 /// Print the logs of all pods of a service, or of the whole stack

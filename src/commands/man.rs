@@ -2,8 +2,8 @@ use clap::{Args, CommandFactory};
 use serde_json::json;
 
 use crate::{
-    app::App,
     cli::Cli,
+    commands::app::App,
     error::{Context, Error, Kind, Result},
 };
 

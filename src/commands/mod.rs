@@ -1,6 +1,8 @@
 //! One file per command: its arguments, whose doc comments are the help, and one function that is its story.
 
 mod agent;
+pub mod app;
+pub mod artifacts;
 mod build;
 mod ca;
 mod completions;
@@ -13,8 +15,6 @@ mod gc;
 mod inspect;
 mod kubeconfig;
 mod list;
-mod load_output;
-mod load_view;
 mod loadgen;
 mod login;
 mod logs;
@@ -32,9 +32,10 @@ mod up;
 mod urls;
 mod version;
 
+use crate::commands::loadgen::view as load_view;
 use clap::Subcommand;
 
-use crate::{app::App, error::Result};
+use crate::{commands::app::App, error::Result};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -2,13 +2,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::shared;
+use crate::object::GeneratedSecret;
 use crate::{
-    app::App,
     cli::{DEFAULT_STACK, Given, StackArgs},
+    commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
-    session::Session,
-    stack::model::{GeneratedSecret, Stack},
+    pipeline::session::Session,
+    stack::model::Stack,
 };
 
 /// Print a password that was generated for the stack, such as Grafana's

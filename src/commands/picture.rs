@@ -3,7 +3,7 @@ use std::io::Read;
 use clap::Args;
 
 use crate::{
-    app::App,
+    commands::app::App,
     error::{Context, Kind, Result},
     report,
 };

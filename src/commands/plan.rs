@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::up::{self, UpArgs};
-use crate::{app::App, error::Result};
+use crate::{commands::app::App, error::Result};
 
 /// Show what `up` would do, and change nothing (the same as `up --dry-run`)
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{app::App, cli::Given, error::Result, session::Session};
+use crate::{cli::Given, commands::app::App, error::Result, pipeline::session::Session};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::build::ImageWork;
-use crate::{app::App, error::Result, plan};
+use crate::{commands::app::App, error::Result, plan};
 
 /// Build what is missing and push the images of a stack to its registry
 #[derive(Debug, Args)]

@@ -1,16 +1,13 @@
 use clap::Args;
 
 use super::shared;
+use crate::object::{GeneratedSecret, Key};
 use crate::{
-    app::App,
     cli::{Given, StackArgs},
+    commands::app::App,
     error::Result,
     observe,
-    stack::{
-        self,
-        desired::DesiredSet,
-        model::{GeneratedSecret, Key},
-    },
+    stack::{self, desired::DesiredSet},
 };
 
 /// Print the stack's objects as plain YAML; needs no engine and no cluster

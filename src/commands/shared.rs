@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::{
-    app::App,
-    cli::{DEFAULT_STACK, StackArgs},
-    config::Settings,
+    cli::{DEFAULT_STACK, StackArgs, settings::Settings},
+    commands::app::App,
     error::{Error, Kind, Result},
     execute::actions,
+    pipeline::session::{ImageOptions, Session},
     plan::observed::Observed,
     report,
-    session::{ImageOptions, Session},
     stack::{self, LoadRequest, model::Stack},
 };
 

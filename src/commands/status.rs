@@ -3,11 +3,12 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    app::App,
     cli::{Given, Output},
+    commands::app::App,
     error::Result,
-    overview, report,
-    session::Session,
+    observe::overview,
+    pipeline::session::Session,
+    report,
 };
 
 const PAUSE: Duration = Duration::from_secs(2);

@@ -4,11 +4,12 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    app::App,
     cli::{Given, Patience, StackArgs},
+    commands::app::App,
     error::{Context, Error, Kind, Result},
-    observe, plan, report,
-    session::{ApplyOptions, Session},
+    observe,
+    pipeline::session::{ApplyOptions, Session},
+    plan, report,
 };
 
 /// Prove that a running stack does what it declares

@@ -4,19 +4,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::shared::{self, ImageArgs};
+use crate::object::Key;
 use crate::{
-    app::App,
-    artifacts,
     cli::{Given, Making, Patience, Ports, StackArgs},
-    error::{Error, Kind, Result},
-    kube::holds::Kept,
+    commands::{app::App, artifacts},
+    error::{Error, Kind, Result, words::few},
+    kube::ownership::holds::Kept,
     observe,
+    observe::{reach, urls},
+    pipeline::session::{ApplyOptions, Session},
     plan::{self, Action, Plan, observed::Observed},
-    reach, report,
-    session::{ApplyOptions, Session},
-    stack::model::Key,
-    text::few,
-    urls,
+    report,
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -124,7 +122,7 @@ fn unpruned(error: Error, plan: &Plan) -> Error {
 /// The pipeline, in order: parse, observe, plan, execute, report.
 pub async fn bring_up(
     app: &App,
-    settings: crate::config::Settings,
+    settings: crate::cli::settings::Settings,
     stack: &StackArgs,
     apply: &ApplyArgs,
     images: &ImageArgs,

@@ -2,12 +2,12 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    app::App,
     cli::{Given, StackArgs},
+    commands::app::App,
     error::{Error, Kind, Result},
-    reach, report,
-    session::{ApplyOptions, ImageOptions, Session},
-    urls,
+    observe::{reach, urls},
+    pipeline::session::{ApplyOptions, ImageOptions, Session},
+    report,
 };
 
 /// List where a stack is reached, each address tried

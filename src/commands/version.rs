@@ -1,7 +1,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{app::App, error::Result};
+use crate::{commands::app::App, error::Result};
 
 /// Print the version
 #[derive(Debug, Args)]

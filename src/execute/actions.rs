@@ -4,28 +4,25 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, certificate, delete, load, provide, prune, share};
+use crate::object::{Key, Object, Origin};
 use crate::{
-    cluster::{DEFAULT_NETWORK, kind::access::local_registry_hosting, network},
     error::{Error, Kind, Result},
-    event::Progress,
-    interrupt::interrupted,
+    event::{Progress, interrupt::interrupted},
     kube::{
         apply::{ApplyOptions, Outcome},
-        inventory::Write,
-        json,
+        ownership::inventory::Write,
         readiness::references::Reference,
         wait::WaitOptions,
     },
+    object::json,
+    pipeline::session::Session,
     plan::{
         Action, Plan, Step, expected,
         observed::{LiveState, Observed},
         up,
     },
-    session::Session,
-    stack::{
-        desired::{self, DesiredSet},
-        model::{Key, Object, Origin},
-    },
+    provider::{DEFAULT_NETWORK, kind::access::local_registry_hosting, local::network},
+    stack::desired::{self, DesiredSet},
 };
 
 pub async fn act(

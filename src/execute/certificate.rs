@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Kind, Result},
     kube::Kube,
     observe,
-    session::Session,
+    pipeline::session::Session,
     stack::desired::DesiredSet,
     tls::{Authority, Decision, authority, decide},
 };

@@ -6,25 +6,27 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::{Done, share, spare};
+use crate::object::{Key, Removed};
 use crate::{
-    cluster::{Removed, audit},
     error::{Error, Kind, Result},
     event::Progress,
     kube::{
-        CREATED_LABEL, Kube, SYSTEM_NAMESPACE, adopt,
+        CREATED_LABEL, Kube, SYSTEM_NAMESPACE,
         delete::DeleteOptions,
         discovery::KindRef,
-        holds::{Kept, Why, is_data, is_definition, is_namespace},
-        inventory::{Parent, Write},
-        json, pull_secret,
+        ownership::{
+            adopt,
+            holds::{Kept, Why, is_data, is_definition, is_namespace},
+            inventory::{Parent, Write},
+        },
+        pull_secret,
     },
+    object::json,
     observe,
+    pipeline::session::Session,
     plan::observed::{LiveState, leaving},
-    session::Session,
-    stack::{
-        desired,
-        model::{Key, SetKind},
-    },
+    provider::local::audit,
+    stack::{desired, model::SetKind},
 };
 
 fn removed(session: &Session, things: impl IntoIterator<Item = Removed>) -> Done {

@@ -9,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Done;
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, LoadTick, Progress},
-    interrupt::until_cancelled,
-    kube::json,
+    event::{Event, LoadTick, Progress, interrupt::until_cancelled},
     load::{
         document::LoadDocument,
         fleet::{self, Fleet, Ran},
@@ -22,12 +20,12 @@ use crate::{
         watch::{self, Watch},
         wire::Order,
     },
+    object::{json, podspec},
+    pipeline::session::Session,
     plan::observed::Observed,
-    session::Session,
     stack::{
         desired,
         model::{SetKind, Verdict},
-        podspec,
     },
 };
 

@@ -23,10 +23,8 @@ use futures::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cause,
-    error::{Error, Kind, Result},
-    event::{Event, Events, Outcome, Progress},
-    interrupt::interrupted,
+    error::{Error, Kind, Result, cause},
+    event::{Event, Events, Outcome, Progress, interrupt::interrupted},
     plan::{Plan, Step},
 };
 
@@ -191,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        interrupt::until_cancelled,
+        event::interrupt::until_cancelled,
         plan::{Action, Graph, Images},
     };
 

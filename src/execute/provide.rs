@@ -4,17 +4,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, interrupted};
 use crate::{
-    cluster::{self, proxy},
     error::{Error, Kind, Result},
     event::Progress,
     image, observe,
+    pipeline::session::Session,
     plan::{
         Images,
         observed::{ImageState, Observed},
     },
     proof::{self, ProofResult},
+    provider as cluster,
+    provider::local::proxy,
     report,
-    session::Session,
     stack::desired::DesiredSet,
 };
 
@@ -34,7 +35,8 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     let spec = session.build_spec(service, &session.provider.platform().await?)?;
     let ImageState { reference, doubt, .. } = state(observed, service)?;
     let mut labels = session.image_labels(service);
-    labels.extend(image::tree::of(&spec.context).await.map(|tree| (image::tree::LABEL_TREE.to_owned(), tree)));
+    labels
+        .extend(image::git::tree::of(&spec.context).await.map(|tree| (image::git::tree::LABEL_TREE.to_owned(), tree)));
     let build =
         async |labels| image::build::build(engine, &spec, std::slice::from_ref(reference), labels, progress).await;
     // Built again in doubt, an image is the same only with the same labels.
@@ -52,7 +54,7 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
     if let Some(sources) = session.learn(|learned| learned.sources.get(service).cloned()) {
         if let Err(changed) = image::fingerprint::require_unchanged(&spec, &sources).await {
             // Under this name it would pass for what it is not.
-            image::tag::remove(engine, reference).await?;
+            image::store::tag::remove(engine, reference).await?;
             return Err(changed);
         }
         if doubt.is_none() {
@@ -81,11 +83,11 @@ pub async fn push(session: &Session, observed: &Observed, service: &str, progres
 async fn push_as(session: &Session, local: &str, remote: &str, progress: &Progress) -> Result<String> {
     let engine = session.engine()?;
     if local == remote {
-        return image::push::push(engine, remote, progress).await;
+        return image::store::push::push(engine, remote, progress).await;
     }
-    image::tag::add(engine, local, remote).await?;
-    let pushed = image::push::push(engine, remote, progress).await;
-    image::tag::remove(engine, remote).await?;
+    image::store::tag::add(engine, local, remote).await?;
+    let pushed = image::store::push::push(engine, remote, progress).await;
+    image::store::tag::remove(engine, remote).await?;
     pushed
 }
 
@@ -136,8 +138,12 @@ pub async fn tag(
             return Ok(Done::default());
         }
     }
-    image::tag::ensure_local(session.engine()?, reference, &session.push_reference(&repository, tag_of(reference))?)
-        .await?;
+    image::store::tag::ensure_local(
+        session.engine()?,
+        reference,
+        &session.push_reference(&repository, tag_of(reference))?,
+    )
+    .await?;
     push_as(session, reference, &session.push_reference(&repository, tag)?, progress).await?;
     Ok(Done::default())
 }
@@ -207,7 +213,7 @@ pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
 }
 
 pub async fn collect_garbage(session: &Session) -> Result<Done> {
-    let removed = match session.collect_garbage(image::gc::KEEP).await {
+    let removed = match session.collect_garbage(image::store::gc::KEEP).await {
         Ok(removed) => removed,
         // The stack is up; what could not be tidied away is the next run's to try.
         Err(error) => {

@@ -3,24 +3,26 @@
 use serde_json::Value;
 
 use super::{Done, delete, share, spare};
+use crate::object::Key;
 use crate::{
-    error::Result,
+    error::{Result, words::few},
     event::Progress,
     kube::{
         Kube,
         delete::DeleteOptions,
-        holds::{Kept, Why, is_definition, is_namespace},
-        inventory::Write,
-        json,
-        prune::Candidates,
+        ownership::{
+            holds::{Kept, Why, is_definition, is_namespace},
+            inventory::Write,
+            prune::Candidates,
+        },
     },
+    object::json,
+    pipeline::session::Session,
     plan::{
         observed::{LiveState, leaving, other_user},
         up,
     },
-    session::Session,
-    stack::{desired::DesiredSet, model::Key},
-    text::few,
+    stack::desired::DesiredSet,
 };
 
 /// What holds something that the run is about to need. Its pods, too, must be gone.

@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::object::Key;
 use crate::{
     error::Result,
     kube::{
         CREATED_LABEL, Kube, PART_OF,
         discovery::KindRef,
-        holds::is_namespace,
-        inventory::{Parent, Write},
-        json, pull_secret,
+        ownership::{
+            holds::is_namespace,
+            inventory::{Parent, Write},
+        },
+        pull_secret,
     },
+    object::json,
     plan::observed::{LiveState, heir},
-    stack::{desired, model::Key},
+    stack::desired,
 };
 
 /// Whether a namespace that is there becomes part of this ApplySet. `live`: what the plan had seen.

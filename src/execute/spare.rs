@@ -8,10 +8,10 @@ use crate::{
     error::Result,
     kube::{
         Kube,
-        gone::foreign_finalizers,
-        holds::{Kept, Why, holds_data, is_of},
-        json,
+        delete::gone::foreign_finalizers,
+        ownership::holds::{Kept, Why, holds_data, is_of},
     },
+    object::json,
     stack::desired,
 };
 

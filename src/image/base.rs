@@ -8,7 +8,8 @@ use std::{
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::{StreamExt, future::try_join_all};
 
-use super::{BuildSpec, Engine, context::Context, credentials, dockerfile, reference::Reference};
+use super::{BuildSpec, Engine, context::Context, dockerfile, reference::Reference};
+use crate::image::auth::credentials;
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,

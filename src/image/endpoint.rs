@@ -10,8 +10,8 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::docker_config::DockerConfig;
 use crate::error::{Error, Kind, Result};
+use crate::image::auth::docker_config::DockerConfig;
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 

@@ -1,33 +1,23 @@
 //! Images of services: what goes into them, their content fingerprint, builds, pushes and what becomes of old ones.
 //! Knows nothing of clusters.
 
-pub mod access;
 pub mod agent;
+pub mod auth;
 pub mod base;
 pub mod build;
-mod config_file;
 pub mod context;
-pub mod credentials;
-pub mod docker_config;
 pub mod dockerfile;
 pub mod dockerignore;
-mod elf;
 pub mod endpoint;
 pub mod engine;
 pub mod fingerprint;
-pub mod gc;
+pub mod git;
 mod hashes;
-pub mod login;
 mod misread;
-pub mod pull;
-pub mod push;
 pub mod reference;
-pub mod registry;
-pub mod revision;
-mod session;
-pub mod tag;
-mod trace;
-pub mod tree;
+pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -68,6 +58,3 @@ pub(crate) async fn blocking<T: Send + 'static>(
         crate::error::Error::new(crate::error::Kind::Unexpected, "a background task ended unexpectedly").cause(error)
     })?
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,14 +10,12 @@ use super::{
     Kube,
     apply::ApplyOptions,
     discovery::{KindRef, core},
-    failure, json,
+    failure,
     live::Live,
-    preview,
 };
-use crate::{
-    error::{Context, Error, Kind, Result},
-    stack::model::{Key, Object},
-};
+use crate::error::{Context, Error, Kind, Result};
+use crate::object::{Key, Object};
+use crate::{kube::ownership::preview, object::json};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,10 +9,12 @@ use ::kube::{
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Kube, failure, json};
+use super::{Kube, failure};
+use crate::object::Object;
+use crate::object::json;
 use crate::{
     error::{Error, Kind, Result},
-    stack::{Retired, model::Object},
+    stack::Retired,
 };
 
 /// A kind, and the version in which to speak of it; None: the one that the server prefers.

@@ -13,11 +13,15 @@ use tokio::time::Instant;
 use super::{
     Kube, PART_OF,
     discovery::{KindRef, Resolved, core},
-    failure, json,
+    failure,
     request::soon,
-    survey::{is_copy, is_made_along, is_of_kubernetes, is_somebodys},
 };
-use crate::{error::Result, stack::model::Key};
+use crate::error::Result;
+use crate::object::Key;
+use crate::{
+    kube::ownership::survey::{is_copy, is_made_along, is_of_kubernetes, is_somebodys},
+    object::json,
+};
 
 /// Objects that carry the label of one of the ApplySets asked for.
 #[derive(Debug, Default, Clone)]

@@ -17,11 +17,13 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     Kube,
     discovery::{KindRef, core},
-    failure, json,
+    failure,
     readiness::Container,
     selector::pod_selector,
 };
-use crate::{error::Result, stack::model::Key};
+use crate::error::Result;
+use crate::object::Key;
+use crate::object::json;
 
 /// How soon new pods and restarted containers are found.
 const POLL: Duration = Duration::from_millis(500);

@@ -3,42 +3,28 @@
 //! Objects are JSON (`serde_json::Value`) exactly as the server has them. Every request has a deadline; what passes by
 //! itself (an API server that restarts, a webhook that isn't up yet) is tried again until then.
 
-pub mod adopt;
 pub mod apply;
-mod change;
 pub mod client;
 mod clock;
 pub mod delete;
 pub mod diff;
 pub mod discovery;
 mod failure;
-pub mod foreign;
 pub mod forward;
-pub mod gone;
-pub mod holds;
-pub mod inventory;
-pub mod json;
-pub mod known;
 pub mod live;
 #[cfg(test)]
 mod live_tests;
 pub mod logs;
-pub mod namespace;
 pub mod noop;
-mod owned;
-mod preview;
-pub mod prune;
+pub mod ownership;
 pub mod pull_secret;
 mod put;
 pub mod readiness;
-mod replace;
 mod request;
 pub mod scale;
 pub mod secrets;
 pub mod selector;
 pub mod status;
-mod surroundings;
-pub mod survey;
 #[cfg(test)]
 pub mod testing;
 pub mod wait;

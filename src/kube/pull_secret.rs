@@ -13,12 +13,10 @@ use super::{
     apply::ApplyOptions,
     discovery::core,
     failure::{self, Subject},
-    json,
 };
-use crate::{
-    error::Result,
-    stack::model::{Key, Object, Origin},
-};
+use crate::error::Result;
+use crate::object::json;
+use crate::object::{Key, Object, Origin};
 
 pub const NAME: &str = "stackctl-registry";
 const PULL_MANAGER: &str = "stackctl-registry";

@@ -8,10 +8,8 @@ use super::{
     discovery::core,
     failure::{self, Subject},
 };
-use crate::{
-    error::Result,
-    stack::model::{Key, Origin},
-};
+use crate::error::Result;
+use crate::object::{Key, Origin};
 
 impl Kube {
     /// Creates an object of the core group, or changes what `body` says of the one that is there. `body` has neither

@@ -201,9 +201,9 @@ impl Kube {
     /// What the server would store instead of the object of that name. Nothing is stored.
     pub(super) async fn replace_dry_run(&self, at: &Resolved, body: &Value) -> Answer<Value> {
         let params = PostParams { field_manager: Some(super::MANAGER.to_owned()), dry_run: true };
-        let scope = at.scope(super::json::namespace(body));
+        let scope = at.scope(crate::object::json::namespace(body));
         let bytes = serde_json::to_vec(body).map_err(::kube::Error::SerdeError)?;
-        let request = built(path(&at.resource, scope).replace(super::json::name(body), &params, bytes))?;
+        let request = built(path(&at.resource, scope).replace(crate::object::json::name(body), &params, bytes))?;
         self.send(request, soon()).await
     }
 
@@ -225,14 +225,16 @@ impl Kube {
         params: DeleteParams,
         same: bool,
     ) -> Answer<Deletion> {
-        let uid = super::json::uid(object).to_owned();
-        let version = super::json::text(object, "/metadata/resourceVersion").filter(|_| same).map(str::to_owned);
+        let uid = crate::object::json::uid(object).to_owned();
+        let version =
+            crate::object::json::text(object, "/metadata/resourceVersion").filter(|_| same).map(str::to_owned);
         let params = params.preconditions(Preconditions { uid: Some(uid), resource_version: version });
-        let name = super::json::name(object);
-        let request = built(path(&at.resource, at.scope(super::json::namespace(object))).delete(name, &params))?;
+        let name = crate::object::json::name(object);
+        let request =
+            built(path(&at.resource, at.scope(crate::object::json::namespace(object))).delete(name, &params))?;
         match self.send(request, soon()).await {
             // The server answers with a status once the object is gone, and with the object while it is going.
-            Ok(answer) if super::json::kind(&answer) == "Status" => Ok(Deletion::Gone),
+            Ok(answer) if crate::object::json::kind(&answer) == "Status" => Ok(Deletion::Gone),
             Ok(_) => Ok(Deletion::Going),
             Err(::kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::Gone),
             Err(::kube::Error::Api(status)) if status.is_conflict() && status.message.contains("recondition") => {

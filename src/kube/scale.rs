@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{json, noop};
+use super::noop;
+use crate::object::json;
 
 /// The object as it is to be applied where an autoscaler rules its replicas: with the number that it has, as long as that
 /// is still ours by an earlier apply. Leaving it out would set it to one. The autoscaler owns it from its first change on.

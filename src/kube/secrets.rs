@@ -8,15 +8,13 @@ use rand::{Rng, distr::Alphanumeric};
 use serde_json::{Map, Value, json};
 
 use super::{
-    CREATION_MANAGER, Kube, PART_OF, adopt,
+    CREATION_MANAGER, Kube, PART_OF,
     discovery::core,
     failure::{self, Subject},
-    json,
 };
-use crate::{
-    error::Result,
-    stack::model::{GeneratedSecret, Key},
-};
+use crate::error::Result;
+use crate::object::{GeneratedSecret, Key};
+use crate::{kube::ownership::adopt, object::json};
 
 /// `length` random letters and digits from a cryptographically secure generator.
 fn random(length: usize) -> String {

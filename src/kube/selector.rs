@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json;
+use crate::object::json;
 
 /// The label selector of a workload's pods.
 pub fn pod_selector(object: &Value) -> Option<String> {

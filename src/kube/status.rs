@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::{
     Kube,
     discovery::{KindRef, core},
-    failure, json,
+    failure,
     readiness::{Readiness, readiness},
     selector::pod_selector,
-    surroundings::Looking,
 };
-use crate::{error::Result, stack::model::Key};
+use crate::error::Result;
+use crate::object::Key;
+use crate::{kube::wait::surroundings::Looking, object::json};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObjectStatus {

@@ -7,7 +7,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Kube, json};
+use super::Kube;
+use crate::object::json;
 use crate::proof::testing::Server;
 pub use crate::proof::testing::{Reply, Request};
 

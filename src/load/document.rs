@@ -1,5 +1,6 @@
 //! The record of a load run: what `--output json` prints, what the page is drawn from and what runs are compared by.
 
+use crate::event::load::{ClusterSample, Latency, Second};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -85,17 +86,6 @@ pub struct Totals {
     pub connects: Connects,
 }
 
-/// In milliseconds; all 0 where there was no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Latency {
-    pub mean: f64,
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Connects {
     pub count: u64,
@@ -112,42 +102,10 @@ pub struct PathTotals {
     pub latency: Latency,
 }
 
-/// What was due in one second.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Second {
-    /// Counted from the start of the measurement, from 0.
-    pub at: u32,
-    pub requests: u64,
-    pub succeeded: u64,
-    pub errors: BTreeMap<String, u64>,
-    pub bytes: u64,
-    pub latency: Latency,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
     pub ms: f64,
     pub count: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterSample {
-    /// Seconds since the start of the measurement; negative before it.
-    pub at: f64,
-    /// `Deployment/hello-service`.
-    pub workload: String,
-    pub replicas: u32,
-    pub ready: u32,
-    /// What the autoscaler wants; None without one.
-    pub desired: Option<u32>,
-    /// Such as `cpu`.
-    pub metric: Option<String>,
-    /// In the target's unit: percent of the request for utilization.
-    pub value: Option<f64>,
-    pub target: Option<f64>,
-    /// Restarts of the workload's containers since the start of the run.
-    pub restarts: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

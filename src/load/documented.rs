@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{compare::compare, document::LostWorker, sample};
+use super::{compare::compare, document::LostWorker};
+use crate::testing::load_sample as sample;
 
 const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/load-json.md"));
 

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, Events, LoadTick},
-    interrupt::until_cancelled,
+    event::{Event, Events, LoadTick, interrupt::until_cancelled},
 };
 
 /// What a run has left: the record of it, and what it says about the run itself.

@@ -7,7 +7,8 @@ use hdrhistogram::{
 };
 use serde::{Deserialize, Deserializer as SerdeDeserializer, Serialize, Serializer as SerdeSerializer, de};
 
-use super::document::{Bucket, Latency};
+use super::document::Bucket;
+use crate::event::load::Latency;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
 /// Of a distribution: each bucket reaches this much further than the one before.

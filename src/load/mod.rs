@@ -12,8 +12,6 @@ pub mod host;
 pub mod latencies;
 pub mod outcome;
 pub mod permitted;
-#[cfg(test)]
-pub mod sample;
 pub mod scaling;
 pub mod spec;
 pub mod stats;

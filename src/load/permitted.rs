@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     error::{Error, Kind, Result},
-    kube::json,
+    object::json,
     stack::model::{Scope, SetKind, Stack},
 };
 
@@ -81,7 +81,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::stack::model::{Object, Origin, Scope, Set};
+    use crate::object::{Object, Origin};
+    use crate::stack::model::{Scope, Set};
 
     fn stack() -> Stack {
         let set = |kind, namespace: &str, name: &str| Set {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::spec::{Stage, WeightedPath};
 use crate::{
-    config,
+    cli::settings as config,
     error::{Context, Error, Kind, Result},
 };
 

@@ -12,14 +12,13 @@ use tokio::{
     time::{Instant, MissedTickBehavior, timeout},
 };
 
-use super::{
-    document::ClusterSample,
-    scaling::{self, Look, Restarts, Scaling, Watched},
-};
+use super::scaling::{self, Look, Restarts, Scaling, Watched};
+use crate::event::load::ClusterSample;
+use crate::object::Key;
 use crate::{
     error::Result,
-    kube::{Kube, json, selector::pod_selector},
-    stack::model::Key,
+    kube::{Kube, selector::pod_selector},
+    object::json,
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -6,14 +6,19 @@ use serde_json::Value;
 
 use super::{holdings, list, proxy_state};
 use crate::{
-    cluster::ClusterState,
     error::Result,
-    kube::{Kube, adopt::is_adopted, holds::is_of, inventory::Parent, json, live::Live},
+    kube::{
+        Kube,
+        live::Live,
+        ownership::{adopt::is_adopted, holds::is_of, inventory::Parent},
+    },
+    object::json,
+    pipeline::session::Session,
     plan::{
         down,
         observed::{LiveState, Observed, RegistryState, leaving},
     },
-    session::Session,
+    provider::ClusterState,
     stack::model::instance_name,
 };
 

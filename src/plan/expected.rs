@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::up;
 use crate::{
-    kube::{json, readiness::references::Reference},
-    stack::{desired::DesiredSet, podspec},
+    kube::readiness::references::Reference,
+    object::{json, podspec},
+    stack::desired::DesiredSet,
 };
 
 /// Whether something in these sets may make what is not there.

@@ -30,10 +30,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        cluster::{ClusterState, proxy::ProxyState},
         error::Kind,
-        kube::inventory::Parent,
+        kube::ownership::inventory::Parent,
         plan::observed::{LiveState, RegistryState},
+        provider::{ClusterState, local::proxy::ProxyState},
     };
 
     fn observed(up: bool) -> Observed {

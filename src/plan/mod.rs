@@ -18,12 +18,13 @@ use std::{
 use observed::Observed;
 use serde::Serialize;
 
+use crate::object::Key;
 use crate::{
     event::{PlannedStep, StepId},
-    kube::holds::Kept,
+    kube::ownership::holds::Kept,
     stack::{
         desired::{self, DesiredSet},
-        model::{Key, SetKind, Stack},
+        model::{SetKind, Stack},
     },
     tls,
 };

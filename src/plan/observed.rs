@@ -6,21 +6,20 @@ use std::{
 };
 
 use crate::{
-    cluster::{ClusterState, proxy::ProxyState},
     kube::{
-        foreign::Foreign,
-        holds::{self, Holding},
-        inventory::Parent,
-        known::Known,
         live::Live,
+        noop::known::Known,
+        ownership::{foreign::Foreign, holds, holds::Holding, inventory::Parent},
     },
+    provider::{ClusterState, local::proxy::ProxyState},
     stack::{
         desired,
         facts::Facts,
-        model::{Certificate, Key, SetKind, instance_name},
+        model::{SetKind, instance_name},
     },
     tls::Seen,
 };
+use crate::{object::Key, tls::wanted::Certificate};
 
 #[derive(Debug)]
 pub struct Observed {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    kube::json,
+    object::json,
     stack::{
         desired::{self, DesiredSet},
         model::{SetKind, Stack},
@@ -68,7 +68,7 @@ fn elsewhere(name: &str, there: &str, here: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::inventory::Parent;
+    use crate::kube::ownership::inventory::Parent;
 
     #[test]
     fn a_removal_from_a_namespace_that_the_stack_is_not_in_is_refused() {

@@ -2,9 +2,9 @@
 
 use super::{Action, Graph, Node, Plan, desired_sets, observed::Observed};
 use crate::{
-    cluster::ClusterState,
     error::{Error, Kind, Result},
     kube::readiness,
+    provider::ClusterState,
     stack::{
         desired::{self, DesiredSet},
         model::{SetKind, Stack},

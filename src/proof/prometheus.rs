@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::http::Requester;
 use crate::{
-    kube::json::list,
+    object::json::list,
     stack::claims::{DashboardsCheck, PromqlCheck, TargetsCheck},
 };
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     record::{Record, Step},
-    style::{Paint, clean, count, duration},
+    style::{Paint, clean, duration},
 };
+use crate::error::words::count;
 use crate::event::{Event, Level, Outcome};
 
 /// Turns events into lines that stay. `record` must have seen the event already.

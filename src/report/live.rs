@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     load::charts,
     record::Record,
-    style::{Paint, clean, count, duration},
+    style::{Paint, clean, duration},
 };
+use crate::error::words::count;
 
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 /// How many levels of waiting steps are shown when there is room.

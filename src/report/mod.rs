@@ -6,6 +6,7 @@
 //!   both in one object. On stderr one JSON object per line for each event, with `--quiet` for warnings alone.
 //! - `--quiet`: warnings and errors only. `-v`: the output of builds and children line by line, too.
 
+pub mod ask;
 mod failure;
 mod junit;
 mod lines;
@@ -39,7 +40,7 @@ pub use self::{
     load::{load_comparison, load_page, load_summary},
     out::{closed, data, lost, screen, written},
     status::{status_screen, url_table},
-    style::{Paint, count},
+    style::Paint,
     svg::terminal_svg,
     text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, removed, table},
 };
@@ -50,6 +51,7 @@ use self::{
     record::Record,
     timings::{Timing, Timings},
 };
+pub use crate::error::words::count;
 use crate::{
     error::Error,
     event::{Event, Level},

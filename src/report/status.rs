@@ -1,14 +1,14 @@
 //! What `status` and `urls` show.
 
-use super::{
-    style::{clean, count},
-    text::table,
-};
+use super::{style::clean, text::table};
+use crate::error::words::count;
 use crate::{
-    cluster::ClusterState,
     kube::status::ObjectStatus,
-    overview::{Alert, Image, Overview},
-    urls::Url,
+    observe::{
+        overview::{Alert, Image, Overview},
+        urls::Url,
+    },
+    provider::ClusterState,
 };
 
 /// Workloads and what belongs to them, one row each.
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::{
         kube::status::{Autoscaler, Metric, PodStatus, Workload},
-        overview::LastProof,
+        observe::overview::LastProof,
     };
 
     fn pod(name: &str, ready: bool, state: &str, restarts: i64) -> PodStatus {

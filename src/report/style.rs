@@ -66,22 +66,6 @@ pub fn clock(time: Duration) -> String {
     format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }
 
-/// `1 cluster`, `2 containers`, `3 proxies`.
-pub fn count(number: usize, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {}", plural(noun)),
-    }
-}
-
-fn plural(noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
-        _ if noun.ends_with(['s', 'x']) => format!("{noun}es"),
-        _ => format!("{noun}s"),
-    }
-}
-
 /// `980 B`, `12.3 MB`; decimal units, as docker prints them.
 pub fn bytes(size: u64) -> String {
     let mut value = size as f64;
@@ -156,15 +140,6 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes_read_well() {
-        assert_eq!(count(1, "image"), "1 image");
-        assert_eq!(count(0, "image"), "0 images");
-        assert_eq!(count(2, "proxy"), "2 proxies");
-        assert_eq!(count(2, "key"), "2 keys");
-        assert_eq!([bytes(999), bytes(1_500), bytes(48_312_000)], ["999 B", "1.5 kB", "48.3 MB"]);
-    }
-
-    #[test]
     fn escapes_are_removed() {
         assert_eq!(clean("\x1b[1;31mred\x1b[0m\tx\r\n"), "red    x");
         assert_eq!(clean("\x1b]0;title\x07text"), "text");
@@ -176,5 +151,10 @@ mod tests {
         fn cleaned_text_has_no_control_characters(text in "(\\PC|\x1b\\[|[\\x00-\\x1f])*") {
             prop_assert!(!clean(&text).chars().any(char::is_control));
         }
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([bytes(999), bytes(1_500), bytes(48_312_000)], ["999 B", "1.5 kB", "48.3 MB"]);
     }
 }

@@ -4,10 +4,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{
     record::Record,
-    style::{Paint, bytes, clean, count, duration},
+    style::{Paint, bytes, clean, duration},
 };
+use crate::error::words::count;
+use crate::object::Removed;
 use crate::{
-    cluster::Removed,
     event::{Event, PlannedStep},
     proof::ProofResult,
 };

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::object::{GeneratedSecret, Key, Object};
 use crate::stack::{
     components::Components,
     declaration::{Declaration, VariantDecl},
     files::Folder,
     manifests::{self, Form},
-    model::{self, GeneratedSecret, Key, Object, Scope, Set, SetKind},
+    model::{self, Scope, Set, SetKind},
     patch,
     problems::Problems,
     reader::Located,
@@ -267,7 +268,7 @@ impl Work<'_> {
             let cluster_scoped = manifests::is_cluster_scoped(&key.group, &key.kind, &definitions);
             match (&key.namespace, cluster_scoped) {
                 // The server would leave it out too.
-                (Some(_), true) => model::remove_namespace(&mut object.value),
+                (Some(_), true) => crate::object::remove_namespace(&mut object.value),
                 (None, false) => {
                     if let Some(metadata) = object.value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
                         metadata.insert("namespace".into(), namespace.into());

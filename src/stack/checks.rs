@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::stack::{
-    claims::{AutoscalerCheck, Check},
-    components::Components,
-    dashboards,
-    declaration::{Declaration, ProofDecl, ServiceDecl},
-    files::Folder,
-    load::LoadRequest,
-    model::{Key, Origin, Proof, Service, Set, SetKind},
-    podspec,
-    problems::{Problems, suggestion},
-    reader::Located,
+use crate::object::{Key, Origin};
+use crate::{
+    object::podspec,
+    stack::{
+        claims::{AutoscalerCheck, Check},
+        components::Components,
+        dashboards,
+        declaration::{Declaration, ProofDecl, ServiceDecl},
+        files::Folder,
+        load::LoadRequest,
+        model::{Proof, Service, Set, SetKind},
+        problems::{Problems, suggestion},
+        reader::Located,
+    },
 };
 
 /// `--set` by component, the stack's own under the empty name.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::object::Origin;
 use crate::stack::{
     files::Folder,
     located::{self, Content, Node},
-    model::{LoadProfile, Origin, Proof, Scope},
+    model::{LoadProfile, Proof, Scope},
     plain::Scalars,
     problems::{Problems, suggestion},
     proofs,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::object::{Key, Object, remove_namespace};
 use crate::stack::{
     manifests,
-    model::{Key, Object, Set, Stack, remove_namespace},
+    model::{Set, Stack},
 };
 
 /// Empty where there is no cluster to ask.

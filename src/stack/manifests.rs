@@ -2,17 +2,19 @@
 
 use serde_json::Value;
 
-use crate::stack::{
-    assemble::SYSTEM_NAMESPACE,
-    builtin, exported,
-    files::Folder,
-    located::{self, Content, Node},
-    model::Object,
-    plain::Scalars,
-    problems::Problems,
-    reader::{Item, Located},
-    retired::Retired,
-    scalar,
+use crate::object::Object;
+use crate::{
+    object::retired::Retired,
+    stack::{
+        assemble::SYSTEM_NAMESPACE,
+        builtin, exported,
+        files::Folder,
+        located::{self, Content, Node},
+        plain::Scalars,
+        problems::Problems,
+        reader::{Item, Located},
+        scalar,
+    },
 };
 
 const RESERVED: &str = "stackctl keeps its records in namespace stackctl-system; put the object into another one";

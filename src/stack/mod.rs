@@ -11,31 +11,23 @@ mod dashboards;
 mod declaration;
 pub mod desired;
 pub mod edge;
-mod embedded;
-#[cfg(test)]
-mod embedded_tests;
+pub mod embedded;
 mod exported;
 pub mod facts;
 mod field;
 mod files;
-#[cfg(test)]
-mod hardening;
-mod load;
+pub mod load;
 mod located;
 mod manifests;
 pub mod model;
 pub mod origin;
 mod patch;
 mod plain;
-pub mod podspec;
-#[cfg(test)]
-mod policy;
 mod problems;
 mod proofs;
 pub mod pull;
 mod reader;
 mod render;
-mod retired;
 mod routes;
 pub mod scalar;
 mod setter;
@@ -45,7 +37,7 @@ pub mod testing;
 mod values;
 pub mod yields;
 
+pub use crate::object::retired::Retired;
 pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;
-pub use retired::Retired;

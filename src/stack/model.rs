@@ -2,16 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     path::PathBuf,
     time::Duration,
 };
 
 use include_dir::Dir;
-use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
 pub use crate::stack::claims::{AutoscalerCheck, Check};
+use crate::{
+    error::{Error, Kind, Result},
+    object::{GeneratedSecret, Object, Origin},
+    tls::wanted::Certificate,
+};
 
 /// A stack: variants chosen, values set, every cross-reference checked.
 #[derive(Debug, Clone)]
@@ -104,51 +106,6 @@ pub struct Set {
     pub namespace_labels: BTreeMap<String, String>,
 }
 
-/// A Kubernetes object and the place in a file that declares it.
-#[derive(Debug, Clone)]
-pub struct Object {
-    pub value: Value,
-    pub origin: Origin,
-}
-
-/// file:line:column, 1-based; the file as the user would name it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
-    pub file: String,
-    pub line: usize,
-    pub column: usize,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-/// A Secret made in the cluster if absent; its values are never in a plan, a render or a log.
-#[derive(Debug, Clone)]
-pub struct GeneratedSecret {
-    pub name: String,
-    pub namespace: String,
-    /// Key to the number of random characters (letters and digits).
-    pub keys: BTreeMap<String, usize>,
-    /// Further keys with fixed values, such as a user name.
-    pub fixed: BTreeMap<String, String>,
-}
-
-/// A certificate of the local authority: a Secret with it and its key, and a ConfigMap with the authority's own, for
-/// clients in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    pub secret: String,
-    /// The ConfigMap; the certificate is under `ca.crt`.
-    pub bundle: String,
-    pub namespace: String,
-    /// Host names and IP addresses.
-    pub names: BTreeSet<String>,
-    pub origin: Origin,
-}
-
 /// The one front of a stack: where requests from outside come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
@@ -212,31 +169,6 @@ pub struct SkippedRoute {
     pub component: String,
 }
 
-/// Identifies an object in a cluster, apart from its version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// Empty for the core group.
-    pub group: String,
-    pub kind: String,
-    /// None for cluster-scoped objects.
-    pub namespace: Option<String>,
-    pub name: String,
-}
-
-impl Key {
-    /// `hello/Deployment/hello-service`: with the namespace, if it has one.
-    pub fn place(&self) -> String {
-        self.namespace.as_ref().map_or_else(|| self.to_string(), |namespace| format!("{namespace}/{self}"))
-    }
-}
-
-/// `Deployment/hello-service`: for people and step ids.
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
-    }
-}
-
 /// The set's name of a component that has an instance for each stack. Names of stacks hold no dot.
 pub fn instance_name(stack: &str, component: &str) -> String {
     format!("{stack}.{component}")
@@ -284,59 +216,6 @@ impl Stack {
 
 fn fits(wanted: &str, name: &str, kind: &str) -> bool {
     wanted.eq_ignore_ascii_case(name) || wanted == kind
-}
-
-impl GeneratedSecret {
-    pub fn key(&self) -> Key {
-        Key {
-            group: String::new(),
-            kind: "Secret".to_owned(),
-            namespace: Some(self.namespace.clone()),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl Certificate {
-    pub fn secret_key(&self) -> Key {
-        self.key("Secret", &self.secret)
-    }
-
-    pub fn bundle_key(&self) -> Key {
-        self.key("ConfigMap", &self.bundle)
-    }
-
-    fn key(&self, kind: &str, name: &str) -> Key {
-        let namespace = Some(self.namespace.clone());
-        Key { group: String::new(), kind: kind.to_owned(), namespace, name: name.to_owned() }
-    }
-}
-
-impl Object {
-    /// Loading guarantees `apiVersion`, `kind` and `metadata.name`.
-    pub fn key(&self) -> Key {
-        let text = |pointer: &str| self.value.pointer(pointer).and_then(Value::as_str);
-        let api_version = text("/apiVersion").unwrap_or_default();
-        Key {
-            group: api_version.split_once('/').map_or("", |(group, _)| group).to_owned(),
-            kind: text("/kind").unwrap_or_default().to_owned(),
-            namespace: text("/metadata/namespace").map(str::to_owned),
-            name: text("/metadata/name").unwrap_or_default().to_owned(),
-        }
-    }
-
-    /// `v1`, `v1beta1`, …
-    pub fn version(&self) -> &str {
-        let api_version = self.value.pointer("/apiVersion").and_then(Value::as_str).unwrap_or_default();
-        api_version.rsplit_once('/').map_or(api_version, |(_, version)| version)
-    }
-}
-
-/// For objects of kinds that live outside namespaces.
-pub fn remove_namespace(object: &mut Value) {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("namespace");
-    }
 }
 
 /// A claim about the running stack that `stackctl test` checks from inside the cluster.

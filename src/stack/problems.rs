@@ -1,9 +1,7 @@
 //! Collects everything that is wrong with a stack, so that one run reports all of it.
 
-use crate::{
-    error::{Error, Kind, Result},
-    stack::model::Origin,
-};
+use crate::error::{Error, Kind, Result};
+use crate::object::Origin;
 
 /// `origin` None: the command line, not a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    model::{SetKind, Stack},
-    podspec,
-};
+use super::model::{SetKind, Stack};
+use crate::object::podspec;
 
 /// By namespace. The agent's pods, which proofs run in, use the namespace's own account.
 pub fn accounts(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
@@ -32,7 +30,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::stack::model::{Object, Origin, Scope, Service, Set, Source};
+    use crate::object::{Object, Origin};
+    use crate::stack::model::{Scope, Service, Set, Source};
 
     #[test]
     fn pods_with_images_of_ours_and_the_agents() {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::object::Origin;
 use crate::stack::{
     located::{Content, Entry, Node},
-    model::Origin,
     problems::{Problems, closest, suggestion},
     scalar,
 };

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
+use crate::object::Origin;
 use crate::stack::{
     located::Content,
-    model::{EdgeKind, Origin},
+    model::EdgeKind,
     problems::Problems,
     reader::{Item, Located},
     scalar,

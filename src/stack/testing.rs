@@ -1,10 +1,11 @@
 //! Stacks in temporary folders, for tests.
 
+use crate::object::Object;
 use crate::{
     error::Error,
     stack::{
         load::{LoadRequest, load},
-        model::{Object, Stack},
+        model::Stack,
     },
 };
 

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use crate::object::Origin;
 use crate::{
     quantity,
     stack::{
-        model::Origin,
         problems::Problems,
         reader::{Item, Located},
         setter::Setter,

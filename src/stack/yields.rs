@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::stack::model::Key;
+use crate::object::Key;
 
 /// The workload that an autoscaler scales. They are of many kinds and all name their target alike.
 pub fn scaled_by(autoscaler: &Value) -> Option<Key> {

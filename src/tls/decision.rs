@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::certificate::Facts;
-use crate::stack::model::Certificate;
+use crate::tls::wanted::Certificate;
 
 /// A certificate is renewed when it has less than this left: seconds.
 const RENEW: i64 = 30 * 24 * 3600;
@@ -109,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stack::model::Origin;
+    use crate::object::Origin;
 
     const DAY: i64 = 24 * 3600;
 

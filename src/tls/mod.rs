@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod client;
 pub mod decision;
 pub mod trust;
+pub mod wanted;
 
 pub use authority::Authority;
 pub use decision::{Decision, OwnTrust, Seen, decide};

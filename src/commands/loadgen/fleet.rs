@@ -7,15 +7,17 @@ use serde_json::json;
 
 use super::LoadgenArgs;
 use crate::{
-    app::App,
-    cli::{Given, StackArgs},
-    commands::shared::{self, ImageArgs},
-    config,
+    cli::{Given, StackArgs, settings as config},
+    commands::{
+        app::App,
+        shared::{self, ImageArgs},
+    },
     error::{Error, Kind, Result},
     execute::load::{self, LoadRequest},
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe, plan, report,
-    session::{ApplyOptions, Session},
+    observe,
+    pipeline::session::{ApplyOptions, Session},
+    plan, report,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
 

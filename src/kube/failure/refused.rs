@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    kube::holds::holds_data,
+    kube::ownership::holds::holds_data,
 };
 
 pub fn refused(verb: &str, subject: &Subject<'_>, server: &str, error: &::kube::Error) -> Error {

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::{
     error::{Error, Kind, Result},
-    kube::{Kube, json},
+    kube::Kube,
+    object::json,
 };
 
 /// Between two attempts to watch, growing.

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 use super::{PAUSE, Service, endpoints, join, pool::Pool, session::Incoming, spdy};
 use crate::{
     error::Result,
-    kube::{Kube, discovery::core, failure, json},
+    kube::{Kube, discovery::core, failure},
+    object::json,
 };
 
 /// How many of a Service's pods are tried.

@@ -7,7 +7,7 @@ use super::{
     Failure, Surroundings, count,
     pod::{container, events_of, named, runs_on, spec_of, statuses},
 };
-use crate::kube::json;
+use crate::object::json;
 
 /// So many exits of a container that never was ready are a verdict.
 const EXITS: i64 = 3;

@@ -1,7 +1,7 @@
 //! What makes longer waiting pointless, and for whom.
 
 use super::Readiness;
-use crate::cause::{What, sentence};
+use crate::error::cause::{What, sentence};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {

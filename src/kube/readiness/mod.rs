@@ -2,6 +2,8 @@
 //!
 //! In this order: being deleted, not yet seen by its controller, Stalled and Reconciling, the kind's own rule, Ready.
 
+#[cfg(test)]
+mod cannot_come_tests;
 mod crash;
 mod failure;
 pub mod pod;
@@ -12,6 +14,8 @@ pub(super) mod service;
 mod since;
 mod state;
 mod stuck;
+#[cfg(test)]
+mod tests;
 mod volume;
 pub mod workload;
 
@@ -21,8 +25,9 @@ pub use since::Since;
 use references::Looked;
 use serde_json::Value;
 
-use super::{MANAGER, json};
-use crate::stack::model::Key;
+use super::MANAGER;
+use crate::object::Key;
+use crate::object::json;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -229,8 +234,3 @@ fn last_seen(event: &Value) -> &str {
 fn count(event: &Value) -> i64 {
     json::int(event, "/count").or_else(|| json::int(event, "/series/count")).unwrap_or(1).max(1)
 }
-
-#[cfg(test)]
-mod cannot_come_tests;
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     Container, Failure, Readiness, Surroundings, count, crash, last_seen, references, schedule, state, waiting,
 };
-use crate::{cause::What, kube::json};
+use crate::{error::cause::What, object::json};
 
 /// A pod that nobody manages.
 pub fn readiness(pod: &Value, around: &Surroundings) -> Readiness {

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Failure, Surroundings, volume, workload};
-use crate::{cause::What, kube::json, stack::podspec};
+use crate::{
+    error::cause::What,
+    object::{json, podspec},
+};
 
 /// What somebody else in the cluster may still make of its own accord, such as copies of a Secret in each namespace, is
 /// there by then.

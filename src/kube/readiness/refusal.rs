@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Failure, Surroundings, last_seen, references};
-use crate::kube::json;
+use crate::object::json;
 
 /// What passes by itself, such as a new namespace without its ServiceAccount, has passed by then.
 const PASSING: u64 = 5;

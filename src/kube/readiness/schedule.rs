@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Failure, Surroundings, pod::events_of};
-use crate::{kube::json, quantity};
+use crate::{object::json, quantity};
 
 /// An autoscaler of nodes has spoken by then, if there is one.
 const SPOKEN: u64 = 10;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Failure, Readiness, Surroundings, references, waiting, workload};
-use crate::kube::json;
+use crate::object::json;
 
 /// Ready addresses behind a Service.
 fn endpoints(around: &Surroundings, namespace: Option<&str>, service: &str) -> usize {

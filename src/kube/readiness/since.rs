@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Surroundings;
-use crate::kube::{CREATION_MANAGER, MANAGER, json};
+use crate::{
+    kube::{CREATION_MANAGER, MANAGER},
+    object::json,
+};
 
 /// Within this time a kubelet has tried again whatever it could not do: it does after 10 to 15 s.
 const SETTLED: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pod::{named, spec_of, statuses};
-use crate::kube::json;
+use crate::object::json;
 
 /// What a pod that isn't ready is doing, in a few words.
 pub fn state(pod: &Value) -> String {

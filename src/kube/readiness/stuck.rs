@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Failure, Surroundings, pod, workload};
-use crate::kube::json;
+use crate::object::json;
 
 pub(super) fn trouble(object: &Value, around: &Surroundings) -> Option<Failure> {
     let rolls = json::text(object, "/spec/updateStrategy/type") != Some("OnDelete");

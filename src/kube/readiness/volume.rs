@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Failure, Readiness, Surroundings, waiting};
-use crate::kube::json;
+use crate::object::json;
 
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 /// The provisioner of classes whose volumes are made by hand.
@@ -87,7 +87,7 @@ pub(super) fn trouble(claim: &Value, around: &Surroundings) -> Option<Failure> {
         ),
         Some(class) => match classes.iter().find(|known| json::name(known) == class) {
             None => Some(
-                Failure::of(crate::cause::What::Missing(format!("StorageClass {class}")))
+                Failure::of(crate::error::cause::What::Missing(format!("StorageClass {class}")))
                     .detail(format!("PersistentVolumeClaim {name} asks for it; {there}"))
                     .hint("name one of the cluster's classes, or leave spec.storageClassName out to get the default"),
             ),

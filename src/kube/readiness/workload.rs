@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     Container, Failure, Readiness, Surroundings, crash, declared, pod, references, refusal, state, stuck, waiting,
 };
-use crate::kube::json;
+use crate::object::json;
 
 /// The label of a StatefulSet's pods that tells their version.
 pub(super) const REVISION: &str = "controller-revision-hash";

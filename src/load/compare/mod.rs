@@ -1,6 +1,8 @@
 //! What changed from one load run to another, and whether it is more than noise.
 
 mod noise;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 
@@ -227,6 +229,3 @@ fn warnings(previous: &LoadDocument, current: &LoadDocument) -> Vec<String> {
     }
     warnings
 }
-
-#[cfg(test)]
-mod tests;

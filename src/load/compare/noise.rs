@@ -8,7 +8,7 @@
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::load::document::Second;
+use crate::event::load::Second;
 
 const DRAWS: usize = 600;
 /// Left out at each end. Five metrics are judged at once, and all of them together may be wrong once in 20 pairs.

@@ -1,7 +1,10 @@
 use super::*;
-use crate::load::{
-    document::LostWorker,
-    sample::{self, SERVER, Server},
+use crate::{
+    load::document::LostWorker,
+    testing::{
+        load_sample as sample,
+        load_sample::{SERVER, Server},
+    },
 };
 
 const WANDERING: Server = Server { wander: 0.03, memory: 5.0, ..SERVER };

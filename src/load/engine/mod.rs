@@ -12,6 +12,8 @@ mod request;
 mod schedule;
 mod share;
 mod target;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod timer;
 
@@ -177,6 +179,3 @@ pub async fn probe(spec: &LoadSpec, target: &Target) -> Result<()> {
 pub fn soon() -> Instant {
     Instant::now() + Duration::from_millis(100)
 }
-
-#[cfg(test)]
-mod tests;

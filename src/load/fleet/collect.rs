@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    document::Second,
     stats::{Timeline, WorkerResult},
     wire::Line,
 };
+use crate::event::load::Second;
 
 /// How many of its other lines are kept of a worker: they say why it failed.
 const KEPT: usize = 20;

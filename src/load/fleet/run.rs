@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     error::{Context, Error, Kind, Result},
-    event::{Events, Progress},
-    interrupt::until_cancelled,
+    event::{Events, Progress, interrupt::until_cancelled},
     kube::Kube,
     stack::model::ScaleUp,
 };

@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::stack::model::{Object, Origin, Scope, Set};
+use crate::object::{Object, Origin};
+use crate::stack::model::{Scope, Set};
 
 fn hello() -> Value {
     json!({

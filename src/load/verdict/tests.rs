@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::document::Latency;
+use crate::event::load::Latency;
 
 const NAME: &str = "Deployment/hello-service";
 

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    cluster::proxy::ProxyState,
-    kube::{foreign::Foreign, inventory::Parent},
+    kube::ownership::{foreign::Foreign, inventory::Parent},
     plan::observed::RegistryState,
+    provider::local::proxy::ProxyState,
 };
 
 fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {

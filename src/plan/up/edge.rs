@@ -3,14 +3,12 @@
 use serde_json::Value;
 
 use super::Options;
+use crate::object::Key;
 use crate::{
-    cluster::proxy::Port,
-    kube::json,
+    object::json,
     plan::{Action, Graph, Node, observed::Observed},
-    stack::{
-        desired::DesiredSet,
-        model::{Key, SetKind},
-    },
+    provider::local::proxy::Port,
+    stack::{desired::DesiredSet, model::SetKind},
 };
 
 /// The edge's Service, by name, and its ports, by name.

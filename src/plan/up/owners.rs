@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::object::{Key, Origin};
 use crate::{
     error::{Error, Kind, Result},
-    kube::{PART_OF, adopt, json, pull_secret, survey},
-    plan::observed::LiveState,
-    stack::{
-        desired::DesiredSet,
-        model::{Key, Origin, SetKind},
+    kube::{
+        PART_OF,
+        ownership::{adopt, survey},
+        pull_secret,
     },
+    object::json,
+    plan::observed::LiveState,
+    stack::{desired::DesiredSet, model::SetKind},
     tls::{self, Decision},
 };
 

@@ -6,12 +6,10 @@ use super::{
     super::testing::{Reply, Request, Server},
     *,
 };
+use crate::object::Origin;
 use crate::{
     event::Events,
-    stack::{
-        claims::HttpCheck,
-        model::{AutoscalerCheck, Origin},
-    },
+    stack::{claims::HttpCheck, model::AutoscalerCheck},
 };
 
 const OLD: &str = "stackctl-proof-old";

@@ -54,10 +54,10 @@ pub fn charts(watch: &Watch, color: bool, (columns, rows): (usize, usize)) -> Ve
 }
 
 fn panels(watch: &Watch) -> Vec<Panel> {
-    let of = |value: fn(&crate::load::document::Second) -> f64| -> Vec<(f64, f64)> {
+    let of = |value: fn(&crate::event::load::Second) -> f64| -> Vec<(f64, f64)> {
         watch.seconds.iter().map(|second| (f64::from(second.at), value(second))).collect()
     };
-    let answered = |value: fn(&crate::load::document::Second) -> f64| -> Vec<(f64, f64)> {
+    let answered = |value: fn(&crate::event::load::Second) -> f64| -> Vec<(f64, f64)> {
         let seconds = watch.seconds.iter().filter(|second| second.succeeded > 0);
         seconds.map(|second| (f64::from(second.at), value(second))).collect()
     };
@@ -283,7 +283,7 @@ fn size(value: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::{super::watch::fixture::watch, *};
-    use crate::{load::sample::SERVER, report::style::clean};
+    use crate::{report::style::clean, testing::load_sample::SERVER};
 
     #[test]
     fn a_wide_terminal_has_all_side_by_side() {

@@ -68,9 +68,9 @@ fn signed(difference: f64, points: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{
-        compare::compare,
-        sample::{SERVER, Server},
+    use crate::{
+        load::compare::compare,
+        testing::load_sample::{SERVER, Server},
     };
 
     #[test]

@@ -2,12 +2,14 @@
 
 use super::{
     super::{
-        style::{Paint, bytes, clean, count},
+        style::{Paint, bytes, clean},
         text::table,
     },
     words::{by_number, condition, load, ms, number, percent, scale_history, whole, workloads},
 };
-use crate::load::document::{Latency, LoadDocument, PathTotals};
+use crate::error::words::count;
+use crate::event::load::Latency;
+use crate::load::document::{LoadDocument, PathTotals};
 
 /// Totals, latencies, failures, paths, replicas, lost workers and, last, the verdict.
 pub fn summary(document: &LoadDocument, paint: Paint) -> String {
@@ -132,9 +134,9 @@ fn paths(paths: &[PathTotals]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{
-        document::LostWorker,
-        sample::{self, SERVER},
+    use crate::{
+        load::document::LostWorker,
+        testing::{load_sample as sample, load_sample::SERVER},
     };
 
     const PLAIN: Paint = Paint { color: false };

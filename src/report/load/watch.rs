@@ -6,10 +6,8 @@ use super::{
     super::style::{clean, duration},
     words::{ms, number, whole},
 };
-use crate::{
-    event::LoadTick,
-    load::document::{ClusterSample, Second},
-};
+use crate::event::LoadTick;
+use crate::event::load::{ClusterSample, Second};
 
 /// Seconds over which a line speaks.
 const SPAN: usize = 5;
@@ -111,7 +109,7 @@ pub fn cluster(sample: &ClusterSample) -> String {
         text += &format!(", {} {value}{target}", clean(metric));
     }
     if sample.restarts > 0 {
-        text += &format!(", {}", super::super::count(sample.restarts as usize, "restart"));
+        text += &format!(", {}", crate::error::words::count(sample.restarts as usize, "restart"));
     }
     text
 }
@@ -119,7 +117,7 @@ pub fn cluster(sample: &ClusterSample) -> String {
 #[cfg(test)]
 pub mod fixture {
     use super::*;
-    use crate::load::sample;
+    use crate::testing::load_sample as sample;
 
     /// The ticks of hello's run.
     pub fn ticks() -> Vec<LoadTick> {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::{
-    document::{ClusterSample, LoadDocument},
-    failure::Failure,
-};
+use crate::event::load::ClusterSample;
+use crate::load::{document::LoadDocument, failure::Failure};
 
 /// A number with three significant digits and separators: `12,345`, `99.9`, `0.42`.
 pub fn number(value: f64) -> String {
@@ -101,7 +99,7 @@ pub fn load(document: &LoadDocument) -> String {
         _ => "open loop".to_owned(),
     }];
     parts.extend(parameters.rate.map(|rate| format!("{} requests/s", number(rate))));
-    parts.push(super::super::count(parameters.connections as usize, "connection"));
+    parts.push(crate::error::words::count(parameters.connections as usize, "connection"));
     parts.extend(parameters.duration_s.map(|seconds| format!("{} s", number(seconds))));
     parts.extend(parameters.requests.map(|requests| format!("{} requests", whole(requests))));
     parts.push(format!("from {}", parameters.from));
@@ -131,7 +129,7 @@ mod tests {
 
     #[test]
     fn scale_history_names_each_change() {
-        let document = crate::load::sample::hello();
+        let document = crate::testing::load_sample::hello();
         let workloads = workloads(&document.cluster_samples);
         assert_eq!(workloads.len(), 1);
         assert_eq!(scale_history(&workloads[0].1), "2 → 4 (40 s) → 5 (50 s) → 2 (440 s)");

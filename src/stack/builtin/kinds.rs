@@ -24,7 +24,7 @@ use k8s_openapi::{
 use serde::Deserialize;
 
 use super::node::{At, Stop};
-use crate::stack::retired::Retired;
+use crate::object::retired::Retired;
 
 type Read = fn(At) -> Result<(), Stop>;
 

@@ -4,6 +4,8 @@ mod fields;
 mod kinds;
 mod node;
 mod path;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 
@@ -46,6 +48,3 @@ pub fn check(object: &Node, patch: bool, file: &str, problems: &mut Problems) {
         problems.at(mark.in_file(file), message);
     }
 }
-
-#[cfg(test)]
-mod tests;

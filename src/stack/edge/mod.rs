@@ -3,13 +3,11 @@
 mod gateway;
 mod ingress;
 mod nginx;
-mod nginx_conf;
+pub mod nginx_conf;
 mod proofs;
-mod services;
+pub mod services;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod traffic;
+pub mod tests;
 
 use std::collections::BTreeSet;
 
@@ -18,9 +16,13 @@ use serde_json::Value;
 use crate::stack::{
     components::Components,
     declaration::Declaration,
-    model::{Certificate, Edge, EdgeKind, Object, Origin, Proof, Route, Set, SkippedProof, SkippedRoute},
+    model::{Edge, EdgeKind, Proof, Route, Set, SkippedProof, SkippedRoute},
     problems::{Problems, suggestion},
     routes::RouteDecl,
+};
+use crate::{
+    object::{Object, Origin},
+    tls::wanted::Certificate,
 };
 use services::Service;
 
@@ -54,9 +56,9 @@ pub struct Outcome {
 
 /// A route and what is known of the service at its end.
 #[derive(Debug, Clone)]
-struct Backend {
-    route: Route,
-    service: Service,
+pub struct Backend {
+    pub route: Route,
+    pub service: Service,
 }
 
 /// Links routes to services of `sets` and adds the edge's objects to the last one, which is the stack's own.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Begun, SetPlanner};
 use crate::{
-    kube::json,
+    object::json,
     plan::{
         Action,
         up::{

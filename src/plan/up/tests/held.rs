@@ -34,7 +34,7 @@ fn what_was_taken_over_and_left_the_stack_is_given_back() {
     let old = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "shop",
         "labels": set.labels(), "annotations": {"stackctl.io/adopted": "{\"from\":[\"helm\"]}"}}});
     let live =
-        LiveState { live: Live { objects: [(crate::kube::json::key(&old), old)].into() }, ..LiveState::default() };
+        LiveState { live: Live { objects: [(crate::object::json::key(&old), old)].into() }, ..LiveState::default() };
     let seen = Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, None) };
     let plan = plan(&stack, &up(), &Observed { images: BTreeMap::new(), ..seen }).unwrap();
     let prune = &plan.steps[position(&plan, "prune:shop")];

@@ -2,13 +2,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    cluster::{ClusterState, proxy::ProxyState},
     kube::live::Live,
     plan::{
         Plan,
         observed::{LiveState, Observed, RegistryState},
         up::{Options, plan},
     },
+    provider::{ClusterState, local::proxy::ProxyState},
     stack::desired,
 };
 

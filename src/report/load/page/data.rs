@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::event::load::{ClusterSample, Second};
 use crate::{
-    load::document::{ClusterSample, LoadDocument, Second},
+    load::document::LoadDocument,
     report::load::{watch::failures, words::workloads},
 };
 

@@ -5,6 +5,8 @@ mod data;
 mod distribution;
 mod scale;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use super::{
@@ -70,6 +72,3 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
     }
     page + rest
 }
-
-#[cfg(test)]
-mod tests;

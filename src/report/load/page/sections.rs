@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use super::{condition, escape, ms, number, percent, whole};
+use crate::{error::words::count, event::load::Latency};
 use crate::{
-    load::document::{Latency, LoadDocument},
+    load::document::LoadDocument,
     report::{
         load::words::{by_number, scale_history, workloads},
-        style::{bytes, count},
+        style::bytes,
     },
 };
 

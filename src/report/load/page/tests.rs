@@ -4,9 +4,9 @@ use super::{
     scale::Scale,
     *,
 };
-use crate::load::{
-    document::{Bucket, LostWorker, PathTotals},
-    sample::{self, SERVER},
+use crate::{
+    load::document::{Bucket, LostWorker, PathTotals},
+    testing::{load_sample as sample, load_sample::SERVER},
 };
 
 /// The value of an attribute of the first tag that contains `mark`.
@@ -80,7 +80,7 @@ fn the_charts_hold_the_values_of_the_document() {
         seconds().map(|second| (f64::from(second.at), second.errors.values().sum::<u64>() as f64)).collect();
     close(&drawn(&html, "throughput", "errors"), &errors, 150.0);
     for (name, value) in [
-        ("p50", (|second| second.latency.p50) as fn(&crate::load::document::Second) -> f64),
+        ("p50", (|second| second.latency.p50) as fn(&crate::event::load::Second) -> f64),
         ("p90", |second| second.latency.p90),
         ("p99", |second| second.latency.p99),
     ] {
@@ -124,7 +124,7 @@ fn steep_latencies_are_drawn_by_logarithm() {
 fn seconds_without_an_answer_are_gaps() {
     let mut document = SERVER.run(1);
     for second in &mut document.seconds[10..20] {
-        *second = crate::load::document::Second {
+        *second = crate::event::load::Second {
             at: second.at,
             requests: 100,
             errors: [("timeout".to_owned(), 100)].into(),

@@ -7,10 +7,8 @@ use super::{
     escape, ms, number,
     scale::{Scale, top},
 };
-use crate::{
-    load::document::{ClusterSample, LoadDocument},
-    report::load::words::workloads,
-};
+use crate::event::load::ClusterSample;
+use crate::{load::document::LoadDocument, report::load::words::workloads};
 
 pub const WIDTH: f64 = 1040.0;
 const LEFT: f64 = 64.0;

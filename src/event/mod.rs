@@ -1,0 +1,137 @@
+//! What happens while a command runs, as data. Logic emits, `report` shows.
+
+pub mod interrupt;
+pub mod load;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+pub use load::LoadTick;
+
+/// The id of a step, such as `build:hello` or `apply:Deployment/hello-service`.
+pub type StepId = Arc<str>;
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The graph that will run, in the order of the plan.
+    Planned {
+        steps: Vec<PlannedStep>,
+    },
+    Started {
+        step: StepId,
+        at: Duration,
+    },
+    /// What the step is doing now; replaces what it said before.
+    Progress {
+        step: StepId,
+        message: String,
+    },
+    /// A line of a child's output: shown with `-v` and when the step fails.
+    Output {
+        step: StepId,
+        line: String,
+    },
+    Finished {
+        step: StepId,
+        at: Duration,
+        outcome: Outcome,
+        note: Option<String>,
+    },
+    /// A second of a load run that has passed.
+    Load(Box<LoadTick>),
+    /// Outside any step.
+    Notice {
+        level: Level,
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedStep {
+    pub id: StepId,
+    pub needs: Vec<StepId>,
+    /// Waves and other joints of the graph: in the timings, not on the screen.
+    pub hidden: bool,
+    /// The set whose objects it is one of the steps to apply: shown together.
+    pub group: Option<Arc<str>>,
+    /// Objects that it deletes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Done,
+    /// Looked, and found nothing to do.
+    Unchanged,
+    Failed,
+    /// A step that it needs failed, the run was interrupted, or nothing needed it any more.
+    Skipped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    Info,
+    Warning,
+}
+
+/// Where events go. Cloning is cheap; sending never blocks and never fails.
+#[derive(Debug, Clone)]
+pub struct Events(mpsc::UnboundedSender<Event>);
+
+impl Events {
+    pub fn channel() -> (Events, mpsc::UnboundedReceiver<Event>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Events(sender), receiver)
+    }
+
+    pub fn send(&self, event: Event) {
+        // A reporter that is gone has nobody left to tell.
+        let _ = self.0.send(event);
+    }
+
+    pub fn info(&self, message: impl Into<String>) {
+        self.send(Event::Notice { level: Level::Info, message: message.into() });
+    }
+
+    pub fn warn(&self, message: impl Into<String>) {
+        self.send(Event::Notice { level: Level::Warning, message: message.into() });
+    }
+
+    pub fn progress(&self, step: impl Into<StepId>) -> Progress {
+        Progress { step: step.into(), events: self.clone() }
+    }
+}
+
+/// The voice of one step; what modules below `execute` are given to speak with.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    step: StepId,
+    events: Events,
+}
+
+impl Progress {
+    /// What is going on now, in a few words: "pulling layer 3 of 7".
+    pub fn say(&self, message: impl Into<String>) {
+        self.events.send(Event::Progress { step: self.step.clone(), message: message.into() });
+    }
+
+    /// One line of a child's or a build's output.
+    pub fn output(&self, line: impl Into<String>) {
+        self.events.send(Event::Output { step: self.step.clone(), line: line.into() });
+    }
+
+    /// Worth keeping on the screen, and no reason to worry.
+    pub fn info(&self, message: impl Into<String>) {
+        self.events.info(message);
+    }
+
+    pub fn warn(&self, message: impl Into<String>) {
+        self.events.warn(message);
+    }
+}

@@ -1,0 +1,2 @@
+pub mod revision;
+pub mod tree;

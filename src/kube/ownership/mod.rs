@@ -1,0 +1,9 @@
+pub mod adopt;
+pub mod foreign;
+pub mod holds;
+pub mod inventory;
+pub mod namespace;
+pub mod owned;
+pub mod preview;
+pub mod prune;
+pub mod survey;

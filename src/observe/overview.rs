@@ -1,0 +1,249 @@
+//! All that `status` shows, gathered side by side; what cannot be learned is left out rather than waited for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    error::Result,
+    image::{self, git::tree::LABEL_TREE},
+    kube::{
+        Kube,
+        status::{self, ObjectStatus},
+    },
+    object::json,
+    observe,
+    pipeline::session::Session,
+    plan::observed::LiveState,
+    proof::ProofResult,
+    provider::{ClusterState, local::proxy},
+};
+
+/// For a question to a stack's Prometheus.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    /// The cluster's, or the context's where stackctl did not make it.
+    pub name: String,
+    pub cluster: ClusterState,
+    /// `v1.36.3`
+    pub version: Option<String>,
+    pub stacks: Vec<String>,
+    /// `metrics-server`, and of a stack's own `hello.collector`.
+    pub components: Vec<String>,
+    pub objects: Vec<ObjectStatus>,
+    pub images: Vec<Image>,
+    /// By stack, where its edge is reached on this machine.
+    pub edges: BTreeMap<String, Vec<String>>,
+    pub proofs: Vec<LastProof>,
+    /// None: no stack has a Prometheus that answers.
+    pub alerts: Option<Vec<Alert>>,
+}
+
+/// An image of ours that runs.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Image {
+    /// `hello/hello:d7202dfbf77f`
+    pub name: String,
+    /// From which tree; None: nobody here knows.
+    pub built_from: Option<String>,
+}
+
+/// What the last proofs of a stack came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastProof {
+    pub stack: String,
+    pub at: Timestamp,
+    pub passed: usize,
+    pub failed: Vec<String>,
+    pub skipped: usize,
+}
+
+impl LastProof {
+    pub fn new(stack: &str, results: &[ProofResult]) -> LastProof {
+        let ran = || results.iter().filter(|result| result.skipped.is_none());
+        LastProof {
+            stack: stack.to_owned(),
+            at: Timestamp::now(),
+            passed: ran().filter(|result| result.passed).count(),
+            failed: ran().filter(|result| !result.passed).map(|result| result.name.clone()).collect(),
+            skipped: results.len() - ran().count(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Alert {
+    pub namespace: String,
+    pub name: String,
+    pub severity: Option<String>,
+    pub summary: Option<String>,
+}
+
+pub async fn look(session: &Session) -> Result<Overview> {
+    let cluster = session.provider.observe().await?;
+    // The cluster of a context has no other name.
+    let name = match session.is_disposable() {
+        true => session.settings.cluster_name.clone(),
+        false => session.provider.access().await?.context,
+    };
+    let mut overview = Overview {
+        name,
+        version: None,
+        stacks: Vec::new(),
+        components: Vec::new(),
+        objects: Vec::new(),
+        images: Vec::new(),
+        edges: BTreeMap::new(),
+        proofs: Vec::new(),
+        alerts: None,
+        cluster,
+    };
+    if overview.cluster != (ClusterState::Ours { stopped: false }) {
+        return Ok(overview);
+    }
+    let kube = session.kube().await?;
+    overview.version = Some(kube.server_version().to_owned());
+    let recorded = observe::recorded_objects(kube).await?;
+    overview.stacks = recorded.stacks().map(str::to_owned).collect();
+    overview.components = recorded.components().map(|(name, _)| name.to_owned()).collect();
+    let mut keys: Vec<_> = recorded.live.objects.keys().filter(|key| status::is_shown(key)).collect();
+    keys.sort_by_key(|key| (&key.namespace, &key.kind, &key.name));
+    let objects: Vec<_> = keys.iter().map(|key| recorded.live.objects[*key].clone()).collect();
+    let (objects, trees, edges, alerts) =
+        tokio::join!(kube.status(&objects), trees(session), edges(session), alerts(kube, &recorded));
+    overview.objects = objects?;
+    overview.images = images(&overview.objects, &trees);
+    overview.edges = edges;
+    overview.alerts = alerts;
+    overview.proofs = overview.stacks.iter().filter_map(|stack| session.last_proof(stack)).collect();
+    Ok(overview)
+}
+
+/// Images that carry our hash as their tag, each once.
+fn images(objects: &[ObjectStatus], trees: &BTreeMap<String, String>) -> Vec<Image> {
+    let running = objects.iter().filter_map(|object| object.workload.as_ref()).flat_map(|workload| &workload.images);
+    let ours = running.filter_map(|reference| {
+        let name = reference.split_once('@').map_or(reference.as_str(), |(name, _)| name);
+        let (repository, tag) = name.rsplit_once(':')?;
+        let is_hash = tag.len() == 20 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut parts = repository.rsplitn(3, '/');
+        let (service, stack) = (parts.next()?, parts.next()?);
+        is_hash.then(|| Image { name: format!("{stack}/{service}:{tag}"), built_from: trees.get(tag).cloned() })
+    });
+    ours.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// By tag, what the engine's images say about themselves.
+async fn trees(session: &Session) -> BTreeMap<String, String> {
+    let Ok(engine) = session.engine() else { return BTreeMap::new() };
+    let labelled = image::store::tag::labelled(engine, LABEL_TREE).await.unwrap_or_default();
+    let tagged =
+        labelled.into_iter().filter_map(|(reference, tree)| Some((reference.rsplit_once(':')?.1.to_owned(), tree)));
+    tagged.collect()
+}
+
+async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
+    let Ok(engine) = session.engine() else { return BTreeMap::new() };
+    if !session.is_disposable() {
+        return BTreeMap::new();
+    }
+    let found = proxy::of_cluster(&engine.docker, &session.settings.cluster_name).await.unwrap_or_default();
+    let urls = |published: BTreeMap<u16, u16>| {
+        let urls = published.into_iter().rev().map(|(inside, port)| match inside {
+            8443 => format!("https://localhost:{port}"),
+            _ => format!("http://localhost:{port}"),
+        });
+        urls.collect()
+    };
+    found.into_iter().map(|(stack, published)| (stack, urls(published))).collect()
+}
+
+/// Firing alerts of every namespace that has a Prometheus of ours.
+async fn alerts(kube: &Kube, recorded: &LiveState) -> Option<Vec<Alert>> {
+    let services = recorded.live.objects.keys().filter(|key| key.kind == "Service" && key.name == "prometheus");
+    let mut found: Option<Vec<Alert>> = None;
+    for namespace in services.filter_map(|key| key.namespace.as_deref()) {
+        for path in ["/prometheus/api/v1/alerts", "/api/v1/alerts"] {
+            let asked = kube.ask_service(namespace, "prometheus:9090", path, PATIENCE).await;
+            if let Some(answer) = asked.filter(|answer| answer["status"] == "success") {
+                found.get_or_insert_default().extend(firing(namespace, &answer));
+                break;
+            }
+        }
+    }
+    if let Some(alerts) = &mut found {
+        alerts.sort();
+    }
+    found
+}
+
+fn firing(namespace: &str, answer: &Value) -> Vec<Alert> {
+    let alerts = json::list(answer, "/data/alerts").iter().filter(|alert| alert["state"] == "firing");
+    let text = |alert: &Value, pointer: &str| json::text(alert, pointer).map(str::to_owned);
+    let alert = |alert: &Value| Alert {
+        namespace: namespace.to_owned(),
+        name: text(alert, "/labels/alertname").unwrap_or_default(),
+        severity: text(alert, "/labels/severity"),
+        summary: text(alert, "/annotations/summary"),
+    };
+    alerts.map(alert).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_firing_alerts_count() {
+        let answer = json!({"status": "success", "data": {"alerts": [
+            {"state": "pending", "labels": {"alertname": "Slow"}},
+            {"state": "firing", "labels": {"alertname": "Errors", "severity": "page"}, "annotations": {"summary": "5 % fail"}}]}});
+        let found = firing("hello", &answer);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].name.as_str(), found[0].severity.as_deref()), ("Errors", Some("page")));
+    }
+
+    #[test]
+    fn a_proof_that_was_skipped_neither_passed_nor_failed() {
+        let passed = ProofResult { passed: true, skipped: None, ..ProofResult::skipped("a", "") };
+        let failed = ProofResult { skipped: None, ..ProofResult::skipped("b", "") };
+        let last = LastProof::new("hello", &[passed, failed, ProofResult::skipped("c", "left out")]);
+        assert_eq!((last.passed, last.failed, last.skipped), (1, vec!["b".to_owned()], 1));
+    }
+
+    #[test]
+    fn images_of_ours_are_known_by_their_hash() {
+        let mut object = ObjectStatus {
+            kind: "Deployment".into(),
+            name: "web".into(),
+            namespace: None,
+            state: "ready",
+            note: None,
+            workload: None,
+            autoscaler: None,
+        };
+        let images_of =
+            ["registry.stackctl.internal/hello/hello:0123456789abcdef0123@sha256:1", "docker.io/library/redis:7"];
+        object.workload = Some(status::Workload {
+            ready: 1,
+            desired: 1,
+            images: images_of.map(str::to_owned).into(),
+            pods: Vec::new(),
+        });
+        let trees = [("0123456789abcdef0123".to_owned(), "3f2a91c04b7d".to_owned())].into();
+        let found = images(&[object.clone(), object], &trees);
+        assert_eq!(
+            found,
+            [Image { name: "hello/hello:0123456789abcdef0123".into(), built_from: Some("3f2a91c04b7d".into()) }]
+        );
+    }
+}

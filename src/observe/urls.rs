@@ -1,0 +1,301 @@
+//! Where a stack's routes are on this machine; each is tried before it is said.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http_body_util::Empty;
+use hyper::{Request, StatusCode};
+use rustls::RootCertStore;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    client,
+    error::{Error, Kind, Result},
+    object::json,
+    observe,
+    pipeline::session::Session,
+    plan::up::edge,
+    stack::{desired, model::Stack},
+    tls::{self, OwnTrust},
+};
+
+/// An edge may take so long to have its pods in its Service everywhere.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After a restart of the machine pods count as ready before they are: nobody has looked again yet.
+const RESTARTED: Duration = Duration::from_secs(90);
+const ATTEMPT: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A route and what came back from it just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Url {
+    /// `/hello`
+    pub route: String,
+    pub url: String,
+    /// The service behind it, if it is one alone.
+    pub serves: Option<String>,
+    /// HTTP status; over TLS, of a server whose certificate is the local authority's, or is the one that the stack's
+    /// edge was given by somebody else. None: an error of the edge's own.
+    pub status: Option<u16>,
+    pub took_ms: u64,
+    /// Why nothing came back, or nothing that could be trusted.
+    pub error: Option<String>,
+}
+
+impl Url {
+    /// What answered, in a few words.
+    pub fn answer(&self) -> String {
+        match (self.status, &self.error) {
+            (Some(status), _) => {
+                let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+                format!("{status} {} ({} ms)", reason.unwrap_or_default(), self.took_ms).replace("  ", " ")
+            }
+            (None, error) => format!("no answer: {}", error.as_deref().unwrap_or("unknown")),
+        }
+    }
+}
+
+/// Fails with the routes that led nowhere.
+pub fn all_answered(urls: &[Url]) -> Result<()> {
+    let silent: Vec<_> = urls.iter().filter(|url| url.error.is_some()).map(|url| url.route.as_str()).collect();
+    match silent.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::NotReady, format!("no answer from {}", silent.join(", ")))
+            .hint("`stackctl status` shows what is not ready")),
+    }
+}
+
+/// The stack's routes and what serves each, or the edge as a whole where it is the stack's own work.
+fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
+    let routes = stack.edge.iter().flat_map(|edge| &edge.routes);
+    let routes: Vec<_> = routes.map(|route| (route.path.clone(), Some(route.service.clone()))).collect();
+    if routes.is_empty() { vec![("/".to_owned(), None)] } else { routes }
+}
+
+/// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
+pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
+    let sets = desired::desired(&session.stack, &BTreeMap::new());
+    let Some((set, object)) = edge::declared(&sets).filter(|_| session.is_disposable()) else { return Ok(None) };
+    let container = session.proxy()?.observe().await?.container.filter(|it| it.running && it.foreign.is_none());
+    let Some(container) = container else {
+        return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
+            .hint("`stackctl up` makes it"));
+    };
+    observe::certificates(session, session.kube().await?).await?;
+    tried(session, &sets[set].objects[object].object.value, &container.published, PATIENCE).await.map(Some)
+}
+
+/// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
+pub async fn awaited(session: &Session, service: &Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
+    let patience = RESTARTED.min(session.settings.timeout);
+    session.until_stopped(Box::pin(tried(session, service, published, patience))).await
+}
+
+async fn tried(
+    session: &Session,
+    service: &Value,
+    published: &BTreeMap<u16, u16>,
+    patience: Duration,
+) -> Result<Vec<Url>> {
+    let at = |name: &str| {
+        let port = json::list(service, "/spec/ports").iter().find(|port| port["name"] == name)?;
+        published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
+    };
+    let authority = session.known_authority().await?;
+    let foreign = session.learn(|learned| learned.foreign_certificates.values().flatten().next().cloned());
+    let base = match (at("https").filter(|_| authority.is_some() || foreign.is_some()), at("http")) {
+        (Some(port), _) => format!("https://localhost:{port}"),
+        (None, Some(port)) => format!("http://localhost:{port}"),
+        (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
+    };
+    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
+    let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
+    let answers = join_all(routes(&session.stack).into_iter().map(attempt));
+    let late = async {
+        tokio::time::sleep(PATIENCE).await;
+        session.events.progress("urls").say("waiting for the edge to answer");
+        std::future::pending().await
+    };
+    tokio::select! {
+        urls = answers => Ok(urls),
+        urls = late => urls,
+    }
+}
+
+type Http = client::Client<Empty<Bytes>>;
+
+/// Trusts the authority and nobody else; where the edge has somebody else's certificate, that one and its authority.
+fn trusting(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> {
+    let what = || "the certificate of the local authority cannot be used".to_owned();
+    let roots = |pem| tls::client::roots(pem, Kind::Preflight, what);
+    let config = match foreign {
+        // What its ca.crt holds may be anything; the certificate itself is what counts.
+        Some(own) => {
+            let authority = own.authority.as_ref().and_then(|pem| roots(pem.as_bytes()).ok());
+            tls::client::pinned(authority.unwrap_or_else(RootCertStore::empty), own.certificate.as_bytes())?
+        }
+        None => tls::client::config(Some(authority.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty)))?,
+    };
+    Ok(client::near(config))
+}
+
+/// A gateway's excuses are not yet an answer.
+fn is_excuse(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>, patience: Duration) -> Url {
+    // What a browser asks for first: below a prefix, with the slash that pages there count on.
+    let path = if route.ends_with('/') { route.clone() } else { format!("{route}/") };
+    let url = format!("{base}{path}");
+    let until = Instant::now() + patience;
+    loop {
+        let began = Instant::now();
+        let seen = ask(client, &url).await;
+        let done = matches!(&seen, Ok(status) if !is_excuse(*status));
+        if done || Instant::now() + PAUSE > until {
+            let took_ms = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+            let (status, error) = match seen {
+                Ok(status) if is_excuse(status) => (None, Some(format!("the edge says {status}"))),
+                Ok(status) => (Some(status.as_u16()), None),
+                Err(error) => (None, Some(error)),
+            };
+            return Url { route, url, serves, status, took_ms, error };
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn ask(client: &Http, url: &str) -> std::result::Result<StatusCode, String> {
+    let agent = concat!("stackctl/", env!("CARGO_PKG_VERSION"));
+    let request =
+        Request::get(url).header("user-agent", agent).body(Empty::new()).map_err(|error| error.to_string())?;
+    match tokio::time::timeout(ATTEMPT, client.request(request)).await {
+        Ok(Ok(response)) => Ok(response.status()),
+        Ok(Err(error)) => Err(Error::new(Kind::Platform, "").caused_by(&error).causes.pop().unwrap_or_default()),
+        Err(_) => Err(format!("nothing within {} s", ATTEMPT.as_secs())),
+    }
+}
+
+/// The address that a word means: a route, with or without its slash, or the service behind one.
+pub fn find<'a>(urls: &'a [Url], word: Option<&str>) -> Option<&'a Url> {
+    let Some(word) = word else { return urls.first() };
+    let name = word.trim_matches('/');
+    urls.iter()
+        .find(|url| url.route.trim_matches('/') == name)
+        .or_else(|| urls.iter().find(|url| url.serves.as_deref() == Some(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn url(route: &str, serves: Option<&str>) -> Url {
+        Url {
+            route: route.to_owned(),
+            url: format!("https://localhost:8443{route}"),
+            serves: serves.map(str::to_owned),
+            status: Some(200),
+            took_ms: 3,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn words_mean_routes_first_and_then_services() {
+        let urls = [url("/", None), url("/hello", Some("hello-service")), url("/metrics", Some("prometheus"))];
+        for (word, route) in
+            [(None, "/"), (Some("hello"), "/hello"), (Some("/hello"), "/hello"), (Some("prometheus"), "/metrics")]
+        {
+            assert_eq!(find(&urls, word).unwrap().route, route);
+        }
+        assert!(find(&urls, Some("grafana")).is_none());
+        assert_eq!(urls[0].answer(), "200 OK (3 ms)");
+    }
+
+    #[tokio::test]
+    async fn an_excuse_is_tried_again_until_there_is_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            for status in ["503 Service Unavailable", "302 Found"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let read = stream.read(&mut request).await.unwrap();
+                assert!(request[..read].starts_with(b"GET /hello/ "));
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let client = trusting(None, None).unwrap();
+        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, PATIENCE).await;
+        assert_eq!((seen.status, seen.error), (Some(302), None));
+    }
+
+    /// Answers one request over TLS with a certificate that it signed itself, for another name than localhost.
+    async fn foreign_edge() -> (u16, String) {
+        let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 1024]).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        (port, made.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_certificate_is_trusted_itself_and_no_other() {
+        let (port, certificate) = foreign_edge().await;
+        let url = format!("https://localhost:{port}/");
+        let own = |certificate: &str, authority: Option<&str>| OwnTrust {
+            certificate: certificate.to_owned(),
+            authority: authority.map(str::to_owned),
+        };
+        let other = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap().cert.pem();
+        for (own, trusted) in [
+            (own(&certificate, None), true),
+            (own(&certificate, Some(&other)), true),
+            (own(&certificate, Some("nothing")), true),
+            (own(&other, None), false),
+            (own(&other, Some(&other)), false),
+        ] {
+            let seen = ask(&trusting(None, Some(&own)).unwrap(), &url).await;
+            assert_eq!(seen.is_ok(), trusted, "{seen:?}");
+        }
+        let local = ask(&trusting(Some(certificate.as_bytes()), None).unwrap(), &url).await;
+        assert!(local.is_err(), "without it localhost is not its name");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_says_why() {
+        let client = trusting(None, None).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let seen = ask(&client, &format!("http://127.0.0.1:{port}/")).await.unwrap_err();
+        assert!(seen.contains("refused"), "{seen}");
+    }
+}

@@ -1,0 +1,158 @@
+//! What the images of a run are called, how they are built, and which of them go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::Session;
+use crate::object::Removed;
+use crate::{
+    cli::settings::Settings,
+    error::{Error, Kind, Result},
+    image::{
+        self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK,
+        store::{gc, local::Registry},
+    },
+    kube::discovery::KindRef,
+    object::json,
+    observe,
+    provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, local::nodes::REGISTRY_HOST},
+    stack::model::Service,
+};
+
+/// What makes pods, or is one.
+const WORKLOADS: [(&str, &str); 9] = [
+    ("", "Pod"),
+    ("", "PodTemplate"),
+    ("", "ReplicationController"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("apps", "ReplicaSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+];
+
+impl Session {
+    /// `hello/hello`: the part of a reference between the registry and the tag.
+    pub fn repository(&self, service: &str) -> String {
+        format!("{}/{service}", self.stack.name)
+    }
+
+    /// What the images of a service are tagged with besides their content's hash, where somebody else's registry keeps
+    /// them: the commit, if there is one, and `latest`.
+    pub async fn further_tags(&self, service: &str) -> Vec<String> {
+        let source = self.stack.services.get(service).map(|service| &service.context);
+        let (Some(source), Some(_)) = (source, &self.remote) else { return Vec::new() };
+        image::git::revision::of(source).await.into_iter().chain(["latest".to_owned()]).collect()
+    }
+
+    /// How pods name an image.
+    pub fn pod_reference(&self, repository: &str, tag: &str) -> String {
+        pod_reference(&self.settings, repository, tag)
+    }
+
+    /// How the engine pushes it: local registries are reached through their port on loopback.
+    pub fn push_reference(&self, repository: &str, tag: &str) -> Result<String> {
+        match (&self.settings.registry, self.learn(|learned| learned.registry_port)) {
+            (Some(prefix), _) => Ok(format!("{prefix}/{repository}:{tag}")),
+            (None, Some(port)) => Ok(format!("127.0.0.1:{port}/{repository}:{tag}")),
+            (None, None) => Err(Error::new(Kind::Platform, "the local registry has no port")),
+        }
+    }
+
+    /// The local registry as a server, while it runs.
+    fn registry(&self) -> Result<Option<Registry>> {
+        let Some(port) = self.learn(|learned| learned.registry_port) else { return Ok(None) };
+        let base = url::Url::parse(&format!("http://127.0.0.1:{port}/"))
+            .map_err(|error| Error::new(Kind::Unexpected, "the registry has no URL").caused_by(&error))?;
+        Ok(Some(Registry::new(base)))
+    }
+
+    /// The digest that the registry has under a tag.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        if self.settings.registry.is_some() {
+            return image::store::tag::remote_digest(self.engine()?, &self.push_reference(repository, tag)?).await;
+        }
+        match self.registry()? {
+            Some(registry) => registry.manifest_digest(repository, tag).await,
+            None => Ok(None),
+        }
+    }
+
+    pub fn image_labels(&self, service: &str) -> BTreeMap<String, String> {
+        let labels = [
+            (OWNER_LABEL, OWNER.to_owned()),
+            (CLUSTER_LABEL, self.settings.cluster_name.clone()),
+            (LABEL_STACK, self.stack.name.clone()),
+            (LABEL_SERVICE, service.to_owned()),
+            (LABEL_CREATED, jiff::Timestamp::now().as_second().to_string()),
+        ];
+        labels.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    pub fn build_spec(&self, service: &str, platform: &str) -> Result<BuildSpec> {
+        let declared = self.stack.services.get(service).ok_or_else(|| {
+            let known: Vec<_> = self.stack.services.keys().map(String::as_str).collect();
+            Error::new(Kind::Usage, format!("stack {} has no service {service}", self.stack.name))
+                .hint(format!("its services: {}", known.join(", ")))
+        })?;
+        let mut spec = plain_spec(declared, platform);
+        spec.args.extend(self.images.args.clone());
+        spec.secrets = self.images.secrets.clone();
+        spec.ca_bundle = self.settings.ca_bundle.clone();
+        spec.no_cache = self.images.no_cache;
+        spec.pull = self.images.pull;
+        Ok(spec)
+    }
+
+    /// Removes all but the `keep` newest tags of each service, and those that something in the cluster may run. Returns
+    /// what went.
+    pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
+        let in_use = self.tags_in_use().await?;
+        let mut removed = gc::engine(self.engine()?, Some(&self.stack.name), &in_use, keep).await?;
+        if let Some(registry) = self.registry()? {
+            for service in self.stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
+                removed.extend(gc::registry(&registry, &self.repository(service), &in_use, keep).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn tags_in_use(&self) -> Result<BTreeSet<String>> {
+        let kube = self.kube().await?;
+        let kinds = WORKLOADS.map(|(group, kind)| KindRef::any_version(group, kind));
+        let listed = try_join_all(kinds.iter().map(|kind| kube.list_all(kind, None)));
+        // Custom resources have templates too.
+        let (listed, recorded) = tokio::try_join!(listed, observe::recorded_objects(kube))?;
+        // Of what a Deployment was before, the newest tags stay anyway.
+        let is_history = |object: &&Value| {
+            json::kind(object) == "ReplicaSet"
+                && object.pointer("/spec/replicas").and_then(Value::as_u64) == Some(0)
+                && object.pointer("/metadata/ownerReferences/0").is_some()
+        };
+        let objects = listed.iter().flatten().chain(recorded.live.objects.values());
+        Ok(gc::tags_in(objects.filter(|object| !is_history(object))))
+    }
+}
+
+pub fn pod_reference(settings: &Settings, repository: &str, tag: &str) -> String {
+    format!("{}/{repository}:{tag}", settings.registry.as_deref().unwrap_or(REGISTRY_HOST))
+}
+
+/// A service's build as its stack declares it.
+pub fn plain_spec(service: &Service, platform: &str) -> BuildSpec {
+    BuildSpec {
+        service: service.name.clone(),
+        context: service.context.clone(),
+        dockerfile: service.dockerfile.clone(),
+        target: service.target.clone(),
+        args: service.args.clone(),
+        secrets: BTreeMap::new(),
+        ca_bundle: None,
+        platform: platform.to_owned(),
+        no_cache: false,
+        pull: false,
+    }
+}

@@ -1,0 +1,357 @@
+//! The handles of one run: engine, provider, API server, and what its steps learn on the way.
+
+mod audit;
+pub mod images;
+pub mod preflight;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::object::{Key, Removed};
+use crate::{
+    cli::settings::{DEFAULT_CLUSTER, ProviderName, Settings},
+    commands::app::App,
+    error::{Error, Kind, Result},
+    event::{Events, interrupt},
+    execute::{
+        self, actions,
+        load::{LoadRequest, Sent},
+        untried::{self, Begun},
+    },
+    image::{self, Engine, fingerprint::Sources, store::prefix::Remote},
+    kube::{self, Kube, noop::known::Known},
+    observe::overview::LastProof,
+    plan::{Action, Plan, observed::Observed, up::edge},
+    proof::ProofResult,
+    provider::{
+        ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider, existing,
+        existing::ExistingCluster,
+        kind::KindCluster,
+        local::{kubeconfig::UserKubeconfig, proxy::Proxy, registry::Registry as LocalRegistry},
+    },
+    stack::{self, model::Stack},
+    state::{Folder, State},
+    tls::{Authority, OwnTrust, authority},
+};
+
+/// How long the API server of a cluster whose containers run may take to answer.
+const STARTING: Duration = Duration::from_secs(60);
+const KNOWN_FILE: &str = "known.json";
+const PROOFS: &str = "proofs-";
+
+/// How images are built, from the command line.
+#[derive(Debug, Clone, Default)]
+pub struct ImageOptions {
+    pub args: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, PathBuf>,
+    pub no_cache: bool,
+    pub pull: bool,
+}
+
+/// How objects are applied, from the command line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ApplyOptions {
+    pub force_conflicts: bool,
+    pub replace: bool,
+    pub prune_data: bool,
+    /// Take over objects that somebody else made.
+    pub adopt: bool,
+    /// Take over a stack that came from elsewhere.
+    pub take_over: bool,
+    /// Delete what was taken over instead of giving it back.
+    pub delete_adopted: bool,
+}
+
+pub struct Session {
+    pub settings: Settings,
+    pub stack: Stack,
+    pub images: ImageOptions,
+    pub apply: ApplyOptions,
+    /// What `loadgen` puts on the stack.
+    pub load: Option<LoadRequest>,
+    pub events: Events,
+    pub cancel: CancellationToken,
+    pub provider: Box<dyn Provider>,
+    folder: Folder,
+    state: State,
+    user: UserKubeconfig,
+    /// An error where no engine answers: an existing cluster needs one only to build.
+    engine: Result<Engine>,
+    kube: OnceCell<Kube>,
+    /// Differences that were found to be only apparent.
+    pub known: Arc<Known>,
+    /// Somebody else's registry, where `--registry` names one and the stack has images.
+    pub remote: Option<Remote>,
+    /// Requests that change objects, all steps together.
+    pub applying: Semaphore,
+    learned: Mutex<Learned>,
+}
+
+/// What steps find out and later steps need.
+#[derive(Debug, Default)]
+pub struct Learned {
+    pub registry_port: Option<u16>,
+    /// What the tags of the services' images stand for.
+    pub sources: BTreeMap<String, Sources>,
+    /// Reference without and with its digest.
+    pub images: BTreeMap<String, String>,
+    /// Objects as the API server returned them.
+    pub applied: HashMap<Key, Value>,
+    /// UIDs of all of them.
+    pub applied_uids: HashSet<String>,
+    pub agent: Option<String>,
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    pub proxy_ports: BTreeMap<u16, u16>,
+    /// Serial numbers by the Secret that holds the certificate.
+    pub certificates: BTreeMap<String, String>,
+    /// By the Secret that holds a certificate of somebody else: what it says about whom to trust.
+    pub foreign_certificates: BTreeMap<String, Option<OwnTrust>>,
+    pub proofs: Vec<ProofResult>,
+    pub load: Option<Sent>,
+    pub removed: Vec<Removed>,
+    /// Left in place on purpose by a removal.
+    pub kept: Vec<Key>,
+}
+
+impl Session {
+    pub async fn open(
+        settings: Settings,
+        stack: Stack,
+        images: ImageOptions,
+        apply: ApplyOptions,
+        app: &App,
+    ) -> Result<Session> {
+        let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
+        let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, &app.events));
+        let remote = remote?;
+        let mut stack = stack;
+        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
+            stack.pull_accounts = stack::pull::accounts(&stack);
+        }
+        let (provider, folder): (Box<dyn Provider>, Folder) = match settings.provider {
+            ProviderName::Kind => {
+                let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
+                let spec = cluster_spec(&settings);
+                let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state);
+                (Box::new(cluster.cancelled_by(&app.cancel)), state.cluster(&settings.cluster_name))
+            }
+            // The cluster's name is of no meaning here: what is known of a context is kept under the context.
+            ProviderName::Existing => {
+                let cluster = ExistingCluster::new(&user, settings.context.as_deref(), &state)?;
+                let folder = cluster.folder().clone();
+                (Box::new(cluster), folder)
+            }
+        };
+        let known = Arc::new(Known::load(&folder.file(KNOWN_FILE)));
+        Ok(Session {
+            settings,
+            stack,
+            images,
+            apply,
+            load: None,
+            events: app.events.clone(),
+            cancel: app.cancel.clone(),
+            provider,
+            folder,
+            state,
+            user,
+            engine,
+            kube: OnceCell::new(),
+            known,
+            remote,
+            applying: Semaphore::new(kube::IN_FLIGHT),
+            learned: Mutex::default(),
+        })
+    }
+
+    /// For commands that are about the cluster alone.
+    pub async fn without_stack(settings: Settings, app: &App) -> Result<Session> {
+        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), app).await
+    }
+
+    pub fn engine(&self) -> Result<&Engine> {
+        self.engine.as_ref().map_err(Clone::clone)
+    }
+
+    pub async fn kube(&self) -> Result<&Kube> {
+        self.kube.get_or_try_init(|| self.until_stopped(Box::pin(self.connect()))).await
+    }
+
+    /// The API server of a cluster of ours may still be starting, after the engine or the machine did: it gets a while.
+    async fn connect(&self) -> Result<Kube> {
+        let access = self.provider.access().await?;
+        let deadline = Instant::now() + if self.is_disposable() { STARTING } else { Duration::ZERO };
+        let progress = self.events.progress("connect");
+        loop {
+            match kube::connect(&access.kubeconfig, Some(&access.context)).await {
+                // Nobody may do anything until it has read who may do what.
+                Err(error) if matches!(error.kind, Kind::Platform | Kind::Refused) && Instant::now() < deadline => {
+                    progress.say("waiting for the API server");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                connected => return connected.map(|kube| kube.waiting(self.settings.timeout)),
+            }
+        }
+    }
+
+    pub fn learn<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
+        change(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is kept about the cluster on this machine.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Removes what is kept about a cluster that others look after, once nothing of ours is in it. Last of all, for it
+    /// may hold the way there.
+    pub fn forget_cluster(&self) -> Result<Option<Removed>> {
+        let gone = !self.is_disposable() && self.folder.remove()?;
+        Ok(gone.then(|| Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() }))
+    }
+
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.timeout
+    }
+
+    /// Until the user asks to stop: for what only looks, or can be left at any point and done again.
+    pub async fn until_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        interrupt::until_cancelled(&self.cancel, work).await
+    }
+
+    /// Runs a plan made from `observed`.
+    pub async fn execute(&self, plan: &Plan, observed: &Observed) -> Result<()> {
+        let begun = Begun::default();
+        let ended = execute::run(plan, &self.events, &self.cancel, |step, progress, cancel| {
+            begun.add(step);
+            Box::pin(actions::act(self, plan, observed, step, progress, cancel))
+        })
+        .await;
+        let ended = match ended {
+            Err(error) if error.kind == Kind::Refused && !self.cancel.is_cancelled() => {
+                let others = Box::pin(untried::refusals(self, plan, observed, &begun));
+                let others = self.until_stopped(async { Ok(others.await) }).await.unwrap_or_default();
+                Err(error.beside(others))
+            }
+            ended => ended,
+        };
+        // After the cluster is gone there is nothing to remember.
+        if !plan.has(&Action::DeleteCluster)
+            && let Err(error) = self.known.save()
+        {
+            self.events.warn(format!("a comfort of the next run is lost: {error}"));
+        }
+        ended
+    }
+
+    /// Whether `down` may remove the cluster.
+    pub fn is_disposable(&self) -> bool {
+        self.settings.provider == ProviderName::Kind
+    }
+
+    /// The context of a cluster that is not on this machine.
+    pub async fn remote_target(&self) -> Result<Option<String>> {
+        if self.settings.provider != ProviderName::Existing {
+            return Ok(None);
+        }
+        let access = self.provider.access().await?;
+        let context = access.context.clone();
+        let remote = image::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
+        Ok(remote.then_some(context))
+    }
+
+    /// Fails unless there is a cluster that `up` made.
+    pub async fn require_cluster(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { .. } => Ok(()),
+            ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why)),
+            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, why)),
+            ClusterState::Absent | ClusterState::HalfMade { .. } => {
+                let name = &self.settings.cluster_name;
+                Err(Error::new(Kind::Preflight, format!("there is no cluster {name}")).hint("`stackctl up` makes it"))
+            }
+        }
+    }
+
+    /// Fails unless the cluster is there and not stopped.
+    pub async fn require_running(&self) -> Result<()> {
+        match self.provider.observe().await? {
+            ClusterState::Ours { stopped: false } => Ok(()),
+            ClusterState::Ours { stopped: true } => {
+                let name = &self.settings.cluster_name;
+                let option = if *name == DEFAULT_CLUSTER { String::new() } else { format!(" --cluster-name {name}") };
+                Err(Error::new(Kind::Preflight, format!("the cluster {name} is stopped"))
+                    .hint(format!("start it again: stackctl start{option}")))
+            }
+            _ => self.require_cluster().await,
+        }
+    }
+
+    /// The container of the local registry.
+    pub fn local_registry(&self) -> Result<LocalRegistry> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
+    }
+
+    /// For `status`. That it cannot be kept is no reason to fail.
+    pub fn remember_proofs(&self, results: &[ProofResult]) {
+        let last = LastProof::new(&self.stack.name, results);
+        let content = serde_json::to_vec(&last).unwrap_or_default();
+        if let Err(error) = self.folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+            self.events.warn(format!("`status` will not know of these proofs: {error}"));
+        }
+    }
+
+    pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
+        let content = self.folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        serde_json::from_slice(&content).ok()
+    }
+
+    /// The container that leads to the stack's edge.
+    pub fn proxy(&self) -> Result<Proxy> {
+        let Engine { docker, endpoint, .. } = self.engine()?;
+        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
+    }
+
+    /// Ports of 127.0.0.1 that were asked for.
+    pub fn asked_ports(&self) -> edge::Asked {
+        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
+    }
+
+    /// The certificate authority of this machine, made if there is none.
+    pub async fn authority(&self) -> Result<Authority> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::ensure(&state, authority::now())).await
+    }
+
+    /// None: it was not made yet.
+    pub async fn known_authority(&self) -> Result<Option<Authority>> {
+        let state = self.state.clone();
+        image::blocking(move || Authority::load(&state, authority::now())).await
+    }
+}
+
+fn cluster_spec(settings: &Settings) -> ClusterSpec {
+    ClusterSpec {
+        name: settings.cluster_name.clone(),
+        control_planes: settings.control_planes,
+        workers: settings.workers,
+        kubernetes_version: settings.kubernetes_version.clone(),
+        node_image: settings.node_image.clone(),
+        mirrors: settings.mirrors.clone(),
+        ca_bundle: settings.ca_bundle.clone(),
+        kind_config: settings.kind_config.clone(),
+    }
+}

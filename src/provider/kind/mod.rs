@@ -1,0 +1,359 @@
+//! Clusters made by kind. What is there is read from the container engine alone: kind itself is run to make things.
+
+pub mod access;
+pub mod config;
+pub mod create;
+mod failure;
+mod make;
+pub mod mark;
+mod preload;
+#[cfg(test)]
+mod tests;
+
+use crate::provider::local::nodes;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
+use futures::future::try_join_all;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, MayGo, OWNER, OWNER_LABEL, Provider, api,
+};
+use crate::object::Removed;
+use crate::provider::local::{
+    engine,
+    engine::Container,
+    kubeconfig::UserKubeconfig,
+    lock::{Lock, Waiting},
+    network, proxy,
+    registry::Registry,
+};
+use crate::{
+    error::{Context, Error, Kind, Result},
+    event::Progress,
+    state::{Folder, State},
+};
+
+const OWNER_FOLDER: &str = "owner";
+const API_WITHIN: Duration = Duration::from_secs(120);
+/// For another process to make the cluster, or to remove it.
+const LOCKED_WITHIN: Duration = Duration::from_secs(create::WITHIN.as_secs() + 300);
+const REMOVE_WITHIN: Duration = Duration::from_secs(30);
+const STOP_WITHIN_SECONDS: i32 = 20;
+
+/// A cluster made by kind in one container engine.
+#[derive(Debug, Clone)]
+pub struct KindCluster {
+    spec: ClusterSpec,
+    docker: Docker,
+    endpoint: String,
+    network: String,
+    user: UserKubeconfig,
+    folder: Folder,
+    locks: Folder,
+    /// Ends the wait for another process.
+    cancel: CancellationToken,
+    /// The new nodes, by id, that know what they must before they pull.
+    configured: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl KindCluster {
+    /// `endpoint`: as in DOCKER_HOST, of the engine that `docker` talks to. `network`: the engine network to use.
+    pub fn new(
+        spec: ClusterSpec,
+        docker: &Docker,
+        endpoint: &str,
+        network: &str,
+        user: UserKubeconfig,
+        state: &State,
+    ) -> Self {
+        KindCluster {
+            folder: state.cluster(&spec.name),
+            locks: state.locks(),
+            spec,
+            docker: docker.clone(),
+            endpoint: endpoint.to_owned(),
+            network: network.to_owned(),
+            user,
+            cancel: CancellationToken::new(),
+            configured: Arc::default(),
+        }
+    }
+
+    pub fn cancelled_by(self, cancel: &CancellationToken) -> Self {
+        KindCluster { cancel: cancel.clone(), ..self }
+    }
+
+    pub fn context(&self) -> String {
+        format!("kind-{}", self.spec.name)
+    }
+
+    fn registry(&self) -> Registry {
+        Registry::new(&self.docker, &self.endpoint, &self.spec.name, &self.network)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Container>> {
+        Ok(self.containers().await?.into_iter().filter(mark::is_node).collect())
+    }
+
+    async fn containers(&self) -> Result<Vec<Container>> {
+        engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await
+    }
+
+    async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
+        let nodes: Vec<&Container> = containers.iter().filter(|container| mark::is_node(container)).collect();
+        if containers.is_empty() {
+            return Ok(ClusterState::Absent);
+        }
+        if let Some(node) = nodes.iter().find(|node| !mark::is_marked(node)) {
+            let why = format!(
+                "its node {} does not carry stackctl's mark, a read-only mount at {}",
+                node.name,
+                mark::OWNER_FOLDER
+            );
+            return Ok(ClusterState::Foreign { why });
+        }
+        if nodes.is_empty() {
+            // The load balancer takes no mark; on our network it can only be what we began.
+            let on_ours = containers.iter().any(|container| container.networks.contains(&self.network));
+            return Ok(if on_ours && network::is_ours(&self.docker, &self.network).await? {
+                ClusterState::HalfMade { why: "it has a load balancer, but no nodes".to_owned() }
+            } else {
+                ClusterState::Foreign { why: "it is a load balancer that stackctl did not make".to_owned() }
+            });
+        }
+        let first = mark::first_node(&self.spec.name);
+        if !nodes.iter().any(|node| node.name == first) {
+            return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
+        }
+        if !mark::is_complete(&self.docker, &self.spec.name).await? {
+            return Ok(ClusterState::HalfMade { why: "its making was cut short".to_owned() });
+        }
+        Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
+    }
+
+    /// Until it is dropped no other process makes or removes the cluster. What was seen before it was had is out of
+    /// date: the one that had it has made the cluster, or removed it.
+    async fn lock(&self, doing: &str, progress: &Progress) -> Result<Lock> {
+        let waiting = Waiting { doing, within: LOCKED_WITHIN, cancel: &self.cancel, progress };
+        Lock::take(&self.locks, &self.spec.name, &waiting).await
+    }
+
+    async fn start_all(&self, containers: &[Container]) -> Result<()> {
+        // An engine would make a lost source of a mount itself, but as root.
+        self.folder
+            .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;
+        let stopped = containers.iter().filter(|container| !container.running);
+        try_join_all(stopped.map(|container| engine::start_container(&self.docker, &container.name))).await.map(drop)
+    }
+
+    /// Containers of the cluster besides kind's own, such as its registry.
+    async fn companions(&self) -> Result<Vec<Container>> {
+        engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
+    }
+
+    /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
+    /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
+    async fn remove_nodes(&self) -> Result<Vec<Removed>> {
+        let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let containers = self.containers().await?;
+            if containers.is_empty() {
+                return Ok(names.iter().map(|name| removed_container(name)).collect());
+            }
+            if let ClusterState::Foreign { why } = self.judge(&containers).await? {
+                return Err(self.refuse(why));
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
+                    .cause(format!("the container {} is still, or again, there", containers[0].name))
+                    .hint("look whether something else makes a cluster of that name, then run it again"));
+            }
+            nodes::quiesce(&self.docker, &containers).await;
+            try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+            names.extend(containers.into_iter().map(|container| container.name));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn refuse(&self, why: String) -> Error {
+        let name = &self.spec.name;
+        Error::new(Kind::Preflight, format!("there is a kind cluster {name} that stackctl did not make"))
+            .cause(why)
+            .hint("choose another name with --cluster-name")
+            .hint(format!("or remove that cluster, if nobody needs it: kind delete cluster --name {name}"))
+    }
+}
+
+fn removed_container(name: &str) -> Removed {
+    Removed { kind: "container".to_owned(), name: name.to_owned() }
+}
+
+#[async_trait]
+impl Provider for KindCluster {
+    async fn observe(&self) -> Result<ClusterState> {
+        let containers = match self.containers().await {
+            Ok(containers) => containers,
+            Err(error) => return Ok(ClusterState::Unreachable { why: error.to_string() }),
+        };
+        self.judge(&containers).await
+    }
+
+    async fn create(&self, progress: &Progress) -> Result<()> {
+        let _lock = self.lock("making", progress).await?;
+        let containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Absent => self.make(progress).await,
+            ClusterState::HalfMade { why } => {
+                progress.say(format!("replacing a half-made cluster: {why}"));
+                create::end_leftover(&self.folder)?;
+                self.remove_nodes().await?;
+                self.make(progress).await
+            }
+            ClusterState::Ours { stopped } => {
+                if stopped {
+                    self.start(progress).await?;
+                }
+                self.configure(progress).await?;
+                self.merge_into_users(false, progress).await
+            }
+            ClusterState::Foreign { why } => Err(self.refuse(why)),
+            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, "cannot reach the engine").cause(why)),
+        }
+    }
+
+    async fn outdated(&self) -> Result<bool> {
+        let wanted = nodes::Configuration::new(&self.spec)?.hash();
+        Ok(!mark::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
+    }
+
+    async fn configure(&self, progress: &Progress) -> Result<bool> {
+        if !self.outdated().await? {
+            return Ok(false);
+        }
+        let configuration = nodes::Configuration::new(&self.spec)?;
+        progress.say("configuring the nodes");
+        let nodes = self.nodes().await?;
+        mark::forget_configured(&self.docker, &nodes).await?;
+        configuration.apply(&self.docker, &nodes, false).await?;
+        mark::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
+        Ok(true)
+    }
+
+    async fn kubeconfig_outdated(&self) -> Result<bool> {
+        self.is_outdated_at_users().await
+    }
+
+    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+        self.merge_into_users(false, progress).await
+    }
+
+    /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
+    /// entries, the state; and the network, if no other cluster uses it.
+    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
+        let _lock = self.lock("removing", progress).await?;
+        let containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            ClusterState::Ours { stopped: false } => may_go().await?,
+            _ => {}
+        }
+        create::end_leftover(&self.folder)?;
+        progress.say("removing the nodes");
+        let mut removed = self.remove_nodes().await?;
+        removed.extend(self.registry().delete().await?);
+        let companions = self.companions().await?;
+        try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
+        removed.extend(companions.iter().map(|container| removed_container(&container.name)));
+        if network::remove_if_unused(&self.docker, &self.network).await? {
+            removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
+        }
+        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
+        let taken = blocking(move || user.remove(&context, &folder)).await?;
+        removed.extend(taken.removed);
+        for error in &taken.failures {
+            let context = self.context();
+            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
+        }
+        // What the file was before stays with what is left of the cluster: the next removal needs it.
+        if taken.failures.is_empty() && self.folder.remove()? {
+            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
+        }
+        Ok(removed)
+    }
+
+    async fn preload(&self, image: &str, progress: &Progress) -> Result<()> {
+        self.preload_image(image, progress).await
+    }
+
+    async fn start(&self, progress: &Progress) -> Result<()> {
+        let nodes = self.containers().await?;
+        match self.judge(&nodes).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("start")),
+        }
+        progress.say("starting the containers");
+        let (proxies, companions): (Vec<_>, Vec<_>) =
+            self.companions().await?.into_iter().partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
+        self.start_all(&companions).await?;
+        self.start_all(&nodes).await?;
+        // A port that somebody else took meanwhile is no reason to leave the cluster stopped.
+        if let Err(error) = self.start_all(&proxies).await {
+            progress.warn(format!("{error}; `stackctl up` makes the edge reachable again"));
+        }
+        progress.say("waiting for the API server");
+        api::await_ready(&self.access().await?, API_WITHIN).await
+    }
+
+    async fn stop(&self, progress: &Progress) -> Result<()> {
+        let mut containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("stop")),
+        }
+        progress.say("stopping the containers");
+        nodes::quiesce(&self.docker, &containers).await;
+        containers.extend(self.companions().await?);
+        let stop = |container: Container| async move {
+            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+            self.docker
+                .stop_container(&container.id, Some(options))
+                .await
+                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
+        };
+        let running = containers.into_iter().filter(|container| container.running);
+        try_join_all(running.map(stop)).await.map(drop)
+    }
+
+    async fn access(&self) -> Result<Access> {
+        self.private_access().await
+    }
+
+    /// Nodes run on the engine's own platform.
+    async fn platform(&self) -> Result<String> {
+        let version = self.docker.version().await;
+        let version = version.context(Kind::Platform, || "cannot ask the engine for its platform".to_owned())?;
+        let (os, arch) = (version.os.unwrap_or_default(), version.arch.unwrap_or_default());
+        Ok(format!("{os}/{arch}"))
+    }
+}
+
+impl KindCluster {
+    fn nothing_to(&self, verb: &str) -> Error {
+        Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
+            .hint("`stackctl up` makes it")
+    }
+}
+
+/// File work that may wait for another program's lock.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::new(Kind::Unexpected, "a task died").caused_by(&error)))
+}

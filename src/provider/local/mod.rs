@@ -1,0 +1,11 @@
+pub mod audit;
+pub mod checks;
+pub mod engine;
+pub mod host;
+pub mod kubeconfig;
+pub mod lock;
+pub mod network;
+pub mod nodes;
+pub mod ports;
+pub mod proxy;
+pub mod registry;

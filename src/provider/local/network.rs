@@ -1,0 +1,109 @@
+//! The engine network that local clusters share. It is ours by its label; another of that name is never touched.
+
+use std::collections::HashMap;
+
+use bollard::{
+    Docker,
+    models::{Network, NetworkCreateRequest},
+    query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
+};
+use tokio::sync::Mutex;
+
+use super::engine;
+use crate::error::{Context, Error, Kind, Result};
+use crate::provider::{OWNER, OWNER_LABEL};
+
+/// The cluster and its registry are made side by side and both want the network: one makes it, the other finds it.
+static MAKING: Mutex<()> = Mutex::const_new(());
+
+/// Makes the network unless it is there. A network of that name without our label is refused.
+pub async fn ensure(docker: &Docker, name: &str) -> Result<()> {
+    let _making = MAKING.lock().await;
+    if let Some(network) = find(docker, name).await?.first() {
+        return require_ours(network, name);
+    }
+    let request = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        options: Some(HashMap::from([(
+            "com.docker.network.bridge.enable_ip_masquerade".to_owned(),
+            "true".to_owned(),
+        )])),
+        labels: Some(engine::our_labels(None)),
+        ..Default::default()
+    };
+    let made = docker.create_network(request).await;
+    let networks = find(docker, name).await?;
+    match (made, networks.first()) {
+        (Ok(made), Some(first)) => {
+            // Engines let two processes make two networks of one name: all keep the same one of them.
+            if first.id.as_deref() != Some(made.id.as_str()) {
+                docker.remove_network(&made.id).await.context(Kind::Platform, || {
+                    format!("cannot remove the network {} that another process made too", made.id)
+                })?;
+            }
+            require_ours(first, name)
+        }
+        (Err(_), Some(first)) => require_ours(first, name),
+        (Err(error), None) => Err(error).context(Kind::Platform, || format!("cannot make the network {name}")),
+        (Ok(_), None) => Err(Error::new(Kind::Platform, format!("the network {name} was made, but is not there"))),
+    }
+}
+
+/// Whether a network of that name with our label is there.
+pub async fn is_ours(docker: &Docker, name: &str) -> Result<bool> {
+    Ok(find(docker, name).await?.first().is_some_and(carries_our_label))
+}
+
+/// Removes the network if it is ours and nothing is connected to it. True: removed.
+pub async fn remove_if_unused(docker: &Docker, name: &str) -> Result<bool> {
+    let Some(network) = find(docker, name).await?.into_iter().find(carries_our_label) else { return Ok(false) };
+    let id = network.id.unwrap_or_default();
+    let detail = match docker.inspect_network(&id, None::<InspectNetworkOptions>).await {
+        Ok(detail) => detail,
+        Err(error) if engine::status(&error) == Some(404) => return Ok(false),
+        Err(error) => return Err(error).context(Kind::Platform, || format!("cannot look at the network {name}")),
+    };
+    if detail.containers.is_some_and(|containers| !containers.is_empty()) {
+        return Ok(false);
+    }
+    // Stopped containers are not listed with the network, yet need it to start again.
+    if engine::containers(docker, &[]).await?.iter().any(|container| container.networks.iter().any(|on| on == name)) {
+        return Ok(false);
+    }
+    match docker.remove_network(&id).await {
+        Ok(()) => Ok(true),
+        Err(error) if engine::status(&error) == Some(404) => Ok(false),
+        // Somebody connected to it since we looked.
+        Err(error) if engine::status(&error) == Some(403) => Ok(false),
+        Err(error) => Err(error).context(Kind::Platform, || format!("cannot remove the network {name}")),
+    }
+}
+
+/// The networks of exactly that name, in an order that all processes agree on.
+async fn find(docker: &Docker, name: &str) -> Result<Vec<Network>> {
+    let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    let networks = docker
+        .list_networks(Some(options))
+        .await
+        .context(Kind::Platform, || "cannot list the networks of the engine".to_owned())?;
+    // The engine's filter takes every name that contains this one.
+    let mut networks: Vec<Network> =
+        networks.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect();
+    networks.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(networks)
+}
+
+fn carries_our_label(network: &Network) -> bool {
+    network.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL)).is_some_and(|owner| owner == OWNER)
+}
+
+fn require_ours(network: &Network, name: &str) -> Result<()> {
+    if carries_our_label(network) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Preflight, format!("the engine has a network {name} that stackctl did not make"))
+        .cause(format!("it lacks the label {OWNER_LABEL}={OWNER}"))
+        .hint(format!("remove it if nobody needs it: docker network rm {name}")))
+}

@@ -1,0 +1,5 @@
+pub mod embedded;
+pub mod hardening;
+pub mod load_sample;
+pub mod policy;
+pub mod traffic;
