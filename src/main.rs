@@ -19,6 +19,8 @@ mod proof;
 mod provider;
 mod quantity;
 mod report;
+mod session;
+mod settings;
 mod stack;
 mod state;
 #[cfg(test)]
@@ -36,7 +38,7 @@ use std::{
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(cli::expand_aliases(std::env::args_os())) {
+    let cli = match commands::Cli::try_parse_from(cli::expand_aliases(std::env::args_os())) {
         Ok(cli) => cli,
         Err(said) => return ExitCode::from(parsed_otherwise(&said)),
     };
@@ -67,7 +69,7 @@ fn parsed_otherwise(said: &clap::Error) -> u8 {
     }
 }
 
-async fn run(cli: cli::Cli) -> u8 {
+async fn run(cli: commands::Cli) -> u8 {
     // Both rustls users of this process, kube and our own client, take the provider from here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if cli.common.verbose > 1 {

@@ -1,35 +1,11 @@
 //! The command line: what can be said, and how it becomes settings. Each command's own arguments live with the command.
 
-pub mod settings;
-
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::{
-    cli::settings::{Flags, Settings},
-    commands::Command,
     error::Result,
+    settings::{DEFAULT_STACK, Flags, Settings},
 };
-
-/// What is meant where no stack is named.
-pub const DEFAULT_STACK: &str = "hello";
-
-/// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
-///
-/// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
-/// `stackctl test-NAME` is short for `stackctl test NAME`, and `stackctl rbac-test` for `stackctl test --proof rbac`.
-#[derive(Debug, Parser)]
-#[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Every setting may also come from STACKCTL_* variables or the configuration file; \
-    `stackctl doctor` shows each value and where it came from.\n\
-    Exit codes: 0 done, 1 unexpected, 2 usage or invalid input, 3 preflight failed, 4 engine or cluster failed, \
-    5 build failed, 6 apply refused, 7 not ready in time, 8 proof failed, 9 load verdict failed, \
-    10 something left behind, 11 differences found, 130 interrupted.")]
-pub struct Cli {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -214,14 +190,7 @@ pub fn expand_aliases(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn only_the_command_itself_is_an_alias() {

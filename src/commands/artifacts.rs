@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::{
     error::{Context, Error, Kind, Result},
     kube::discovery::KindRef,
-    pipeline::session::Session,
     report,
+    session::Session,
 };
 
 /// How much of each container's log is kept.

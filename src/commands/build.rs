@@ -1,3 +1,4 @@
+use crate::pipeline;
 use clap::Args;
 
 use super::shared::{self, ImageArgs};
@@ -6,8 +7,8 @@ use crate::{
     commands::app::App,
     error::Result,
     observe,
-    pipeline::session::{ApplyOptions, Session},
     plan::{self, Plan, observed::Observed},
+    session::{ApplyOptions, Session},
 };
 
 /// Build the images of a stack's services
@@ -35,11 +36,13 @@ impl ImageWork {
     pub async fn run(&self, app: &App, plan: impl FnOnce(&Observed) -> Result<Plan>) -> Result<()> {
         let settings = Given { stack: Some(&self.stack), ..Given::default() }.settings(&app.common.target)?;
         let stack = shared::load(&self.stack, &settings, app)?;
-        let session = Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), app).await?;
+        let session =
+            Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), &app.events, &app.cancel)
+                .await?;
         let observed = observe::images(&session).await?;
         let plan = plan(&observed)?;
         session.may_push(&plan).await?;
-        session.execute(&plan, &observed).await?;
+        pipeline::execute(&session, &plan, &observed).await?;
         shared::show_images(app, &observed).await;
         Ok(())
     }

@@ -2,7 +2,7 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use serde_json::json;
 
-use crate::{cli::Cli, commands::app::App, error::Result};
+use crate::{commands::Cli, commands::app::App, error::Result};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

@@ -15,7 +15,6 @@ use crate::{
         scale,
     },
     observe,
-    pipeline::session::{ApplyOptions, ImageOptions, Session},
     plan::{
         desired_sets,
         observed::LiveState,
@@ -23,6 +22,7 @@ use crate::{
         up::{gone_instances, owners, stale_objects},
     },
     report,
+    session::{ApplyOptions, ImageOptions, Session},
     stack::desired::DesiredObject,
 };
 
@@ -59,7 +59,9 @@ fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
-    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    let session =
+        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+            .await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;
     let sets = desired_sets(&session.stack, &observed);

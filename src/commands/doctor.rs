@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     image,
     observe::doctor,
-    pipeline::session::preflight::{doctor_request, wanted_ports},
+    pipeline::preflight::{doctor_request, wanted_ports},
     provider as cluster, report,
 };
 

@@ -1,3 +1,4 @@
+use crate::pipeline;
 use std::{collections::BTreeSet, time::Duration};
 
 use clap::Args;
@@ -5,14 +6,16 @@ use serde_json::{Value, json};
 
 use super::shared;
 use crate::{
-    cli::{DEFAULT_STACK, Given, Patience, settings::Settings},
+    cli::{Given, Patience},
     commands::app::App,
     error::{Error, Kind, Result, words::few},
     image, observe,
-    pipeline::session::{ApplyOptions, ImageOptions, Session},
     plan::{self, Action, Plan, down::Options, observed::Observed},
     provider::ClusterState,
     report,
+    session::{ApplyOptions, ImageOptions, Session},
+    settings::DEFAULT_STACK,
+    settings::Settings,
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
@@ -53,7 +56,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let readable = readable(&args.stack, &settings);
     let how =
         ApplyOptions { prune_data: args.prune_data, delete_adopted: args.delete_adopted, ..ApplyOptions::default() };
-    let session = Session::open(settings, Stack::named(&name), ImageOptions::default(), how, app).await?;
+    let session =
+        Session::open(settings, Stack::named(&name), ImageOptions::default(), how, &app.events, &app.cancel).await?;
     let options = Options {
         stack: name,
         instances: readable.iter().flat_map(instances).collect(),
@@ -94,11 +98,11 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
     let others = observed.live.as_ref().filter(|live| options.disposable && !options.is_last(live));
     if others.is_none() || plan.has(&Action::DeleteCluster) {
-        session.execute(plan, observed).await?;
+        pipeline::execute(session, plan, observed).await?;
         return Ok(plan.has(&Action::DeleteCluster));
     }
     let work = async {
-        session.execute(plan, observed).await?;
+        pipeline::execute(session, plan, observed).await?;
         let left = session.kube().await?.read_parents().await?;
         if left.keys().any(|parent| parent.starts_with("stack-")) {
             return Ok(None);
@@ -111,7 +115,7 @@ async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &O
     };
     match unless_gone(session, Box::pin(work)).await? {
         Some(None) => Ok(false),
-        Some(Some((plan, observed))) => session.execute(&plan, &observed).await.map(|()| true),
+        Some(Some((plan, observed))) => pipeline::execute(session, &plan, &observed).await.map(|()| true),
         None => Ok(true),
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     cli::Given,
     commands::app::App,
     error::{Error, Kind, Result},
-    pipeline::session::Session,
     provider::local::ports,
+    session::Session,
 };
 
 /// Make services reachable on 127.0.0.1 until interrupted
@@ -106,7 +106,7 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
         }
         listens.push(listen);
     }
-    let session = Session::without_stack(settings, app).await?;
+    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_running().await?;
     let kube = session.kube().await?;
     let namespace = namespace.as_str();

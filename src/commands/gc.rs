@@ -1,3 +1,4 @@
+use crate::execute::garbage;
 use clap::Args;
 use serde_json::json;
 
@@ -7,9 +8,8 @@ use crate::{
     commands::app::App,
     error::Result,
     image::store::gc::KEEP,
-    observe,
-    pipeline::session::{ApplyOptions, ImageOptions, Session},
-    report,
+    observe, report,
+    session::{ApplyOptions, ImageOptions, Session},
 };
 
 /// Remove old image tags; the newest of each service and those that run stay
@@ -25,9 +25,11 @@ pub struct GcArgs {
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
     let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
-    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    let session =
+        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+            .await?;
     observe::all(&session).await?;
-    let removed = session.collect_garbage(args.keep).await?;
+    let removed = garbage::collect(&session, args.keep).await?;
     app.show(|| format!("{} removed", report::count(removed.len(), "image")), &json!({ "removed": removed })).await;
     Ok(())
 }

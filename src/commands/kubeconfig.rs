@@ -5,7 +5,7 @@ use crate::{
     cli::Given,
     commands::app::App,
     error::{Context, Kind, Result},
-    pipeline::session::Session,
+    session::Session,
 };
 
 /// Print the kubeconfig of the cluster
@@ -17,7 +17,8 @@ pub struct KubeconfigArgs {
 }
 
 pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
-    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    let session =
+        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     let access = session.provider.access().await?;
     let path = access.kubeconfig.display().to_string();

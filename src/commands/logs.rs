@@ -3,12 +3,13 @@ use serde_json::json;
 
 use super::shared::OfStack;
 use crate::{
-    cli::{Given, Output, settings as config},
+    cli::{Given, Output},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
-    pipeline::session::Session,
     report,
+    session::Session,
+    settings as config,
 };
 
 /// Print the logs of all pods of a service, or of the whole stack
@@ -36,7 +37,7 @@ pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
     let settings = Given::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings)?;
-    let session = Session::without_stack(settings, app).await?;
+    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_running().await?;
     let kube = session.kube().await?;
     let selector = match &args.service {

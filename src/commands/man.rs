@@ -2,7 +2,7 @@ use clap::{Args, CommandFactory};
 use serde_json::json;
 
 use crate::{
-    cli::Cli,
+    commands::Cli,
     commands::app::App,
     error::{Context, Error, Kind, Result},
 };

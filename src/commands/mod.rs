@@ -33,9 +33,27 @@ mod urls;
 mod version;
 
 use crate::commands::loadgen::view as load_view;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
-use crate::{commands::app::App, error::Result};
+use crate::{cli::Common, commands::app::App, error::Result};
+
+/// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
+///
+/// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
+/// `stackctl test-NAME` is short for `stackctl test NAME`, and `stackctl rbac-test` for `stackctl test --proof rbac`.
+#[derive(Debug, Parser)]
+#[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Every setting may also come from STACKCTL_* variables or the configuration file; \
+    `stackctl doctor` shows each value and where it came from.\n\
+    Exit codes: 0 done, 1 unexpected, 2 usage or invalid input, 3 preflight failed, 4 engine or cluster failed, \
+    5 build failed, 6 apply refused, 7 not ready in time, 8 proof failed, 9 load verdict failed, \
+    10 something left behind, 11 differences found, 130 interrupted.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -113,5 +131,17 @@ impl Command {
             Command::LoadView(args) => load_view::run(args, app).await,
             Command::Picture(args) => picture::run(args, app).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

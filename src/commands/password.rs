@@ -4,11 +4,12 @@ use serde_json::json;
 use super::shared;
 use crate::object::GeneratedSecret;
 use crate::{
-    cli::{DEFAULT_STACK, Given, StackArgs},
+    cli::{Given, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
-    pipeline::session::Session,
+    session::Session,
+    settings::DEFAULT_STACK,
     stack::model::Stack,
 };
 
@@ -31,7 +32,7 @@ pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;
     let key = key_of(secret, args.key.as_deref())?;
-    let session = Session::without_stack(settings, app).await?;
+    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     let place = format!("Secret {} in namespace {}", secret.name, secret.namespace);
     let found = session.kube().await?.get(&secret.key()).await?.ok_or_else(|| {

@@ -1,7 +1,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{cli::Given, commands::app::App, error::Result, pipeline::session::Session};
+use crate::{cli::Given, commands::app::App, error::Result, session::Session};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -12,14 +12,16 @@ pub struct StopArgs {}
 pub struct StartArgs {}
 
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
-    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    let session =
+        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
     tell(app, &session, "stopped").await
 }
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
-    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    let session =
+        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
     tell(app, &session, "started").await

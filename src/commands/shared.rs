@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::{
-    cli::{DEFAULT_STACK, StackArgs, settings::Settings},
+    cli::StackArgs,
     commands::app::App,
     error::{Error, Kind, Result},
     execute::actions,
-    pipeline::session::{ImageOptions, Session},
     plan::observed::Observed,
     report,
+    session::{ImageOptions, Session},
+    settings::DEFAULT_STACK,
+    settings::Settings,
     stack::{self, LoadRequest, model::Stack},
 };
 

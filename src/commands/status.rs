@@ -7,8 +7,8 @@ use crate::{
     commands::app::App,
     error::Result,
     observe::overview,
-    pipeline::session::Session,
     report,
+    session::Session,
 };
 
 const PAUSE: Duration = Duration::from_secs(2);
@@ -22,7 +22,8 @@ pub struct StatusArgs {
 }
 
 pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
-    let session = Session::without_stack(Given::default().settings(&app.common.target)?, app).await?;
+    let session =
+        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     if args.watch {
         return watch(&session, app).await;
     }

@@ -1,3 +1,4 @@
+use crate::pipeline;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,9 +8,8 @@ use crate::{
     cli::{Given, Patience, StackArgs},
     commands::app::App,
     error::{Context, Error, Kind, Result},
-    observe,
-    pipeline::session::{ApplyOptions, Session},
-    plan, report,
+    observe, plan, report,
+    session::{ApplyOptions, Session},
 };
 
 /// Prove that a running stack does what it declares
@@ -45,11 +45,19 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
     }
     stack.choose_proofs(&args.proof)?;
-    let session = Session::open(settings, stack, ImageArgs::default().options()?, ApplyOptions::default(), app).await?;
+    let session = Session::open(
+        settings,
+        stack,
+        ImageArgs::default().options()?,
+        ApplyOptions::default(),
+        &app.events,
+        &app.cancel,
+    )
+    .await?;
     shared::confirm_remote(app, &session).await?;
     let observed = observe::all(&session).await?;
     let plan = plan::test::plan(&session.stack, session.settings.agent_image.is_some(), &observed)?;
-    let ended = session.execute(&plan, &observed).await;
+    let ended = pipeline::execute(&session, &plan, &observed).await;
     let written = args.junit.as_ref().map_or(Ok(()), |file| {
         let results = session.learn(|learned| learned.proofs.clone());
         std::fs::write(file, report::junit(&session.stack.name, &results))

@@ -1,20 +1,19 @@
+use crate::pipeline::{self, Look, Outcome};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::shared::{self, ImageArgs};
-use crate::object::Key;
 use crate::{
     cli::{Given, Making, Patience, Ports, StackArgs},
     commands::{app::App, artifacts},
-    error::{Error, Kind, Result, words::few},
+    error::Result,
     kube::ownership::holds::Kept,
-    observe,
     observe::{reach, urls},
-    pipeline::session::{ApplyOptions, Session},
     plan::{self, Action, Plan, observed::Observed},
     report,
+    session::{ApplyOptions, Session},
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -106,23 +105,10 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
     }
 }
 
-/// A refusal ends the run before what left the stack is pruned, and perhaps that is just what is in the way.
-fn unpruned(error: Error, plan: &Plan) -> Error {
-    let prunes = plan.steps.iter().filter(|step| matches!(step.action, Action::Prune { .. }));
-    let stale: Vec<&Key> = prunes.flat_map(|step| &step.deletes).collect();
-    if error.kind != Kind::Refused || stale.is_empty() {
-        return error;
-    }
-    error.hint(format!(
-        "what left the stack is still there: {}; if that is in the way, --prune-first removes it before anything is applied",
-        few(stale)
-    ))
-}
-
 /// The pipeline, in order: parse, observe, plan, execute, report.
 pub async fn bring_up(
     app: &App,
-    settings: crate::cli::settings::Settings,
+    settings: crate::settings::Settings,
     stack: &StackArgs,
     apply: &ApplyArgs,
     images: &ImageArgs,
@@ -137,11 +123,10 @@ pub async fn bring_up(
         take_over: apply.take_over,
         delete_adopted: false,
     };
-    let session = Session::open(settings, stack, images.options()?, how, app).await?;
+    let session = Session::open(settings, stack, images.options()?, how, &app.events, &app.cancel).await?;
     if !mode.dry_run {
         shared::confirm_remote(app, &session).await?;
     }
-    let observed = observe::all(&session).await?;
     let options = plan::up::Options {
         make_cluster: mode.make_cluster,
         prove: mode.prove,
@@ -156,8 +141,8 @@ pub async fn bring_up(
         local: session.is_disposable(),
         asked: session.asked_ports(),
     };
-    let plan = plan::up::plan(&session.stack, &options, &observed)?;
     if mode.dry_run {
+        let Look { plan, .. } = pipeline::look(&session, &options).await?;
         let outline = plan.outline();
         let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
         let value = json!({ "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
@@ -171,8 +156,7 @@ pub async fn bring_up(
         app.show(text, &value).await;
         return Ok(());
     }
-    session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
-    let ended = session.execute(&plan, &observed).await.map_err(|error| unpruned(error, &plan));
+    let Outcome { observed, plan, ended } = pipeline::reconcile(&session, &options).await?;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
         && let Err(unwritten) = artifacts::write(&session, folder, error).await
     {

@@ -6,8 +6,8 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     observe::{reach, urls},
-    pipeline::session::{ApplyOptions, ImageOptions, Session},
     report,
+    session::{ApplyOptions, ImageOptions, Session},
 };
 
 /// List where a stack is reached, each address tried
@@ -42,7 +42,9 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
     let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
-    let session = Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), app).await?;
+    let session =
+        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+            .await?;
     session.require_running().await?;
     Ok(session)
 }
@@ -53,7 +55,7 @@ pub struct OpenArgs {
     /// A route, such as /hello, or the service behind one, such as grafana [default: the first route]
     route: Option<String>,
     /// The stack that it belongs to
-    #[arg(long, default_value = crate::cli::DEFAULT_STACK, value_name = "STACK")]
+    #[arg(long, default_value = crate::settings::DEFAULT_STACK, value_name = "STACK")]
     stack: String,
 }
 

@@ -163,3 +163,10 @@ impl<T, E: std::error::Error + 'static> Context<T> for std::result::Result<T, E>
         self.map_err(|error| Error::new(kind, message()).caused_by(&error))
     }
 }
+
+/// Runs blocking work (file walks, hashing) away from the runtime's own threads.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(Kind::Unexpected, "a background task ended unexpectedly").cause(error))?
+}

@@ -15,13 +15,13 @@ use crate::{
         wait::WaitOptions,
     },
     object::json,
-    pipeline::session::Session,
     plan::{
         Action, Plan, Step, expected,
         observed::{LiveState, Observed},
         up,
     },
     provider::{DEFAULT_NETWORK, kind::access::local_registry_hosting, local::network},
+    session::Session,
     stack::desired::{self, DesiredSet},
 };
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Kind, Result},
     kube::Kube,
     observe,
-    pipeline::session::Session,
+    session::Session,
     stack::desired::DesiredSet,
     tls::{Authority, Decision, authority, decide},
 };

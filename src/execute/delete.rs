@@ -23,9 +23,9 @@ use crate::{
     },
     object::json,
     observe,
-    pipeline::session::Session,
     plan::observed::{LiveState, leaving},
     provider::local::audit,
+    session::Session,
     stack::{desired, model::SetKind},
 };
 

@@ -12,42 +12,22 @@ use crate::{
     event::{Event, LoadTick, Progress, interrupt::until_cancelled},
     load::{
         document::LoadDocument,
-        fleet::{self, Fleet, Ran},
+        fleet::{self, Fleet},
+        order::{LoadOrder, Sent},
         outcome::{self, About},
         scaling,
         stats::WorkerResult,
         verdict::{self, Run},
         watch::{self, Watch},
-        wire::Order,
     },
     object::{json, podspec},
-    pipeline::session::Session,
     plan::observed::Observed,
-    stack::{
-        desired,
-        model::{SetKind, Verdict},
-    },
+    session::Session,
+    stack::{desired, model::SetKind},
 };
 
 /// What the metric and the pods take to follow, beside the autoscaler's own stabilization window.
 const SCALE_DOWN_MARGIN: Duration = Duration::from_secs(180);
-
-/// The load that a session is to put on its stack.
-#[derive(Debug, Clone)]
-pub struct LoadRequest {
-    pub order: Order,
-    /// Of the stack, unless all comes from flags.
-    pub profile: Option<String>,
-    pub verdict: Verdict,
-}
-
-/// A load that has been sent, and the watch that goes on after it.
-#[derive(Debug)]
-pub struct Sent {
-    ran: Ran,
-    watch: Watch,
-    metrics_problem: Option<String>,
-}
 
 pub async fn run(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let request = request(session)?;
@@ -178,7 +158,7 @@ pub fn failure(document: &LoadDocument, result: &WorkerResult) -> Option<Error> 
     })
 }
 
-fn request(session: &Session) -> Result<&LoadRequest> {
+fn request(session: &Session) -> Result<&LoadOrder> {
     session.load.as_ref().ok_or_else(|| Error::new(Kind::Unexpected, "it is not said what load to send"))
 }
 

@@ -3,6 +3,7 @@
 pub mod actions;
 mod certificate;
 mod delete;
+pub mod garbage;
 pub mod load;
 pub mod provide;
 mod prune;

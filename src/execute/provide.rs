@@ -1,5 +1,7 @@
 //! Images: from a service's sources to what pods can pull. And the proofs, which run from such an image.
 
+use super::garbage;
+use crate::error::words::count;
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, interrupted};
@@ -7,7 +9,6 @@ use crate::{
     error::{Error, Kind, Result},
     event::Progress,
     image, observe,
-    pipeline::session::Session,
     plan::{
         Images,
         observed::{ImageState, Observed},
@@ -15,7 +16,7 @@ use crate::{
     proof::{self, ProofResult},
     provider as cluster,
     provider::local::proxy,
-    report,
+    session::Session,
     stack::desired::DesiredSet,
 };
 
@@ -59,12 +60,12 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
         }
         if doubt.is_none() {
             let taken = built.clone();
-            image::blocking(move || image::fingerprint::note_misreading(&spec, &sources, &taken)).await?;
+            crate::error::blocking(move || image::fingerprint::note_misreading(&spec, &sources, &taken)).await?;
         }
     }
     let cached = match built.cached_steps {
         0 => None,
-        steps => Some(format!("{} cached", report::count(steps, "step"))),
+        steps => Some(format!("{} cached", count(steps, "step"))),
     };
     let notes: Vec<String> = cached.into_iter().chain(doubt.clone()).collect();
     Ok(Done { unchanged, note: Some(notes.join("; ")).filter(|note| !note.is_empty()) })
@@ -163,7 +164,7 @@ pub async fn pull_secret(session: &Session, set: &DesiredSet, namespace: &str) -
 pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     let engine = session.engine()?;
     let platform = session.provider.platform().await?;
-    let agent = image::blocking(move || image::agent::agent_image(&platform)).await?;
+    let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
     let repository = session.repository(image::agent::SERVICE);
     let reference = session.pod_reference(&repository, &agent.tag);
     let remote = session.push_reference(&repository, &agent.tag)?;
@@ -205,7 +206,7 @@ pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
         return Ok(Done { unchanged: true, note: None });
     }
     let platform = session.provider.platform().await?;
-    let agent = image::blocking(move || image::agent::agent_image(&platform)).await?;
+    let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
     let labels = session.image_labels(proxy::ROLE);
     let spec = agent.spec();
     image::build::build_context(engine, &spec, agent.context, &[reference], &labels, progress).await?;
@@ -213,7 +214,7 @@ pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
 }
 
 pub async fn collect_garbage(session: &Session) -> Result<Done> {
-    let removed = match session.collect_garbage(image::store::gc::KEEP).await {
+    let removed = match garbage::collect(session, image::store::gc::KEEP).await {
         Ok(removed) => removed,
         // The stack is up; what could not be tidied away is the next run's to try.
         Err(error) => {
@@ -221,7 +222,7 @@ pub async fn collect_garbage(session: &Session) -> Result<Done> {
             return Ok(Done { unchanged: true, note: None });
         }
     };
-    let note = (!removed.is_empty()).then(|| format!("removed {}", report::count(removed.len(), "old image")));
+    let note = (!removed.is_empty()).then(|| format!("removed {}", count(removed.len(), "old image")));
     Ok(Done { unchanged: removed.is_empty(), note })
 }
 

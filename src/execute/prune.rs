@@ -17,11 +17,11 @@ use crate::{
         },
     },
     object::json,
-    pipeline::session::Session,
     plan::{
         observed::{LiveState, leaving, other_user},
         up,
     },
+    session::Session,
     stack::desired::DesiredSet,
 };
 

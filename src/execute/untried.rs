@@ -9,8 +9,8 @@ use crate::{
     error::Error,
     event::StepId,
     kube::apply::ApplyOptions,
-    pipeline::session::Session,
     plan::{Action, Plan, Step, observed::Observed},
+    session::Session,
 };
 
 /// Requests at a time.

@@ -149,7 +149,7 @@ pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<LocalImage>>
 /// `--pull`: brings the base images of a service up to date, before its fingerprint is taken.
 pub async fn pull(engine: &Engine, spec: &BuildSpec, progress: &Progress) -> Result<()> {
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
-    let context = super::blocking(move || Context::load(&source, &name)).await?;
+    let context = crate::error::blocking(move || Context::load(&source, &name)).await?;
     for image in dockerfile::read(&context.dockerfile, &spec.args, &spec.platform).images {
         progress.say(format!("pulling {image}"));
         pull_image(engine, &image, &spec.platform).await?;

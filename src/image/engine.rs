@@ -42,7 +42,7 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 /// Finds the engine and asks it for its version.
 pub async fn connect() -> Result<Engine> {
-    let endpoint = super::blocking(|| endpoint::find(&Environment::current())).await?;
+    let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await?;
     connect_to(endpoint).await
 }
 

@@ -122,7 +122,7 @@ pub fn note_misreading(spec: &BuildSpec, sources: &Sources, built: &Built) -> Re
 
 async fn load(spec: &BuildSpec) -> Result<Context> {
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
-    super::blocking(move || Context::load(&source, &name)).await
+    crate::error::blocking(move || Context::load(&source, &name)).await
 }
 
 /// Over the files that count, all together and each.
@@ -133,7 +133,7 @@ async fn hash(
     images: BTreeSet<String>,
 ) -> Result<(blake3::Hash, Sources)> {
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
-    super::blocking(move || {
+    crate::error::blocking(move || {
         let mut hashes = match &source {
             Source::Folder(root) => Hashes::load(root, &files),
             Source::Embedded(_) => Hashes::default(),

@@ -49,12 +49,3 @@ pub struct BuildSpec {
     /// Ask the registries for newer base images.
     pub pull: bool,
 }
-
-/// Runs blocking work (file walks, hashing) away from the runtime's own threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> crate::error::Result<T> + Send + 'static,
-) -> crate::error::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        crate::error::Error::new(crate::error::Kind::Unexpected, "a background task ended unexpectedly").cause(error)
-    })?
-}

@@ -14,7 +14,7 @@ use crate::object::Object;
 use crate::object::json;
 use crate::{
     error::{Error, Kind, Result},
-    stack::Retired,
+    object::retired::Retired,
 };
 
 /// A kind, and the version in which to speak of it; None: the one that the server prefers.

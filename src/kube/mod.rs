@@ -3,6 +3,7 @@
 //! Objects are JSON (`serde_json::Value`) exactly as the server has them. Every request has a deadline; what passes by
 //! itself (an API server that restarts, a webhook that isn't up yet) is tried again until then.
 
+pub mod agent_pod;
 pub mod apply;
 pub mod client;
 mod clock;

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod history;
 pub mod host;
 pub mod latencies;
+pub mod order;
 pub mod outcome;
 pub mod permitted;
 pub mod scaling;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::spec::{Stage, WeightedPath};
 use crate::{
-    cli::settings as config,
     error::{Context, Error, Kind, Result},
+    quantity,
 };
 
 /// As the argument parser wants it: what was expected, in words.
@@ -36,7 +36,7 @@ pub fn stage(text: &str) -> Parsed<Stage> {
     let (duration, rate) = text.split_once(':').ok_or_else(usage)?;
     let rate: f64 = rate.parse().map_err(|_| usage())?;
     match rate >= 0.0 && rate.is_finite() {
-        true => Ok(Stage { duration: config::duration(duration)?, rate }),
+        true => Ok(Stage { duration: quantity::duration(duration)?, rate }),
         false => Err(usage()),
     }
 }

@@ -16,7 +16,6 @@ use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde_json::Value;
 
 use crate::{
-    cli::settings::{ProviderName, Settings},
     error::{Error, Kind, Result},
     image,
     kube::{
@@ -32,10 +31,6 @@ use crate::{
         readiness::{Surroundings, readiness},
     },
     object::json,
-    pipeline::session::{
-        Session,
-        images::{plain_spec, pod_reference},
-    },
     plan::{
         observed::{ImageState, LiveState, Observed, RegistryState},
         up::{self, inventory},
@@ -45,6 +40,11 @@ use crate::{
         kind::access::local_registry_hosting,
         local::{proxy::ProxyState, registry},
     },
+    session::{
+        Session,
+        images::{plain_spec, pod_reference},
+    },
+    settings::{ProviderName, Settings},
     stack::{
         desired::{self, DesiredSet},
         facts::{self, Facts},

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -18,10 +17,10 @@ use crate::{
     },
     object::json,
     observe,
-    pipeline::session::Session,
     plan::observed::LiveState,
-    proof::ProofResult,
+    proof::result::LastProof,
     provider::{ClusterState, local::proxy},
+    session::Session,
 };
 
 /// For a question to a stack's Prometheus.
@@ -53,29 +52,6 @@ pub struct Image {
     pub name: String,
     /// From which tree; None: nobody here knows.
     pub built_from: Option<String>,
-}
-
-/// What the last proofs of a stack came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastProof {
-    pub stack: String,
-    pub at: Timestamp,
-    pub passed: usize,
-    pub failed: Vec<String>,
-    pub skipped: usize,
-}
-
-impl LastProof {
-    pub fn new(stack: &str, results: &[ProofResult]) -> LastProof {
-        let ran = || results.iter().filter(|result| result.skipped.is_none());
-        LastProof {
-            stack: stack.to_owned(),
-            at: Timestamp::now(),
-            passed: ran().filter(|result| result.passed).count(),
-            failed: ran().filter(|result| !result.passed).map(|result| result.name.clone()).collect(),
-            skipped: results.len() - ran().count(),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -210,14 +186,6 @@ mod tests {
         let found = firing("hello", &answer);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].name.as_str(), found[0].severity.as_deref()), ("Errors", Some("page")));
-    }
-
-    #[test]
-    fn a_proof_that_was_skipped_neither_passed_nor_failed() {
-        let passed = ProofResult { passed: true, skipped: None, ..ProofResult::skipped("a", "") };
-        let failed = ProofResult { skipped: None, ..ProofResult::skipped("b", "") };
-        let last = LastProof::new("hello", &[passed, failed, ProofResult::skipped("c", "left out")]);
-        assert_eq!((last.passed, last.failed, last.skipped), (1, vec!["b".to_owned()], 1));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    cli::{DEFAULT_STACK, settings::Origin},
     error::{Error, Kind, Result},
     kube::forward::{Tried, is_tcp},
     object::json,
-    pipeline::session::Session,
     plan::{Action, Plan},
+    session::Session,
+    settings::DEFAULT_STACK,
+    settings::Origin,
     stack::{
         desired::{self, DesiredSet},
         model::SetKind,

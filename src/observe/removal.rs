@@ -13,12 +13,12 @@ use crate::{
         ownership::{adopt::is_adopted, holds::is_of, inventory::Parent},
     },
     object::json,
-    pipeline::session::Session,
     plan::{
         down,
         observed::{LiveState, Observed, RegistryState, leaving},
     },
     provider::ClusterState,
+    session::Session,
     stack::model::instance_name,
 };
 

@@ -18,8 +18,8 @@ use crate::{
     error::{Error, Kind, Result},
     object::json,
     observe,
-    pipeline::session::Session,
     plan::up::edge,
+    session::Session,
     stack::{desired, model::Stack},
     tls::{self, OwnTrust},
 };

@@ -8,7 +8,7 @@ mod json;
 pub mod pod;
 mod prometheus;
 mod rbac;
-mod result;
+pub mod result;
 mod run;
 #[cfg(test)]
 pub mod testing;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A proof neither passed nor failed when `skipped` says why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,4 +36,40 @@ impl ProofResult {
 
 fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What the last proofs of a stack came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastProof {
+    pub stack: String,
+    pub at: Timestamp,
+    pub passed: usize,
+    pub failed: Vec<String>,
+    pub skipped: usize,
+}
+
+impl LastProof {
+    pub fn new(stack: &str, results: &[ProofResult]) -> LastProof {
+        let ran = || results.iter().filter(|result| result.skipped.is_none());
+        LastProof {
+            stack: stack.to_owned(),
+            at: Timestamp::now(),
+            passed: ran().filter(|result| result.passed).count(),
+            failed: ran().filter(|result| !result.passed).map(|result| result.name.clone()).collect(),
+            skipped: results.len() - ran().count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_that_was_skipped_neither_passed_nor_failed() {
+        let passed = ProofResult { passed: true, skipped: None, ..ProofResult::skipped("a", "") };
+        let failed = ProofResult { skipped: None, ..ProofResult::skipped("b", "") };
+        let last = LastProof::new("hello", &[passed, failed, ProofResult::skipped("c", "left out")]);
+        assert_eq!((last.passed, last.failed, last.skipped), (1, vec!["b".to_owned()], 1));
+    }
 }

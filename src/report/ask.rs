@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::{Context, Error, Kind, Result},
     event::interrupt::until_cancelled,
-    image,
 };
 
 /// A token is shorter; whoever pipes a file by mistake is told so early.
@@ -35,7 +34,7 @@ pub async fn secret(question: &str, cancel: &CancellationToken) -> Result<String
 
 /// All of stdin: what a pipe or a file holds.
 pub async fn piped() -> Result<String> {
-    image::blocking(|| {
+    crate::error::blocking(|| {
         let mut text = String::new();
         let read = io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
         let length = read.context(Kind::Usage, || "cannot read the token from stdin".to_owned())?;
@@ -51,7 +50,7 @@ async fn answer(question: &str, cancel: &CancellationToken) -> Result<String> {
     let mut stderr = io::stderr();
     let _ = write!(stderr, "{question}");
     let _ = stderr.flush();
-    let read = image::blocking(|| {
+    let read = crate::error::blocking(|| {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).context(Kind::Usage, || "cannot read from the terminal".to_owned())?;
         Ok(line)

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::{
         kube::status::{Autoscaler, Metric, PodStatus, Workload},
-        observe::overview::LastProof,
+        proof::result::LastProof,
     };
 
     fn pod(name: &str, ready: bool, state: &str, restarts: i64) -> PodStatus {

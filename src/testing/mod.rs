@@ -1,3 +1,6 @@
+//! Tests that are about the whole program, or about what ships with it.
+
+mod arrows;
 pub mod embedded;
 pub mod hardening;
 pub mod load_sample;

@@ -1,7 +1,7 @@
 //! Where the tests run: the unmodified binary with a home of its own, a cluster of its own and the world's tools.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{Mutex, PoisonError},
@@ -316,20 +316,38 @@ fn files_below(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Local addresses of listening TCP sockets, from the kernel.
+/// Programs that `up` may leave listening. What else listens on the machine is nobody's business here, and comes and goes.
+const LISTENERS: [&str; 4] = ["docker-proxy", "kind", "kubectl", "stackctl"];
+
+/// Local addresses at which these programs listen, from the kernel.
 fn listening_ports() -> Vec<String> {
+    let sockets = sockets_of(&LISTENERS);
     let mut ports: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|file| std::fs::read_to_string(file).ok())
         .flat_map(|text| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
         .filter_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            (fields.get(3) == Some(&"0A")).then(|| fields[1].to_owned())
+            let ours = fields.get(9).is_some_and(|inode| sockets.contains(&format!("socket:[{inode}]")));
+            (fields.get(3) == Some(&"0A") && ours).then(|| fields[1].to_owned())
         })
         .collect();
     ports.sort();
     ports.dedup();
     ports
+}
+
+/// The sockets that processes of these names have open: `socket:[INODE]`.
+fn sockets_of(names: &[&str]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        if names.contains(&name.trim()) {
+            let files = std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+            found.extend(files.filter_map(|file| Some(std::fs::read_link(file.path()).ok()?.display().to_string())));
+        }
+    }
+    found
 }
 
 const KIND_CONFIG: &str = r#"kind: Cluster

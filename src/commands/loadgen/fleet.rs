@@ -1,5 +1,6 @@
 //! `loadgen` from inside the cluster: the profile of a stack, workers beside it, and the verdict on both.
 
+use crate::pipeline;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,17 +8,18 @@ use serde_json::json;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{Given, StackArgs, settings as config},
+    cli::{Given, StackArgs},
     commands::{
         app::App,
         shared::{self, ImageArgs},
     },
     error::{Error, Kind, Result},
-    execute::load::{self, LoadRequest},
+    execute::load,
+    load::order::LoadOrder,
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe,
-    pipeline::session::{ApplyOptions, Session},
-    plan, report,
+    observe, plan, report,
+    session::{ApplyOptions, Session},
+    settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
 
@@ -143,7 +145,7 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
         scale_down: request.verdict.scale_down,
     };
     let images = ImageArgs::default().options()?;
-    let mut session = Session::open(settings, stack, images, ApplyOptions::default(), app).await?;
+    let mut session = Session::open(settings, stack, images, ApplyOptions::default(), &app.events, &app.cancel).await?;
     session.load = Some(request);
     if !fleet.dry_run {
         shared::confirm_remote(app, &session).await?;
@@ -156,7 +158,7 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
         return Ok(());
     }
     let output = args.output.open()?;
-    let ended = session.execute(&plan, &observed).await;
+    let ended = pipeline::execute(&session, &plan, &observed).await;
     let Some((document, result)) = load::document(&session, &observed).await? else { return ended };
     match history::keep(session.folder(), &document) {
         Ok(file) => session.events.info(format!("kept for a later --compare {}", file.display())),
@@ -167,7 +169,7 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
 }
 
 /// The stack's profile with what the flags say about it.
-fn request(args: &LoadgenArgs, stack: &Stack) -> Result<LoadRequest> {
+fn request(args: &LoadgenArgs, stack: &Stack) -> Result<LoadOrder> {
     let fleet = &args.fleet;
     let profile = fleet.profile(stack, args.url.is_some())?;
     let spec = args.spec(profile.map(|(_, profile)| profile))?;
@@ -178,7 +180,7 @@ fn request(args: &LoadgenArgs, stack: &Stack) -> Result<LoadRequest> {
         return Err(Error::new(Kind::Usage, what).hint("each needs one: fewer --workers or more --connections"));
     }
     let conditions = profile.map(|(_, profile)| profile.verdict.clone()).unwrap_or_default();
-    Ok(LoadRequest {
+    Ok(LoadOrder {
         // A worker has one core, however many its node has.
         order: Order { spec, workers: fleet.workers, threads: args.load.threads.or(Some(1)) },
         profile: profile.map(|(name, _)| name.to_owned()),
@@ -211,7 +213,7 @@ mod tests {
         Line::try_parse_from([&["loadgen"], words].concat()).unwrap().args
     }
 
-    fn asked(words: &[&str]) -> Result<LoadRequest> {
+    fn asked(words: &[&str]) -> Result<LoadOrder> {
         request(&parse(words), &hello())
     }
 

@@ -9,7 +9,6 @@ use clap::Args;
 use self::fleet::FleetArgs;
 use crate::commands::loadgen::output::LoadOutputArgs;
 use crate::{
-    cli::settings as config,
     commands::app::App,
     error::{Context, Error, Kind, Result},
     load::{
@@ -18,6 +17,7 @@ use crate::{
         spec::{Arrivals, Limit, LoadSpec, Stage, WeightedPath},
         syntax, verdict,
     },
+    settings as config,
     stack::model::LoadProfile,
 };
 

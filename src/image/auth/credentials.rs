@@ -55,7 +55,7 @@ pub fn add_trouble(failed: Error, trouble: Option<&Error>) -> Error {
 async fn look_up_apart(host: &str) -> Result<Option<DockerCredentials>> {
     let host = host.to_owned();
     // A helper is a child process.
-    crate::image::blocking(move || look_up(&Environment::current(), &host)).await
+    crate::error::blocking(move || look_up(&Environment::current(), &host)).await
 }
 
 /// As docker may name a host's server.

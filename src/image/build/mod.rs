@@ -71,7 +71,7 @@ pub async fn build(
     progress: &Progress,
 ) -> Result<Built> {
     let (source, name) = (spec.context.clone(), spec.dockerfile.clone());
-    let context = super::blocking(move || Context::load(&source, &name)).await?;
+    let context = crate::error::blocking(move || Context::load(&source, &name)).await?;
     build_context(engine, spec, context, references, labels, progress).await
 }
 
@@ -145,7 +145,7 @@ fn arguments(spec: &BuildSpec, dockerfile: &str) -> BTreeMap<String, String> {
 /// The proxies that docker's configuration gives to builds of this engine.
 async fn proxies(endpoint: &str) -> Result<BTreeMap<String, String>> {
     let endpoint = endpoint.to_owned();
-    super::blocking(move || {
+    crate::error::blocking(move || {
         // Who builds needs an engine, and where this file decides which one, what is wrong with it was said already.
         let config = DockerConfig::read(&Environment::current()).unwrap_or_default();
         Ok(config.proxies_of(&endpoint))

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    proof::pod::{self, State},
+    kube::agent_pod::{self, State},
 };
 
 const POLL: Duration = Duration::from_millis(300);
@@ -97,7 +97,7 @@ pub async fn gather(
         let mut homeless = None;
         for (index, pod) in &seen {
             let name = pod.metadata.name.clone().unwrap_or_default();
-            match pod::state(pod) {
+            match agent_pod::state(pod) {
                 State::Running => {
                     let (_, line, since) = lines.entry(*index).or_insert_with(|| {
                         let connect = connect(api.clone(), name.clone());

@@ -28,8 +28,8 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, LoadTick},
+    kube::agent_pod::{self, State},
     kube::logs::LogOptions,
-    proof::pod::{self, State},
 };
 
 /// From the moment at which all workers are told to start to the start: the word must have arrived everywhere.
@@ -162,7 +162,7 @@ impl Drive<'_> {
             .map(|(worker, pod)| (*worker, pod))
             .collect();
         for (worker, pod) in &pods {
-            if let State::Ended(why) = pod::state(pod) {
+            if let State::Ended(why) = agent_pod::state(pod) {
                 self.ended.entry(*worker).or_insert((now, why));
             }
         }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::kube::agent_pod::{self, State};
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use ::kube::{
@@ -17,8 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    autoscaler,
-    pod::{self, State},
+    autoscaler, pod,
     result::ProofResult,
     wire::{AgentCheck, AgentResult},
 };
@@ -192,7 +192,7 @@ impl Agent<'_> {
                         .hint(format!("look at the nodes and the events: kubectl -n {} get events", self.namespace)));
                 }
             };
-            match pod::state(&pod) {
+            match agent_pod::state(&pod) {
                 State::Ended(why) => return Ok(why),
                 State::Broken(why) => {
                     let hint = format!("is the image {} where the nodes can pull it?", self.given.image);

@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{KindCluster, blocking, create, mark};
+use super::{KindCluster, create, mark};
+use crate::error::blocking;
 use crate::provider::local::nodes;
 use crate::{
     error::{Context, Error, Kind, Result},

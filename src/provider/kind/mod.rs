@@ -32,7 +32,7 @@ use crate::provider::local::{
     registry::Registry,
 };
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{Context, Error, Kind, Result, blocking},
     event::Progress,
     state::{Folder, State},
 };
@@ -349,11 +349,4 @@ impl KindCluster {
         Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
             .hint("`stackctl up` makes it")
     }
-}
-
-/// File work that may wait for another program's lock.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Error::new(Kind::Unexpected, "a task died").caused_by(&error)))
 }

@@ -2,7 +2,6 @@
 
 mod audit;
 pub mod images;
-pub mod preflight;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,26 +19,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::object::{Key, Removed};
 use crate::{
-    cli::settings::{DEFAULT_CLUSTER, ProviderName, Settings},
-    commands::app::App,
     error::{Error, Kind, Result},
     event::{Events, interrupt},
-    execute::{
-        self, actions,
-        load::{LoadRequest, Sent},
-        untried::{self, Begun},
-    },
     image::{self, Engine, fingerprint::Sources, store::prefix::Remote},
     kube::{self, Kube, noop::known::Known},
-    observe::overview::LastProof,
-    plan::{Action, Plan, observed::Observed, up::edge},
-    proof::ProofResult,
+    load::order::{LoadOrder, Sent},
+    plan::up::edge,
+    proof::{ProofResult, result::LastProof},
     provider::{
         ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider, existing,
         existing::ExistingCluster,
         kind::KindCluster,
         local::{kubeconfig::UserKubeconfig, proxy::Proxy, registry::Registry as LocalRegistry},
     },
+    settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
     state::{Folder, State},
     tls::{Authority, OwnTrust, authority},
@@ -79,7 +72,7 @@ pub struct Session {
     pub images: ImageOptions,
     pub apply: ApplyOptions,
     /// What `loadgen` puts on the stack.
-    pub load: Option<LoadRequest>,
+    pub load: Option<LoadOrder>,
     pub events: Events,
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
@@ -87,7 +80,7 @@ pub struct Session {
     state: State,
     user: UserKubeconfig,
     /// An error where no engine answers: an existing cluster needs one only to build.
-    engine: Result<Engine>,
+    pub engine: Result<Engine>,
     kube: OnceCell<Kube>,
     /// Differences that were found to be only apparent.
     pub known: Arc<Known>,
@@ -130,11 +123,12 @@ impl Session {
         stack: Stack,
         images: ImageOptions,
         apply: ApplyOptions,
-        app: &App,
+        events: &Events,
+        cancel: &CancellationToken,
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
         let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
-        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, &app.events));
+        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, events));
         let remote = remote?;
         let mut stack = stack;
         if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
@@ -145,7 +139,7 @@ impl Session {
                 let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
                 let spec = cluster_spec(&settings);
                 let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state);
-                (Box::new(cluster.cancelled_by(&app.cancel)), state.cluster(&settings.cluster_name))
+                (Box::new(cluster.cancelled_by(cancel)), state.cluster(&settings.cluster_name))
             }
             // The cluster's name is of no meaning here: what is known of a context is kept under the context.
             ProviderName::Existing => {
@@ -161,8 +155,8 @@ impl Session {
             images,
             apply,
             load: None,
-            events: app.events.clone(),
-            cancel: app.cancel.clone(),
+            events: events.clone(),
+            cancel: cancel.clone(),
             provider,
             folder,
             state,
@@ -177,8 +171,9 @@ impl Session {
     }
 
     /// For commands that are about the cluster alone.
-    pub async fn without_stack(settings: Settings, app: &App) -> Result<Session> {
-        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), app).await
+    pub async fn without_stack(settings: Settings, events: &Events, cancel: &CancellationToken) -> Result<Session> {
+        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), events, cancel)
+            .await
     }
 
     pub fn engine(&self) -> Result<&Engine> {
@@ -231,31 +226,6 @@ impl Session {
         interrupt::until_cancelled(&self.cancel, work).await
     }
 
-    /// Runs a plan made from `observed`.
-    pub async fn execute(&self, plan: &Plan, observed: &Observed) -> Result<()> {
-        let begun = Begun::default();
-        let ended = execute::run(plan, &self.events, &self.cancel, |step, progress, cancel| {
-            begun.add(step);
-            Box::pin(actions::act(self, plan, observed, step, progress, cancel))
-        })
-        .await;
-        let ended = match ended {
-            Err(error) if error.kind == Kind::Refused && !self.cancel.is_cancelled() => {
-                let others = Box::pin(untried::refusals(self, plan, observed, &begun));
-                let others = self.until_stopped(async { Ok(others.await) }).await.unwrap_or_default();
-                Err(error.beside(others))
-            }
-            ended => ended,
-        };
-        // After the cluster is gone there is nothing to remember.
-        if !plan.has(&Action::DeleteCluster)
-            && let Err(error) = self.known.save()
-        {
-            self.events.warn(format!("a comfort of the next run is lost: {error}"));
-        }
-        ended
-    }
-
     /// Whether `down` may remove the cluster.
     pub fn is_disposable(&self) -> bool {
         self.settings.provider == ProviderName::Kind
@@ -268,7 +238,7 @@ impl Session {
         }
         let access = self.provider.access().await?;
         let context = access.context.clone();
-        let remote = image::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
+        let remote = crate::error::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
         Ok(remote.then_some(context))
     }
 
@@ -333,17 +303,17 @@ impl Session {
     /// The certificate authority of this machine, made if there is none.
     pub async fn authority(&self) -> Result<Authority> {
         let state = self.state.clone();
-        image::blocking(move || Authority::ensure(&state, authority::now())).await
+        crate::error::blocking(move || Authority::ensure(&state, authority::now())).await
     }
 
     /// None: it was not made yet.
     pub async fn known_authority(&self) -> Result<Option<Authority>> {
         let state = self.state.clone();
-        image::blocking(move || Authority::load(&state, authority::now())).await
+        crate::error::blocking(move || Authority::load(&state, authority::now())).await
     }
 }
 
-fn cluster_spec(settings: &Settings) -> ClusterSpec {
+pub fn cluster_spec(settings: &Settings) -> ClusterSpec {
     ClusterSpec {
         name: settings.cluster_name.clone(),
         control_planes: settings.control_planes,

@@ -1,8 +1,7 @@
 //! What is looked at before anything is made.
 
-use super::{Session, cluster_spec};
+use crate::session::{Session, cluster_spec};
 use crate::{
-    cli::settings::{ProviderName, Settings},
     error::Result,
     image::Engine,
     observe::{doctor, doctor::DoctorRequest},
@@ -12,6 +11,7 @@ use crate::{
         kind,
         local::{ports, proxy},
     },
+    settings::{ProviderName, Settings},
 };
 
 impl Session {

@@ -1,38 +1,15 @@
 //! What the images of a run are called, how they are built, and which of them go.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use futures::future::try_join_all;
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 use super::Session;
-use crate::object::Removed;
 use crate::{
-    cli::settings::Settings,
     error::{Error, Kind, Result},
-    image::{
-        self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK,
-        store::{gc, local::Registry},
-    },
-    kube::discovery::KindRef,
-    object::json,
-    observe,
+    image::{self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, store::local::Registry},
     provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, local::nodes::REGISTRY_HOST},
+    settings::Settings,
     stack::model::Service,
 };
-
-/// What makes pods, or is one.
-const WORKLOADS: [(&str, &str); 9] = [
-    ("", "Pod"),
-    ("", "PodTemplate"),
-    ("", "ReplicationController"),
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("apps", "ReplicaSet"),
-    ("batch", "Job"),
-    ("batch", "CronJob"),
-];
 
 impl Session {
     /// `hello/hello`: the part of a reference between the registry and the tag.
@@ -63,7 +40,7 @@ impl Session {
     }
 
     /// The local registry as a server, while it runs.
-    fn registry(&self) -> Result<Option<Registry>> {
+    pub fn registry(&self) -> Result<Option<Registry>> {
         let Some(port) = self.learn(|learned| learned.registry_port) else { return Ok(None) };
         let base = url::Url::parse(&format!("http://127.0.0.1:{port}/"))
             .map_err(|error| Error::new(Kind::Unexpected, "the registry has no URL").caused_by(&error))?;
@@ -105,35 +82,6 @@ impl Session {
         spec.no_cache = self.images.no_cache;
         spec.pull = self.images.pull;
         Ok(spec)
-    }
-
-    /// Removes all but the `keep` newest tags of each service, and those that something in the cluster may run. Returns
-    /// what went.
-    pub async fn collect_garbage(&self, keep: usize) -> Result<Vec<Removed>> {
-        let in_use = self.tags_in_use().await?;
-        let mut removed = gc::engine(self.engine()?, Some(&self.stack.name), &in_use, keep).await?;
-        if let Some(registry) = self.registry()? {
-            for service in self.stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
-                removed.extend(gc::registry(&registry, &self.repository(service), &in_use, keep).await?);
-            }
-        }
-        Ok(removed)
-    }
-
-    async fn tags_in_use(&self) -> Result<BTreeSet<String>> {
-        let kube = self.kube().await?;
-        let kinds = WORKLOADS.map(|(group, kind)| KindRef::any_version(group, kind));
-        let listed = try_join_all(kinds.iter().map(|kind| kube.list_all(kind, None)));
-        // Custom resources have templates too.
-        let (listed, recorded) = tokio::try_join!(listed, observe::recorded_objects(kube))?;
-        // Of what a Deployment was before, the newest tags stay anyway.
-        let is_history = |object: &&Value| {
-            json::kind(object) == "ReplicaSet"
-                && object.pointer("/spec/replicas").and_then(Value::as_u64) == Some(0)
-                && object.pointer("/metadata/ownerReferences/0").is_some()
-        };
-        let objects = listed.iter().flatten().chain(recorded.live.objects.values());
-        Ok(gc::tags_in(objects.filter(|object| !is_history(object))))
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{
     stack,
 };
 
+/// What is meant where no stack is named.
+pub const DEFAULT_STACK: &str = "hello";
+
 /// The local cluster, where no other is named.
 pub const DEFAULT_CLUSTER: &str = "stackctl";
 
