@@ -110,7 +110,7 @@ impl App {
         if self.common.yes {
             return Ok(());
         }
-        let refused = || Error::new(Kind::Usage, format!("not done without a yes: {what}"));
+        let refused = || Error::new(Kind::Usage, format!("aborted: confirmation required: {what}"));
         if !std::io::stdin().is_terminal() {
             return Err(refused().hint("--yes answers in advance"));
         }

@@ -36,7 +36,7 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
     let state = State::from_env()?;
     let system = System::here();
     let anchor = match args.action {
-        // Also of one that can't be used any more: that is when trust is taken back.
+        // Also of one that cannot be used any more: that is when trust is taken back.
         Action::Untrust => Authority::kept(&state)?,
         Action::Path | Action::Trust => Some(Authority::ensure(&state, now())?.anchor()),
     };

@@ -12,7 +12,7 @@ use crate::{
     provider as cluster, report,
 };
 
-/// Look at everything that `up` needs, and say what each failure's cure is
+/// Look at everything that `up` needs, and say how to fix each failure
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
                     Status::Warning => "!",
                     Status::Failed => "✗",
                 };
-                [sign.into(), check.name.into(), check.found.clone(), check.cure.clone().unwrap_or_default()]
+                [sign.into(), check.name.into(), check.found.clone(), check.fix.clone().unwrap_or_default()]
             })
             .collect();
         let origins: Vec<[String; 3]> = settings
@@ -50,7 +50,7 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
             .iter()
             .map(|(key, value, origin)| [(*key).to_owned(), value.clone(), origin.to_string()])
             .collect();
-        let checks = report::table(["", "check", "found", "cure"], &rows, report::width());
+        let checks = report::table(["", "check", "found", "fix"], &rows, report::width());
         format!("{checks}\n\n{}", report::table(["setting", "value", "from"], &origins, report::width()))
     };
     let provenance: Vec<_> = settings

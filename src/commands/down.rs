@@ -85,7 +85,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         app.confirm(&format!("the cluster also holds {}. Remove it all?", few(&others)))?;
     }
     if plan::down::is_blind(&observed) {
-        app.confirm("nobody knows what else the cluster holds. Remove it all?")?;
+        app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
     }
     let whole = execute(&session, &options, &plan, &observed).await?;
     let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();

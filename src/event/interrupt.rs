@@ -30,7 +30,7 @@ pub fn watch(events: Events, quiet: Arc<AtomicBool>) -> CancellationToken {
             }
             if round == 0 {
                 if !quiet.load(Ordering::Relaxed) {
-                    events.warn("stopping; once more stops at once");
+                    events.warn("stopping; press Ctrl-C again to quit now");
                 }
                 asked.cancel();
             }

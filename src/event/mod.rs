@@ -53,7 +53,7 @@ pub enum Event {
 pub struct PlannedStep {
     pub id: StepId,
     pub needs: Vec<StepId>,
-    /// Waves and other joints of the graph: in the timings, not on the screen.
+    /// Waves and other barriers of the graph: in the timings, not on the screen.
     pub hidden: bool,
     /// The set whose objects it is one of the steps to apply: shown together.
     pub group: Option<Arc<str>>,

@@ -35,7 +35,7 @@ pub async fn act(
 ) -> Result<Done> {
     let live = observed.live.as_ref();
     match &step.action {
-        Action::Joint => Ok(Done::default()),
+        Action::Barrier => Ok(Done::default()),
         Action::CreateNetwork => {
             network::ensure(&session.engine()?.docker, DEFAULT_NETWORK).await?;
             Ok(Done::default())

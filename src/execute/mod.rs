@@ -197,10 +197,10 @@ mod tests {
     /// a ─▶ c, b ─▶ c, c ─▶ d
     fn diamond() -> Plan {
         let mut graph = Graph::default();
-        let a = graph.add("a", &[], Action::Joint);
-        let b = graph.add("b", &[], Action::Joint);
-        let c = graph.add("c", &[a, b], Action::Joint);
-        graph.add("d", &[c], Action::Joint);
+        let a = graph.add("a", &[], Action::Barrier);
+        let b = graph.add("b", &[], Action::Barrier);
+        let c = graph.add("c", &[a, b], Action::Barrier);
+        graph.add("d", &[c], Action::Barrier);
         graph.into()
     }
 
@@ -276,10 +276,10 @@ mod tests {
     async fn a_step_that_nothing_needs_never_delays_the_end() {
         let mut graph = Graph::default();
         let optional = Action::Preload { images: Images::Named(BTreeSet::new()) };
-        let a = graph.add("a", &[], Action::Joint);
+        let a = graph.add("a", &[], Action::Barrier);
         let slow = graph.add("slow", &[a], optional.clone());
         graph.add("after slow", &[slow], optional);
-        graph.add("b", &[a], Action::Joint);
+        graph.add("b", &[a], Action::Barrier);
         let plan = graph.into();
         let (events, mut receiver) = Events::channel();
         let act = |step: &Step, _, _| -> LocalBoxFuture<'_, Result<Done>> {
@@ -305,7 +305,7 @@ mod tests {
     async fn a_failure_does_not_wait_for_what_is_optional() {
         let mut graph = Graph::default();
         graph.add("slow", &[], Action::Preload { images: Images::Named(BTreeSet::new()) });
-        graph.add("a", &[], Action::Joint);
+        graph.add("a", &[], Action::Barrier);
         let plan = graph.into();
         let (events, _receiver) = Events::channel();
         let act = |step: &Step, _, cancel: CancellationToken| -> LocalBoxFuture<'_, Result<Done>> {
@@ -367,7 +367,7 @@ mod tests {
     async fn steps_that_end_after_an_interruption_do_not_prolong_its_grace() {
         let mut graph = Graph::default();
         for nth in 0..1000 {
-            graph.add(nth, &[], Action::Joint);
+            graph.add(nth, &[], Action::Barrier);
         }
         let plan = Plan::from(graph);
         let (events, _receiver) = Events::channel();

@@ -18,7 +18,7 @@ use crate::{
         pull_secret,
     },
     object::json,
-    plan::observed::{LiveState, heir},
+    plan::observed::{LiveState, new_owner},
     stack::desired,
 };
 
@@ -76,24 +76,24 @@ pub async fn hand_over(
         let namespace = key.namespace.as_deref().unwrap_or(&key.name);
         // A namespace that we did not make stays as it is anyway.
         let may_go = !is_namespace(&key) || json::label(&object, CREATED_LABEL).is_some();
-        let Some(heir) = heir(&parents, parent, namespace, leaving).filter(|_| may_go) else {
+        let Some(new_owner) = new_owner(&parents, parent, namespace, leaving).filter(|_| may_go) else {
             alone.push(object);
             continue;
         };
         // On record first, or its new owner would not find it.
         let kind = KindRef::any_version(&key.group, &key.kind);
-        if !heir.kinds.contains(&kind) {
-            let mut wider = heir.clone();
+        if !new_owner.kinds.contains(&kind) {
+            let mut wider = new_owner.clone();
             wider.kinds.insert(kind);
             kube.write_parent(&wider, Write::Widen).await?;
         }
-        let mut labels = desired::labels_of_parent(&heir.name);
+        let mut labels = desired::labels_of_parent(&new_owner.name);
         // What the files say about it in place of the old set's labels stays.
         let ours = desired::labels_of_parent(parent);
         labels
             .retain(|label, _| label == PART_OF || json::label(&object, label) == ours.get(label).map(String::as_str));
         if kube.hand_over(&object, &labels).await? {
-            lines.push(format!("{key} stays: {} uses it", heir.name.replacen('-', " ", 1)));
+            lines.push(format!("{key} stays: {} uses it", new_owner.name.replacen('-', " ", 1)));
         }
     }
     Ok((alone, lines))

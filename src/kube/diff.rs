@@ -44,7 +44,7 @@ pub struct Differences {
 
 impl Kube {
     /// Objects that an apply would create or change, in the order given, then those that a prune would remove.
-    /// What can't be tried yet, because its namespace or kind is to be created by the same apply, counts as created.
+    /// What cannot be tried yet, because its namespace or kind is to be created by the same apply, counts as created.
     pub async fn diff(
         &self,
         desired: &[Object],

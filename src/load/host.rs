@@ -69,7 +69,7 @@ pub async fn run(
     if result.never_connected() {
         let seen = result.examples.values().cloned();
         let count = result.connects_failed;
-        return Err(Error::new(Kind::Preflight, format!("{} can't be reached: no request was sent", spec.base))
+        return Err(Error::new(Kind::Preflight, format!("{} cannot be reached: no request was sent", spec.base))
             .cause(format!("{count} attempts to connect failed"))
             .details(seen));
     }

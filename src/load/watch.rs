@@ -121,7 +121,7 @@ struct Objects {
 }
 
 impl Watcher {
-    /// A workload that can't be read now is left out: what a broken verdict means is said by what was seen.
+    /// A workload that cannot be read now is left out: what a broken verdict means is said by what was seen.
     async fn look(&mut self) {
         let at = Instant::now();
         let looks = self.watched.iter().map(|watched| timeout(PATIENCE, objects(&self.kube, watched)));
@@ -164,7 +164,7 @@ async fn objects(kube: &Kube, watched: &Watched) -> Result<Option<Objects>> {
     Ok(Some(Objects { workload, autoscaler, pods }))
 }
 
-/// Why resource metrics can't be had; None: they can, or nobody may know.
+/// Why resource metrics cannot be had; None: they can, or nobody may know.
 pub async fn metrics_api_problem(kube: &Kube) -> Option<String> {
     const NAME: &str = "v1beta1.metrics.k8s.io";
     let key = Key {

@@ -22,7 +22,7 @@ fn template_pointer(object: &Value) -> Option<&'static str> {
     }
 }
 
-/// The pod template of a workload whose change rolls its pods; None for a Pod and a Job, which can't change theirs.
+/// The pod template of a workload whose change rolls its pods; None for a Pod and a Job, which cannot change theirs.
 pub fn rolling_template(object: &mut Value) -> Option<&mut Value> {
     if matches!(object.get("kind").and_then(Value::as_str), Some("Pod" | "Job" | "PodTemplate")) {
         return None;

@@ -39,8 +39,8 @@ impl Session {
         let one_node = self.settings.control_planes + self.settings.workers == 1;
         let warnings = checks.iter().filter(|check| check.status == Status::Warning);
         for check in warnings.filter(|check| !(one_node && check.name == "inotify")) {
-            let cure = check.cure.as_deref().unwrap_or_default();
-            self.events.warn(format!("{}: {}; {cure}", check.name, check.found));
+            let fix = check.fix.as_deref().unwrap_or_default();
+            self.events.warn(format!("{}: {}; {fix}", check.name, check.found));
         }
         doctor::preflight(&checks)
     }

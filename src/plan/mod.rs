@@ -57,8 +57,8 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
-    /// A joint of the graph that does nothing itself: the end of a wave.
-    Joint,
+    /// A barrier of the graph that does nothing itself: the end of a wave.
+    Barrier,
     CreateNetwork,
     CreateCluster,
     StartCluster,
@@ -204,7 +204,7 @@ impl From<&Step> for PlannedStep {
         PlannedStep {
             id: Arc::clone(&step.id),
             needs: Vec::new(),
-            hidden: matches!(step.action, Action::Joint),
+            hidden: matches!(step.action, Action::Barrier),
             group: None,
             deletes: step.deletes.iter().map(Key::place).collect(),
         }
@@ -307,12 +307,12 @@ impl Graph {
         self.unused([format!("{verb}:{}", set.name), format!("{verb}:{}", set.parent().replacen('-', "/", 1))])
     }
 
-    /// One node that stands for all of `needs`; none and one need no joint.
+    /// One node that stands for all of `needs`; none and one need no barrier.
     pub fn join(&mut self, id: impl fmt::Display, needs: &[Node]) -> Option<Node> {
         match needs {
             [] => None,
             [only] => Some(*only),
-            _ => Some(self.add(id, needs, Action::Joint)),
+            _ => Some(self.add(id, needs, Action::Barrier)),
         }
     }
 }

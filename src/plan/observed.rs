@@ -118,11 +118,11 @@ pub struct LiveState {
 
 /// The parent of another set that has objects in this namespace, if there is one. `set` is a parent's name.
 pub fn other_user<'a>(parents: &'a BTreeMap<String, Parent>, set: &str, namespace: &str) -> Option<&'a Parent> {
-    heir(parents, set, namespace, "")
+    new_owner(parents, set, namespace, "")
 }
 
 /// As `other_user`, of those that stay when this stack goes. A stack before a component: it declares the namespace.
-pub fn heir<'a>(
+pub fn new_owner<'a>(
     parents: &'a BTreeMap<String, Parent>,
     set: &str,
     namespace: &str,
@@ -217,13 +217,13 @@ mod tests {
             ("component-b.metrics", &["b"]),
             ("stack-b", &[]),
         ]);
-        let heir = |all: &BTreeMap<String, Parent>| heir(all, "stack-a", "dev", "a").map(|heir| heir.name.clone());
-        assert_eq!(heir(&all).as_deref(), Some("stack-b"));
+        let new_owner = |all: &BTreeMap<String, Parent>| new_owner(all, "stack-a", "dev", "a").map(|new_owner| new_owner.name.clone());
+        assert_eq!(new_owner(&all).as_deref(), Some("stack-b"));
         let without_b: BTreeMap<_, _> = all.clone().into_iter().filter(|(name, _)| !name.contains("b")).collect();
-        assert_eq!(heir(&without_b).as_deref(), Some("component-shared"), "c still uses it");
+        assert_eq!(new_owner(&without_b).as_deref(), Some("component-shared"), "c still uses it");
         let alone = parents(&[("stack-a", &[]), ("component-a.metrics", &["a"]), ("component-own", &["a"])]);
-        assert_eq!(heir(&alone), None);
-        assert_eq!(super::heir(&all, "stack-a", "elsewhere", "a"), None);
+        assert_eq!(new_owner(&alone), None);
+        assert_eq!(super::new_owner(&all, "stack-a", "elsewhere", "a"), None);
     }
 
     #[test]

@@ -19,20 +19,20 @@ pub struct Check {
     pub status: Status,
     pub found: String,
     /// What to do about it; on all that is not Ok.
-    pub cure: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Check {
     pub fn ok(name: &'static str, found: impl Into<String>) -> Check {
-        Check { name, status: Status::Ok, found: found.into(), cure: None }
+        Check { name, status: Status::Ok, found: found.into(), fix: None }
     }
 
-    pub fn warning(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Check {
-        Check { name, status: Status::Warning, found: found.into(), cure: Some(cure.into()) }
+    pub fn warning(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
+        Check { name, status: Status::Warning, found: found.into(), fix: Some(fix.into()) }
     }
 
-    pub fn failed(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Check {
-        Check { name, status: Status::Failed, found: found.into(), cure: Some(cure.into()) }
+    pub fn failed(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
+        Check { name, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
     }
 }
 

@@ -53,7 +53,7 @@ pub struct ClusterSpec {
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum ClusterState {
     Absent,
-    /// Carries our mark, but its making was cut short.
+    /// Carries our mark, but its creation did not finish.
     HalfMade {
         why: String,
     },

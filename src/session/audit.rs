@@ -35,7 +35,7 @@ impl Left {
         let mut names: Vec<String> = self.unseen.keys().take(5).cloned().collect();
         let more = self.unseen.len() - names.len();
         names.extend((more > 0).then(|| format!("{more} more")));
-        Some(format!("could not look whether any of these kinds is left: {}; {why}", names.join(", ")))
+        Some(format!("cannot list these kinds, so some of them may be left: {}; {why}", names.join(", ")))
     }
 }
 
@@ -73,7 +73,7 @@ impl Session {
         names.dedup();
         let things = audit::leftovers(&scope).await?;
         let mut kept = audit::kept(docker, endpoint, &names).await?;
-        // One that can't be used any more is told by whatever uses it.
+        // One that cannot be used any more is told by whatever uses it.
         if let Ok(Some(authority)) = self.known_authority().await {
             let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
             kept.push(Kept { name: "certificate authority".to_owned(), size });

@@ -69,7 +69,7 @@ impl<'a> Components<'a> {
         if let Some(start) = path.iter().position(|above| above == name) {
             let cycle: Vec<&str> = path[start..].iter().map(String::as_str).chain([name.as_str()]).collect();
             problems
-                .at(reference.origin.clone(), format!("components need each other in a circle: {}", cycle.join(" → ")));
+                .at(reference.origin.clone(), format!("dependency cycle between components: {}", cycle.join(" → ")));
             return;
         }
         if self.without.contains(name) {
@@ -103,7 +103,7 @@ impl<'a> Components<'a> {
         self.order.push(name.clone());
     }
 
-    /// What all stacks share can't wait for what one of them has.
+    /// What all stacks share cannot wait for what one of them has.
     fn check_scopes(&self, user: &str, need: &Located<String>, problems: &mut Problems) {
         if self.scope(user) == Some(Scope::Cluster) && self.scope(&need.value) == Some(Scope::Stack) {
             let message =

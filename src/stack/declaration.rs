@@ -83,7 +83,7 @@ pub struct SecretDecl {
 #[derive(Debug)]
 pub struct ProofDecl {
     pub proof: Proof,
-    /// Components without which the proof can't hold.
+    /// Components without which the proof cannot hold.
     pub needs: Vec<Located<String>>,
     /// Values that must be set, and that must not.
     pub set: Vec<Located<String>>,

@@ -70,7 +70,7 @@ impl Folder {
         normalise(&Path::new(&self.shown).join(path))
     }
 
-    /// The content of a file, or why it can't be had.
+    /// The content of a file, or why it cannot be had.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let missing =
             || format!("there is no file `{path}` in {}", if self.shown.is_empty() { "." } else { &self.shown });
@@ -93,7 +93,7 @@ impl Folder {
                 }
                 std::fs::read(&file).map_err(|error| match error.kind() {
                     ErrorKind::NotFound | ErrorKind::NotADirectory => missing(),
-                    _ => format!("`{path}` can't be read: {error}"),
+                    _ => format!("`{path}` cannot be read: {error}"),
                 })
             }
         }

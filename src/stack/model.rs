@@ -26,7 +26,7 @@ pub struct Stack {
     /// Components in the order in which they need each other, the stack's own set last.
     pub sets: Vec<Set>,
     pub proofs: Vec<Proof>,
-    /// Proofs that can't hold as the stack is.
+    /// Proofs that cannot hold as the stack is.
     pub skipped_proofs: Vec<SkippedProof>,
     /// None: no routes, or left out.
     pub edge: Option<Edge>,
@@ -49,7 +49,7 @@ pub struct Service {
     pub args: BTreeMap<String, String>,
 }
 
-/// A proof that can't hold as the stack is, without a component for instance.
+/// A proof that cannot hold as the stack is, without a component for instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedProof {
     pub name: String,

@@ -74,7 +74,7 @@ impl ValueDecl {
         fields.finish(problems);
         let reserved = ["", "provider", "without"].contains(&key.value.as_str());
         if reserved || key.value.contains('=') || key.value.split('.').any(str::is_empty) {
-            problems.at(key.origin.clone(), format!("a value can't be named `{}` (values)", key.value));
+            problems.at(key.origin.clone(), format!("a value cannot be named `{}` (values)", key.value));
         }
         let (name, origin) = (key.value.clone(), key.origin.clone());
         let mut decl = ValueDecl { name, origin, kind: kind?, minimum, maximum, choices, default: None, setters };

@@ -59,7 +59,7 @@ pub fn now() -> i64 {
 }
 
 impl Authority {
-    /// None: it was not made yet. Err: `Kind::Preflight` for one that can't be used, with the cure.
+    /// None: it was not made yet. Err: `Kind::Preflight` for one that cannot be used, with the fix.
     pub fn load(state: &State, now: i64) -> Result<Option<Authority>> {
         let folder = state.folder(FOLDER);
         match folder.read(FILE)? {
@@ -80,7 +80,7 @@ impl Authority {
         Authority::read(&folder, &content, now)
     }
 
-    /// The certificate of the authority that is kept, also of one that can't be used any more.
+    /// The certificate of the authority that is kept, also of one that cannot be used any more.
     pub fn kept(state: &State) -> Result<Option<Anchor>> {
         let folder = state.folder(FOLDER);
         let whole = folder.read(FILE)?.and_then(|content| String::from_utf8(content).ok());
@@ -94,7 +94,7 @@ impl Authority {
         let file = folder.file(FILE);
         let shown = file.display().to_string();
         let unusable = |why: String| {
-            Error::new(Kind::Preflight, format!("the certificate authority in {shown} can't be used")).cause(why).hint(
+            Error::new(Kind::Preflight, format!("the certificate authority in {shown} cannot be used")).cause(why).hint(
                 "remove that file, and the next `stackctl up` makes a new authority and new certificates; where the \
                      system trusts the old one, `stackctl ca untrust` before and `stackctl ca trust` after",
             )

@@ -1,4 +1,4 @@
-//! What becomes of a load's result: the page, the comparison, and what is said when they can't be had.
+//! What becomes of a load's result: the page, the comparison, and what is said when they cannot be had.
 
 use serde_json::Value;
 

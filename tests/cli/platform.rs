@@ -51,7 +51,7 @@ fn the_second_interruption_ends_at_once() {
     let interrupt = || kill_process(pid, Signal::INT).unwrap();
     interrupt();
     let mut lines = BufReader::new(doctor.stderr.take().unwrap()).lines();
-    lines.find(|line| line.as_ref().unwrap().contains("once more stops at once")).unwrap().unwrap();
+    lines.find(|line| line.as_ref().unwrap().contains("press Ctrl-C again")).unwrap().unwrap();
     let begin = Instant::now();
     interrupt();
     assert_eq!(doctor.wait().unwrap().code(), Some(130));

@@ -119,7 +119,7 @@ fn engine_restart() {
 }
 
 /// A hundred requests per second, as hello's load profile has it, make 600 spans per second: ten times that for five
-/// minutes. What can't be held is refused and counted.
+/// minutes. What cannot be held is refused and counted.
 fn many_spans() {
     const SPANS_PER_SECOND: u64 = 6000;
     const SECONDS: u64 = 300;

@@ -41,7 +41,7 @@ impl Browser {
         let errors = profile.path().join("stderr");
         let create = |path: &Path| Stdio::from(std::fs::File::create(path).unwrap());
         let mut child = Command::new(&self.0)
-            // Its own sandbox can't be had as root; what it opens is ours.
+            // Its own sandbox cannot be had as root; what it opens is ours.
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
             .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))

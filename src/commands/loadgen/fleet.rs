@@ -176,7 +176,7 @@ fn request(args: &LoadgenArgs, stack: &Stack) -> Result<LoadOrder> {
     spec.check()?;
     permitted::from_cluster(stack, &spec.base, args.i_own_this_host)?;
     if spec.connections < fleet.workers {
-        let what = format!("{} workers can't share {} connections", fleet.workers, spec.connections);
+        let what = format!("{} workers cannot share {} connections", fleet.workers, spec.connections);
         return Err(Error::new(Kind::Usage, what).hint("each needs one: fewer --workers or more --connections"));
     }
     let conditions = profile.map(|(_, profile)| profile.verdict.clone()).unwrap_or_default();

@@ -216,7 +216,7 @@ impl Job<'_> {
         let stream = std::pin::pin!(stream);
         let mut lines = StreamReader::new(stream).lines();
         let mut outcome = Outcome::default();
-        let cut = || Error::new(Kind::Platform, format!("the build of {} was cut short", self.spec.service));
+        let cut = || Error::new(Kind::Platform, format!("the build of {} did not finish", self.spec.service));
         loop {
             let line = tokio::time::timeout(SILENCE, lines.next_line())
                 .await

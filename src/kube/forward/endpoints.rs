@@ -101,7 +101,7 @@ pub fn selector(service: &str) -> String {
     format!("kubernetes.io/service-name={service}")
 }
 
-/// Keeps `known` as the cluster is, for as long as anybody listens. What the watch can't see meanwhile (the API server
+/// Keeps `known` as the cluster is, for as long as anybody listens. What the watch cannot see meanwhile (the API server
 /// restarts) stays as it was last seen: pods outlive that.
 pub async fn follow(kube: Kube, namespace: String, service: String, port: String, known: watch::Sender<Targets>) {
     let slices: Api<EndpointSlice> = Api::namespaced(kube.client.clone(), &namespace);

@@ -1,4 +1,4 @@
-//! A comfort: pairs of desired and live that the server itself called equal. Losing the file costs one PATCH per object.
+//! A cache: pairs of desired and live that the server itself called equal. Losing the file costs one PATCH per object.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ impl Known {
         pairs.0.get(json::uid(live)) == Some(&now)
     }
 
-    /// `live` is what the server answered to an apply of `desired`. Kept only where `noop` alone can't tell.
+    /// `live` is what the server answered to an apply of `desired`. Kept only where `noop` alone cannot tell.
     pub fn remember(&self, desired: &Value, live: &Value) {
         let Some(now) = pair(desired, live) else { return };
         let uid = json::uid(live).to_owned();

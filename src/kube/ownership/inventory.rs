@@ -263,7 +263,7 @@ impl Kube {
         }
     }
 
-    /// A record of the set that says nothing yet: an apply alone can't tell that it made what it wrote. None if there is
+    /// A record of the set that says nothing yet: an apply alone cannot tell that it made what it wrote. None if there is
     /// one already.
     async fn create_parent(&self, parent: &Parent) -> Result<Option<Value>> {
         self.ensure_namespace(SYSTEM_NAMESPACE, &BTreeMap::new()).await?;

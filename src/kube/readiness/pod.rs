@@ -115,7 +115,7 @@ fn cannot_start(pod: &Value, status: &Value, around: &Surroundings, hurried: boo
                 ("ErrImagePull", false) if !hurried => 2,
                 _ => 0,
             };
-            // An older pod's back-off may be of before the cure: then the next pull decides.
+            // An older pod's back-off may be of before the fix: then the next pull decides.
             let fresh = around.is_new(pod)
                 || pulls.iter().any(|event| around.counts(pod, Some(last_seen(event))))
                 || reason == "ErrImagePull" && around.has_settled();

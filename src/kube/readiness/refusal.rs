@@ -8,7 +8,7 @@ use crate::object::json;
 /// What passes by itself, such as a new namespace without its ServiceAccount, has passed by then.
 const PASSING: u64 = 5;
 
-/// The server's words. The condition is the truth where there is one: an event may be of before the cure.
+/// The server's words. The condition is the truth where there is one: an event may be of before the fix.
 pub(super) fn message<'a>(object: &'a Value, around: &'a Surroundings) -> Option<&'a str> {
     let condition = json::condition(object, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     if let Some(condition) = condition {

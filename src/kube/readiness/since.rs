@@ -1,4 +1,4 @@
-//! From when on troubles count: what is seen may be of before a cure.
+//! From when on troubles count: what is seen may be of before a fix.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SETTLED: Duration = Duration::from_secs(20);
 /// The moments of one wait, by the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since {
-    /// The start of the run: what was made later was never without a cure that preceded the run.
+    /// The start of the run: what was made later was never without a fix that preceded the run.
     pub run: Timestamp,
     /// The start of the wait: of what is older, only what happens from here on counts.
     pub wait: Timestamp,

@@ -215,7 +215,7 @@ fn exits_of_before_the_run_are_no_verdict() {
         troubled(down.clone(), 7, json!({"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": finished}}))
     };
     assert!(waited_for(crashed(BEFORE), BEFORE, vec![], 60).starts_with("waiting"), "its database runs by now");
-    assert!(waited_for(crashed(DURING), BEFORE, vec![], 60).starts_with("waiting"), "the cure is of this run");
+    assert!(waited_for(crashed(DURING), BEFORE, vec![], 60).starts_with("waiting"), "the fix is of this run");
     assert!(waited_for(crashed(AFTER), BEFORE, vec![], 60).starts_with("failed"), "it did not help");
     assert!(waited_for(crashed(DURING), DURING, vec![], 0).starts_with("failed"), "a new pod");
 }

@@ -120,7 +120,7 @@ pub fn deployment(object: &Value, around: &Surroundings) -> Readiness {
     } else {
         format!("{available} of {wanted} pods are available")
     };
-    // It stays until there is progress, so it may be of before the cure.
+    // It stays until there is progress, so it may be of before the fix.
     let exceeded = json::condition(object, "Progressing").filter(|condition| {
         condition["reason"] == "ProgressDeadlineExceeded" && around.counts(object, condition["lastUpdateTime"].as_str())
     });

@@ -39,7 +39,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// What no watch shows, such as events, is looked at this often.
 const TICK: Duration = Duration::from_secs(2);
 /// How long the events of a Job that has removed itself may take to come.
-const EPITAPH: Duration = Duration::from_secs(5);
+const EVENTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long an object may be away that somebody deletes and creates again.
 const RETURN: Duration = Duration::from_secs(3);
 /// For a last look, when something else has failed.
@@ -119,7 +119,7 @@ impl Kube {
                 None => match last.as_ref().filter(|last| removes_itself(last)) {
                     Some(job) => {
                         let since = *vanished.get_or_insert(looked);
-                        match self.epitaph(job, since.elapsed()).await? {
+                        match self.how_it_ended(job, since.elapsed()).await? {
                             Some(Readiness::Failed(failure)) => return Err(self.failed(key, failure).await),
                             Some(_) => return Ok(Some("it has ended and removed itself".to_owned())),
                             None => "it has ended and removed itself".to_owned(),
@@ -195,11 +195,11 @@ impl Kube {
     }
 
     /// How a Job ended that has removed itself. None: its events may still come.
-    async fn epitaph(&self, job: &Value, gone_for: Duration) -> Result<Option<Readiness>> {
+    async fn how_it_ended(&self, job: &Value, gone_for: Duration) -> Result<Option<Readiness>> {
         let looked = self.events(json::namespace(job), &[job]).await;
         let failed = |error: ::kube::Error| failure::request_failed("list events", &self.server, &error);
         let told = workload::vanished(job, &looked.map_err(failed)?);
-        Ok(told.or_else(|| (gone_for >= EPITAPH).then(|| workload::unknown_end(job))))
+        Ok(told.or_else(|| (gone_for >= EVENTS_WITHIN).then(|| workload::unknown_end(job))))
     }
 
     /// The object and all that its readiness depends on, now. One more request per thing that matters.

@@ -71,7 +71,7 @@ pub fn compare(previous: &LoadDocument, current: &LoadDocument) -> Result<Compar
     }
     let shortest = previous.seconds.len().min(current.seconds.len());
     if shortest < SHORTEST {
-        let message = format!("cannot compare runs of {shortest} s: their noise can't be told from a difference");
+        let message = format!("cannot compare runs of {shortest} s: their noise cannot be told from a difference");
         return Err(Error::new(Kind::Usage, message).hint(format!("let both last at least {SHORTEST} s, better 60 s")));
     }
     let noise = Noise::new(Run::new(&previous.seconds), Run::new(&current.seconds));

@@ -166,7 +166,7 @@ impl Ticks {
 /// Makes one connection and closes it: fails if there is nothing to send a load to.
 pub async fn probe(spec: &LoadSpec, target: &Target) -> Result<()> {
     let failed = |words: String| {
-        Error::new(Kind::Preflight, format!("{} can't be reached: nothing was sent", spec.base)).cause(words)
+        Error::new(Kind::Preflight, format!("{} cannot be reached: nothing was sent", spec.base)).cause(words)
     };
     match tokio::time::timeout(spec.timeout, target.connect(0)).await {
         Ok(Ok(_)) => Ok(()),

@@ -15,7 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// Setting a timer and being woken by it takes about this long: shorter waits are waited out.
 const SETTING: Duration = Duration::from_micros(20);
 
-/// A timer of the kernel; where it can't be had, the runtime's.
+/// A timer of the kernel; where it cannot be had, the runtime's.
 pub struct Timer(Option<AsyncFd<OwnedFd>>);
 
 impl Timer {

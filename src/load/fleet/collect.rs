@@ -10,7 +10,7 @@ use crate::event::load::Second;
 
 /// How many of its other lines are kept of a worker: they say why it failed.
 const KEPT: usize = 20;
-/// Lines that the kubelet puts in place of a log that it can't read, or can't follow.
+/// Lines that the kubelet puts in place of a log that it cannot read, or cannot follow.
 const NOT_THEIRS: [&str; 2] = ["unable to retrieve container logs", "failed to create fsnotify watcher"];
 
 #[derive(Debug, Default)]

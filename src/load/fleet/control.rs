@@ -84,7 +84,7 @@ pub enum State {
     /// Not there yet, and why.
     Reaching(String),
     Ready,
-    /// It is there, but can't do what it is asked for.
+    /// It is there, but cannot do what it is asked for.
     Unable(String),
 }
 

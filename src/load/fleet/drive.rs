@@ -20,7 +20,7 @@ use super::{
     },
     collect::Collected,
     control::Wish,
-    crew::{self, Pods},
+    pods::{self, Pods},
     job,
     part::{share, short},
     run::{Fleet, Ran, SCALE_UP_PATIENCE, longest},
@@ -56,7 +56,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
         *duration = longest;
     }
     let gathering = Fleet { order: &order, ..*fleet };
-    let members = crew::gather(&gathering, job, &pods, &wishes).await?;
+    let members = pods::gather(&gathering, job, &pods, &wishes).await?;
     let options = LogOptions { follow: true, ..LogOptions::default() };
     let mut logs = fleet.kube.logs(fleet.namespace, &job::pods_of(job), options).await?;
 

@@ -2,7 +2,7 @@
 
 mod collect;
 mod control;
-mod crew;
+mod pods;
 mod drive;
 mod job;
 mod part;

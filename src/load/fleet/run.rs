@@ -111,7 +111,7 @@ async fn create(fleet: &Fleet<'_>, jobs: &Api<Job>) -> Result<Job> {
     }
 }
 
-/// Removes Jobs of runs that were killed; what can't be removed now is the next run's to try.
+/// Removes Jobs of runs that were killed; what cannot be removed now is the next run's to try.
 async fn sweep(jobs: &Api<Job>, ours: &Job) {
     let Some(now) = ours.metadata.creation_timestamp.as_ref().map(|time| time.0) else { return };
     let selection = ListParams::default().labels(job::SELECTOR);

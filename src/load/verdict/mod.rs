@@ -27,7 +27,7 @@ pub struct Run<'a> {
     pub samples: &'a [ClusterSample],
     /// The newest state of each workload.
     pub scaling: &'a [Scaling],
-    /// Why resource metrics can't be had.
+    /// Why resource metrics cannot be had.
     pub metrics_problem: Option<&'a str>,
     /// When the last request was sent, in seconds since the start of the measurement.
     pub load_end: f64,

@@ -45,9 +45,9 @@ fn judge(headers: &HeaderMap) -> Vec<Check> {
     let mut checks = Vec::new();
     if let (Some(left), Some(limit)) = (number("ratelimit-remaining"), number("ratelimit-limit")) {
         let found = format!("{left} of {limit} pulls left");
-        let cure = "log in (docker login) or use a mirror: --registry-mirror docker.io=URL";
+        let fix = "log in (docker login) or use a mirror: --registry-mirror docker.io=URL";
         checks.push(if left < FEW {
-            Check::warning("docker hub", found, cure)
+            Check::warning("docker hub", found, fix)
         } else {
             Check::ok("docker hub", found)
         });

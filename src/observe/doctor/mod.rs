@@ -1,4 +1,4 @@
-//! Checks of what the chosen options need, each with its cure: shown by `doctor`; what a local cluster needs is enforced
+//! Checks of what the chosen options need, each with its fix: shown by `doctor`; what a local cluster needs is enforced
 //! before `up` makes one.
 
 mod hub;
@@ -76,7 +76,7 @@ async fn within(limit: Duration, name: &'static str, check: impl Future<Output =
     })
 }
 
-/// An error with all failures and their cures, if there are any.
+/// An error with all failures and their fixes, if there are any.
 pub fn preflight(checks: &[Check]) -> Result<()> {
     let failed: Vec<&Check> = checks.iter().filter(|check| check.status == Status::Failed).collect();
     let message = match failed.len() {
@@ -86,7 +86,7 @@ pub fn preflight(checks: &[Check]) -> Result<()> {
     };
     let error = Error::new(Kind::Preflight, message)
         .details(failed.iter().map(|check| format!("{}: {}", check.name, check.found)));
-    Err(failed.iter().filter_map(|check| check.cure.clone()).fold(error, Error::hint))
+    Err(failed.iter().filter_map(|check| check.fix.clone()).fold(error, Error::hint))
 }
 
 #[cfg(test)]

@@ -68,10 +68,10 @@ fn judge_helpers(config: &DockerConfig, registry: Option<&str>, find: &dyn Fn(&s
             return Check::ok("credential helper", path.display().to_string());
         }
         let found = format!("{program}, which docker's config.json names, is not on the PATH");
-        let cure = "install it, or take it out of `credsStore` or `credHelpers` in config.json and log in again";
+        let fix = "install it, or take it out of `credsStore` or `credHelpers` in config.json and log in again";
         match needed == Some(name.as_str()) {
-            true => Check::failed("credential helper", found, cure),
-            false => Check::warning("credential helper", found, cure),
+            true => Check::failed("credential helper", found, fix),
+            false => Check::warning("credential helper", found, fix),
         }
     };
     named.iter().map(judge).collect()
@@ -145,13 +145,13 @@ pub async fn existing(context: Option<&str>) -> Vec<Check> {
     checks.push(match kube::connect(&at.kubeconfig, Some(&at.context)).await {
         Ok(kube) => Check::ok("cluster", format!("Kubernetes {}", kube.server_version())),
         Err(error) => {
-            let cure = match error.hints.is_empty() {
+            let fix = match error.hints.is_empty() {
                 true => {
                     "check the address and the credentials of this context, or choose another: --context".to_owned()
                 }
                 false => error.hints.join("; "),
             };
-            Check::failed("cluster", error.to_string(), cure)
+            Check::failed("cluster", error.to_string(), fix)
         }
     });
     checks

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{
     Action, Graph, Node, Plan,
-    observed::{LiveState, Observed, heir},
+    observed::{LiveState, Observed, new_owner},
 };
 use crate::object::Key;
 use crate::{
@@ -74,7 +74,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
         }
         _ if is_blind(observed) && !options.cluster => Err(Error::new(
             Kind::Platform,
-            "the API server does not answer, so nobody knows what else the cluster holds",
+            "cannot list the cluster's contents: the API server does not answer",
         )
         .hint("try again; `stackctl down --cluster` removes it with all that it holds")),
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
@@ -179,7 +179,7 @@ fn one_stack(options: &Options, observed: &Observed) -> Plan {
 fn deletions(options: &Options, live: &LiveState, kind: SetKind, name: &str) -> Vec<Key> {
     let parent = desired::parent_name(kind, name);
     let id = desired::applyset_id(kind, name);
-    let inherited = |key: &Key| is_namespace(key) && heir(&live.parents, &parent, &key.name, &options.stack).is_some();
+    let inherited = |key: &Key| is_namespace(key) && new_owner(&live.parents, &parent, &key.name, &options.stack).is_some();
     let candidates = prune::candidates(&live.live, &id, &HashSet::new(), options.prune_data, |_| None, &live.holdings);
     let adopted = candidates.release.iter().filter(|_| options.delete_adopted);
     let keys = candidates.remove.iter().chain(adopted).map(json::key);

@@ -130,7 +130,7 @@ impl KindCluster {
             return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
         }
         if !mark::is_complete(&self.docker, &self.spec.name).await? {
-            return Ok(ClusterState::HalfMade { why: "its making was cut short".to_owned() });
+            return Ok(ClusterState::HalfMade { why: "its creation did not finish".to_owned() });
         }
         Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
     }

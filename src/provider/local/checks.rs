@@ -21,8 +21,8 @@ pub async fn examine(engine: &Result<Docker>, endpoint: &str, kind: bool) -> Vec
     let docker = match engine {
         Ok(docker) => docker,
         Err(error) => {
-            let cure = if error.hints.is_empty() { HOW_TO_GET_ENGINE.to_owned() } else { error.hints.join("; ") };
-            return vec![Check::failed("engine", error.to_string(), cure)];
+            let fix = if error.hints.is_empty() { HOW_TO_GET_ENGINE.to_owned() } else { error.hints.join("; ") };
+            return vec![Check::failed("engine", error.to_string(), fix)];
         }
     };
     let asked = jiff::Timestamp::now();
@@ -82,10 +82,10 @@ fn memory(info: &SystemInfo, available: Option<u64>) -> Check {
         Some(free) => format!("{} of {} available", gib(free), gib(total)),
         None => format!("{} in all", gib(total)),
     };
-    let cure = "close other programs, or give the engine more memory: 4 GiB is comfortable";
+    let fix = "close other programs, or give the engine more memory: 4 GiB is comfortable";
     match free {
-        ..TOO_LITTLE_MEMORY => Check::failed("memory", found, cure),
-        TOO_LITTLE_MEMORY..ENOUGH_MEMORY => Check::warning("memory", found, cure),
+        ..TOO_LITTLE_MEMORY => Check::failed("memory", found, fix),
+        TOO_LITTLE_MEMORY..ENOUGH_MEMORY => Check::warning("memory", found, fix),
         _ => Check::ok("memory", found),
     }
 }

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(judge_inotify(512, 524_288).status, Status::Ok);
         let check = judge_inotify(128, 524_288);
         assert_eq!(check.status, Status::Warning);
-        assert!(check.cure.unwrap().ends_with("sysctl fs.inotify.max_user_instances=512"));
+        assert!(check.fix.unwrap().ends_with("sysctl fs.inotify.max_user_instances=512"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `edge: ingress`: for a controller that the cluster has.
 //!
-//! What a portable Ingress can't say: how to strip a prefix, how long a service may take, where plain HTTP goes. Routes
+//! What a portable Ingress cannot say: how to strip a prefix, how long a service may take, where plain HTTP goes. Routes
 //! that strip stand in an Ingress of their own with the annotations of ingress-nginx, which Traefik reads as well; of
 //! the others only paths and TLS depend on no controller.
 

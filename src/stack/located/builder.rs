@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
                 },
                 Some((key, mark)) => match seen.get(&key).copied() {
                     Some(first) => {
-                        self.problem(mark, format!("key `{key}` is there twice, first on line {}", first.line));
+                        self.problem(mark, format!("duplicate key `{key}`, first on line {}", first.line));
                     }
                     None => {
                         seen.insert(key.clone(), mark);

@@ -135,9 +135,9 @@ fn duplicate_keys_are_all_reported_with_their_place() {
     assert_eq!(
         bad("a: 1\nb: {c: 1, c: 2}\na: 2\na: 3\n"),
         [
-            "f.yaml:2:11: key `c` is there twice, first on line 2",
-            "f.yaml:3:1: key `a` is there twice, first on line 1",
-            "f.yaml:4:1: key `a` is there twice, first on line 1",
+            "f.yaml:2:11: duplicate key `c`, first on line 2",
+            "f.yaml:3:1: duplicate key `a`, first on line 1",
+            "f.yaml:4:1: duplicate key `a`, first on line 1",
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! Why a registry does not do what it is asked, each with its own cure.
+//! Why a registry does not do what it is asked, each with its own fix.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 

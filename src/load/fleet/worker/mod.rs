@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A command, and where its answer goes if it wants one.
 type Word = (Command, Option<oneshot::Sender<Answer>>);
 
-/// Listens on this port of loopback. `prepare` is given what to send and fails where it can't be sent; `load` runs once
+/// Listens on this port of loopback. `prepare` is given what to send and fails where it cannot be sent; `load` runs once
 /// the word to start has come, with what `prepare` has made of it, the moment at which to begin and a token that ends it
 /// early. Fails when nobody says anything.
 pub async fn serve<P, T, F>(

@@ -222,8 +222,8 @@ impl<'a> SetPlanner<'a> {
                 ends.extend(certificate);
                 begun.planned.applied.extend(certificate);
             }
-            if let Some(joint) = self.graph.join(format!("wave:{}:{wave}", set.parent()), &ends) {
-                begun.gate = vec![joint];
+            if let Some(barrier) = self.graph.join(format!("wave:{}:{wave}", set.parent()), &ends) {
+                begun.gate = vec![barrier];
             }
         }
         begun.next = end;

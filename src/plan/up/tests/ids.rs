@@ -89,7 +89,7 @@ proptest! {
 fn an_id_that_is_taken_is_numbered() {
     let mut graph = Graph::default();
     for _ in 0..3 {
-        graph.add("a", &[], Action::Joint);
+        graph.add("a", &[], Action::Barrier);
     }
     let ids: Vec<String> = Plan::from(graph).steps.iter().map(|step| step.id.to_string()).collect();
     assert_eq!(ids, ["a", "a#2", "a#3"]);

@@ -50,7 +50,7 @@ fn components_come_in_the_order_of_their_needs() {
 fn a_circle_is_reported_once_where_it_closes() {
     assert_eq!(
         components(["c", "a", "b"]).problems(),
-        ["manifests/components/a/component.yaml:2:9: components need each other in a circle: c → b → a → c"]
+        ["manifests/components/a/component.yaml:2:9: dependency cycle between components: c → b → a → c"]
     );
 }
 
@@ -231,6 +231,6 @@ fn names_of_values_may_have_dots_but_only_one_meaning() {
     assert!(problems("table.endpoint")[0].contains("the setter matches nothing"), "{:?}", problems("table.endpoint"));
     assert!(problems("collector.size")[0].contains("is also value `size` of component `collector`"));
     for name in ["a..b", ".a", "a.", "without"] {
-        assert!(problems(name).iter().any(|line| line.contains("a value can't be named")), "{name}");
+        assert!(problems(name).iter().any(|line| line.contains("a value cannot be named")), "{name}");
     }
 }

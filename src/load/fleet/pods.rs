@@ -110,7 +110,7 @@ pub async fn gather(
                         }
                         Line::Reaching(why) => waits.push(why),
                         Line::Unable(why) => {
-                            let what = format!("worker {index} can't send the load: nothing was sent");
+                            let what = format!("worker {index} cannot send the load: nothing was sent");
                             return Err(Error::new(Kind::Preflight, what).cause(why));
                         }
                     }
@@ -174,7 +174,7 @@ fn connect(api: Api<Pod>, pod: String) -> impl Fn() -> Connecting {
     }
 }
 
-/// The error of a worker that can't work; what it said goes with it.
+/// The error of a worker that cannot work; what it said goes with it.
 async fn unfit(fleet: &Fleet<'_>, api: &Api<Pod>, name: &str, why: String, ran: bool) -> Error {
     let error =
         Error::new(Kind::NotReady, format!("the worker {}/{name} did not get ready", fleet.namespace)).cause(why);
@@ -191,7 +191,7 @@ async fn unfit(fleet: &Fleet<'_>, api: &Api<Pod>, name: &str, why: String, ran: 
         .hint(format!("is {} an image of this version of stackctl for the nodes' architecture?", fleet.image))
 }
 
-/// Why the Job's controller can't create pods, as it says in events.
+/// Why the Job's controller cannot create pods, as it says in events.
 async fn refusal(fleet: &Fleet<'_>, job: &str) -> Option<String> {
     let api: Api<Event> = Api::namespaced(fleet.kube.client().clone(), fleet.namespace);
     let selection = ListParams::default().fields(&format!("involvedObject.name={job},reason=FailedCreate"));
