@@ -35,10 +35,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = match commands::Cli::try_parse_from(cli::expand_aliases(std::env::args_os())) {
+    let cli = match commands::help::parse(cli::expand_aliases(std::env::args_os())) {
         Ok(cli) => cli,
         Err(said) => return ExitCode::from(parsed_otherwise(&said)),
     };

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     error::Result,
-    settings::{DEFAULT_STACK, Flags, Settings},
+    settings::{Flags, Settings, default_stack},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,7 +89,7 @@ pub struct Making {
 #[command(next_help_heading = "Stack options")]
 pub struct StackArgs {
     /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value = DEFAULT_STACK, help_heading = "Arguments")]
+    #[arg(default_value_t = default_stack(), help_heading = "Arguments")]
     pub stack: String,
     /// Set a value that the stack declares; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -14,8 +14,8 @@ use crate::{
     provider::ClusterState,
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    settings::DEFAULT_STACK,
     settings::Settings,
+    settings::default_stack,
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
@@ -31,7 +31,7 @@ const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Args)]
 pub struct DownArgs {
     /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value = DEFAULT_STACK)]
+    #[arg(default_value_t = default_stack())]
     stack: String,
     /// Remove the cluster too, whatever else runs in it
     #[arg(long)]

@@ -14,7 +14,7 @@ use crate::{
     report::ask,
 };
 
-/// Log in to a registry, for pushing there (--registry) and for the cluster's nodes to pull from it
+/// Log in to a registry, to push there (--registry) and for nodes to pull from it
 ///
 /// The token (or password) comes from stdin or a prompt, never from the command line, where other users and the shell's
 /// history see it. It is tried at the registry, then kept where docker keeps its own: `docker login` is the same.

@@ -1,9 +1,9 @@
-use clap::{Args, CommandFactory};
+use clap::Args;
 use serde_json::json;
 
 use crate::{
-    commands::Cli,
     commands::app::App,
+    commands::help,
     error::{Context, Error, Kind, Result},
 };
 
@@ -15,7 +15,7 @@ pub struct ManArgs {
 }
 
 pub async fn run(args: ManArgs, app: &App) -> Result<()> {
-    let mut cli = Cli::command();
+    let mut cli = help::command();
     cli.build();
     let mut command = &cli;
     // `man ca trust` and `man "ca trust"` are the same.

@@ -12,6 +12,7 @@ mod doctor;
 mod down;
 mod forward;
 mod gc;
+pub mod help;
 mod inspect;
 mod kubeconfig;
 mod list;
@@ -39,7 +40,8 @@ use crate::{cli::Common, commands::app::App, error::Result};
 
 /// Brings a stack of microservices to life on Kubernetes, proves that it works, and removes it without a trace
 ///
-/// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; default hello.
+/// STACK is the name of an embedded stack (`stackctl list`) or a folder with a stack.yaml; without one
+/// it is the stack.yaml of the working folder, else hello.
 /// `stackctl test-NAME` is short for `stackctl test NAME`, and `stackctl rbac-test` for `stackctl test --proof rbac`.
 #[derive(Debug, Parser)]
 #[command(name = "stackctl", version, propagate_version = true, max_term_width = 100)]
@@ -131,17 +133,5 @@ impl Command {
             Command::LoadView(args) => load_view::run(args, app).await,
             Command::Picture(args) => picture::run(args, app).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     kube::secrets,
     session::Session,
-    settings::DEFAULT_STACK,
+    settings::default_stack,
     stack::model::Stack,
 };
 
@@ -19,7 +19,7 @@ pub struct PasswordArgs {
     /// The generated Secret
     secret: String,
     /// The stack that the Secret belongs to
-    #[arg(long, default_value = DEFAULT_STACK, value_name = "STACK")]
+    #[arg(long, default_value_t = default_stack(), value_name = "STACK")]
     stack: String,
     /// Which of the Secret's keys [default: the generated one]
     #[arg(long, value_name = "KEY")]

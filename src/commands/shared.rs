@@ -12,8 +12,8 @@ use crate::{
     plan::observed::Observed,
     report,
     session::{ImageOptions, Session},
-    settings::DEFAULT_STACK,
     settings::Settings,
+    settings::default_stack,
     stack::{self, LoadRequest, model::Stack},
 };
 
@@ -122,7 +122,7 @@ pub async fn show_images(app: &App, observed: &Observed) {
 #[derive(Debug, Args)]
 pub struct OfStack {
     /// The stack that the service belongs to
-    #[arg(long, default_value = DEFAULT_STACK, value_name = "STACK")]
+    #[arg(long, default_value_t = default_stack(), value_name = "STACK")]
     stack: String,
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Show the cluster, its stacks and how they are: workloads, images, addresses, the last proof, alerts
+/// Show the cluster and its stacks: workloads, images, addresses, the last proof, alerts
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Go on showing it as it changes, until interrupted

@@ -55,7 +55,7 @@ pub struct OpenArgs {
     /// A route, such as /hello, or the service behind one, such as grafana [default: the first route]
     route: Option<String>,
     /// The stack that it belongs to
-    #[arg(long, default_value = crate::settings::DEFAULT_STACK, value_name = "STACK")]
+    #[arg(long, default_value_t = crate::settings::default_stack(), value_name = "STACK")]
     stack: String,
 }
 

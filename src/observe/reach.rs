@@ -12,9 +12,9 @@ use crate::{
     object::json,
     plan::{Action, Plan},
     session::Session,
-    settings::DEFAULT_STACK,
-    settings::Origin,
+    settings::{Origin, default_stack},
     stack::{
+        self,
         desired::{self, DesiredSet},
         model::SetKind,
     },
@@ -106,7 +106,7 @@ fn port(service: &Value) -> Option<u16> {
 /// What a copied command needs to mean the same stack in the same cluster.
 fn options(session: &Session) -> String {
     let mut options = String::new();
-    if session.stack.namespace != DEFAULT_STACK {
+    if stack::name_of(&default_stack()).ok().as_ref() != Some(&session.stack.namespace) {
         options.push_str(&format!(" --namespace {}", session.stack.namespace));
     }
     for (key, value, origin) in &session.settings.provenance {

@@ -217,7 +217,9 @@ mod tests {
             ("component-b.metrics", &["b"]),
             ("stack-b", &[]),
         ]);
-        let new_owner = |all: &BTreeMap<String, Parent>| new_owner(all, "stack-a", "dev", "a").map(|new_owner| new_owner.name.clone());
+        let new_owner = |all: &BTreeMap<String, Parent>| {
+            new_owner(all, "stack-a", "dev", "a").map(|new_owner| new_owner.name.clone())
+        };
         assert_eq!(new_owner(&all).as_deref(), Some("stack-b"));
         let without_b: BTreeMap<_, _> = all.clone().into_iter().filter(|(name, _)| !name.contains("b")).collect();
         assert_eq!(new_owner(&without_b).as_deref(), Some("component-shared"), "c still uses it");

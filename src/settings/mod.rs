@@ -20,8 +20,13 @@ use crate::{
     stack,
 };
 
-/// What is meant where no stack is named.
+/// The embedded stack that is meant where no stack is named and the working folder holds none.
 pub const DEFAULT_STACK: &str = "hello";
+
+/// What is meant where no stack is named: the stack of the working folder, where there is a `stack.yaml`.
+pub fn default_stack() -> String {
+    if Path::new("stack.yaml").is_file() { "." } else { DEFAULT_STACK }.to_owned()
+}
 
 /// The local cluster, where no other is named.
 pub const DEFAULT_CLUSTER: &str = "stackctl";

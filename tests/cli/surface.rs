@@ -84,3 +84,16 @@ fn every_embedded_stack_renders_without_an_engine() {
         }
     }
 }
+
+#[test]
+fn the_stack_of_the_working_folder_is_meant_where_none_is_named() {
+    let home = Home::new();
+    home.write("shop/stack.yaml", "name: shop\nmanifests: [a.yaml]\n");
+    home.write("shop/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: here }\n");
+    let within = home.show(home.command(&["render"]).current_dir(home.path().join("shop")));
+    assert!(within.starts_with("exit 0\n") && within.contains("name: here"), "{within}");
+    let elsewhere = home.show(home.command(&["render"]).current_dir(home.path()));
+    assert!(elsewhere.starts_with("exit 0\n") && elsewhere.contains("hello-service"), "{elsewhere}");
+    let named = home.show(home.command(&["render", "hello"]).current_dir(home.path().join("shop")));
+    assert!(named.contains("hello-service") && !named.contains("name: here"), "{named}");
+}

@@ -20,9 +20,9 @@ use super::{
     },
     collect::Collected,
     control::Wish,
-    pods::{self, Pods},
     job,
     part::{share, short},
+    pods::{self, Pods},
     run::{Fleet, Ran, SCALE_UP_PATIENCE, longest},
 };
 use crate::{

@@ -2,10 +2,10 @@
 
 mod collect;
 mod control;
-mod pods;
 mod drive;
 mod job;
 mod part;
+mod pods;
 mod run;
 pub mod worker;
 

@@ -46,11 +46,7 @@ fn judge(headers: &HeaderMap) -> Vec<Check> {
     if let (Some(left), Some(limit)) = (number("ratelimit-remaining"), number("ratelimit-limit")) {
         let found = format!("{left} of {limit} pulls left");
         let fix = "log in (docker login) or use a mirror: --registry-mirror docker.io=URL";
-        checks.push(if left < FEW {
-            Check::warning("docker hub", found, fix)
-        } else {
-            Check::ok("docker hub", found)
-        });
+        checks.push(if left < FEW { Check::warning("docker hub", found, fix) } else { Check::ok("docker hub", found) });
     }
     let date = headers.get("date").and_then(|date| date.to_str().ok());
     if let Some(theirs) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {

@@ -72,11 +72,10 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
             Err(Error::new(Kind::Preflight, "the cluster is stopped, so its stacks cannot be looked at")
                 .hint("`stackctl start` wakes it; `stackctl down --cluster` removes it with all that it holds"))
         }
-        _ if is_blind(observed) && !options.cluster => Err(Error::new(
-            Kind::Platform,
-            "cannot list the cluster's contents: the API server does not answer",
-        )
-        .hint("try again; `stackctl down --cluster` removes it with all that it holds")),
+        _ if is_blind(observed) && !options.cluster => {
+            Err(Error::new(Kind::Platform, "cannot list the cluster's contents: the API server does not answer")
+                .hint("try again; `stackctl down --cluster` removes it with all that it holds"))
+        }
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
         _ if options.disposable && (options.cluster || last && stays(options, observed).is_empty()) => {
             Ok(whole_cluster())
@@ -179,7 +178,8 @@ fn one_stack(options: &Options, observed: &Observed) -> Plan {
 fn deletions(options: &Options, live: &LiveState, kind: SetKind, name: &str) -> Vec<Key> {
     let parent = desired::parent_name(kind, name);
     let id = desired::applyset_id(kind, name);
-    let inherited = |key: &Key| is_namespace(key) && new_owner(&live.parents, &parent, &key.name, &options.stack).is_some();
+    let inherited =
+        |key: &Key| is_namespace(key) && new_owner(&live.parents, &parent, &key.name, &options.stack).is_some();
     let candidates = prune::candidates(&live.live, &id, &HashSet::new(), options.prune_data, |_| None, &live.holdings);
     let adopted = candidates.release.iter().filter(|_| options.delete_adopted);
     let keys = candidates.remove.iter().chain(adopted).map(json::key);
