@@ -1,4 +1,4 @@
-//! The state folder: comforts that may be lost at any time. Folders are 0700 and files 0600, for kubeconfigs are secrets.
+//! The state folder: caches and files that may be lost at any time. Folders are 0700 and files 0600, for kubeconfigs are secrets.
 
 use std::{
     fs,

@@ -242,7 +242,7 @@ fn private(place: &Place) {
     tags.sort();
     assert_eq!(tags, expected);
 
-    // Twice is once.
+    // A second time changes nothing.
     let before = (place.mutations().len(), versions(place));
     scene.run(0, &["up", &stack]).says(&["nothing to do"]);
     let after = (place.mutations().len(), versions(place));
