@@ -70,6 +70,16 @@ fn admission_names_who_refused(case: &Case) {
     run.says(&["Pod/lone", "PodSecurity \"restricted:latest\" does not admit it", "allowPrivilegeEscalation"]);
     let told = run.stderr.clone() + &run.stdout;
     assert!(!told.contains("can-i") && !told.contains("RBAC"), "{run}");
+    // The API server hears of its rules a moment after they were made, so they come first.
+    for (stack, name, rule) in [("limit-range", "a33", "limitrange/bounds"), ("quota", "a33q", "quota/none")] {
+        case.up(stack, &[], 0);
+        case.write(&format!("{stack}/stack.yaml"), &format!("name: {name}\nmanifests: [a.yaml, pod.yaml]\n"));
+        let bare = case.arg(&format!("{stack}/pod.yaml"));
+        let tried = ["apply", "--dry-run=server", "-n", name, "-f", &bare];
+        eventually(&format!("{rule} is in force"), Duration::from_secs(30), || {
+            (!case.place.kubectl_succeeds(&tried)).then_some(())
+        });
+    }
     case.up("limit-range", &[], 6).says(&[
         "Pod/greedy",
         "a LimitRange of the namespace does not admit it",
