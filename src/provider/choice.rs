@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClusterSpec, DEFAULT_NETWORK, Provider, Traits, existing,
+    ClusterSpec, DEFAULT_NETWORK, Provider,
     existing::ExistingCluster,
     kind::{self, KindCluster},
     local::kubeconfig::UserKubeconfig,
@@ -20,14 +20,6 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// For what has to be known although the provider cannot be opened, as where no engine answers.
-    pub fn traits(&self) -> Traits {
-        match self {
-            Choice::Kind(_) => kind::TRAITS,
-            Choice::Existing { .. } => existing::TRAITS,
-        }
-    }
-
     /// Whether the program kind makes the cluster, so that it has to be there.
     pub fn needs_kind(&self) -> bool {
         matches!(self, Choice::Kind(_))
@@ -71,9 +63,10 @@ pub fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::existing;
 
     #[test]
-    fn a_choice_says_what_its_provider_is_like_before_it_is_opened() {
+    fn a_choice_says_what_has_to_be_there_before_it_is_opened() {
         let spec = ClusterSpec {
             name: "one".into(),
             control_planes: 1,
@@ -85,10 +78,9 @@ mod tests {
             kind_config: None,
         };
         let choice = Choice::Kind(spec);
-        assert_eq!(choice.traits(), kind::TRAITS);
-        assert!(choice.traits().is_ours() && choice.needs_kind() && choice.needs_context().is_none());
+        assert!(choice.needs_kind() && choice.needs_context().is_none());
         let choice = Choice::Existing { context: Some("a".into()) };
-        assert!(!choice.traits().is_ours() && !choice.traits().has_proxy() && !choice.needs_kind());
+        assert!(!choice.needs_kind());
         assert_eq!((choice.needs_context(), choice.host_ports().unwrap()), (Some(Some("a")), Vec::new()));
     }
 
