@@ -63,7 +63,6 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         instances: readable.iter().flat_map(instances).collect(),
         known: stack::is_known(&args.stack),
         cluster: args.cluster,
-        disposable: session.is_disposable(),
         prune_data: args.prune_data,
         delete_adopted: args.delete_adopted,
         dry_run: args.dry_run,
@@ -96,7 +95,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 /// Whether the cluster went too. Of several that go at the same time each sees the others' records and leaves the cluster
 /// to them: the last one takes it along.
 async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
-    let others = observed.live.as_ref().filter(|live| options.disposable && !options.is_last(live));
+    let others = observed.live.as_ref().filter(|live| observed.traits.is_ours() && !options.is_last(live));
     if others.is_none() || plan.has(&Action::DeleteCluster) {
         pipeline::execute(session, plan, observed).await?;
         return Ok(plan.has(&Action::DeleteCluster));

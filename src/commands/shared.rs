@@ -85,7 +85,7 @@ fn pair(flag: &str, text: &str) -> Result<(String, String)> {
 
 /// Asks before anything is changed in a cluster that is not on this machine.
 pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
-    match session.remote_target().await? {
+    match session.provider.remote_context().await? {
         Some(context) => {
             app.confirm_by_name(&format!("the cluster of context {context} is not on this machine"), &context)
         }

@@ -97,7 +97,7 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
         _ => observed.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default(),
     };
     match plan::up::edge::declared(&plan.sets) {
-        Some((set, object)) if session.is_disposable() => {
+        Some((set, object)) if observed.traits.has_proxy() => {
             let service = &plan.sets[set].objects[object].object.value;
             Ok((Vec::new(), urls::awaited(session, service, &ports).await?))
         }
@@ -138,7 +138,6 @@ pub async fn bring_up(
         prune_first: apply.prune_first,
         adopt: apply.adopt,
         take_over: apply.take_over,
-        local: session.is_disposable(),
         asked: session.asked_ports(),
     };
     if mode.dry_run {

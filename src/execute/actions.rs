@@ -20,7 +20,10 @@ use crate::{
         observed::{LiveState, Observed},
         up,
     },
-    provider::{DEFAULT_NETWORK, kind::access::local_registry_hosting, local::network},
+    provider::{
+        Answer, DEFAULT_NETWORK,
+        local::{hosting::local_registry_hosting, network},
+    },
     session::Session,
     stack::desired::{self, DesiredSet},
 };
@@ -235,7 +238,7 @@ async fn wait(
     let may_come = |wanted: &Reference| expected::may_come(&plan.sets, wanted);
     let options = WaitOptions {
         deadline: session.deadline(),
-        nodes_may_grow: false,
+        nodes_may_grow: session.provider.traits().nodes_may_grow == Answer::Yes,
         may_come: &may_come,
         replace: session.apply.replace,
     };

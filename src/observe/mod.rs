@@ -36,15 +36,14 @@ use crate::{
         up::{self, inventory},
     },
     provider::{
-        ClusterState,
-        kind::access::local_registry_hosting,
-        local::{proxy::ProxyState, registry},
+        ClusterState, ImagesBy,
+        local::{hosting::local_registry_hosting, proxy::ProxyState, registry},
     },
     session::{
         Session,
         images::{plain_spec, pod_reference},
     },
-    settings::{ProviderName, Settings},
+    settings::Settings,
     stack::{
         desired::{self, DesiredSet},
         facts::{self, Facts},
@@ -82,15 +81,23 @@ async fn everything(session: &Session) -> Result<Observed> {
     let is_there = matches!(cluster, ClusterState::Ours { .. });
     let nodes_outdated = is_there && session.provider.outdated().await?;
     let kubeconfig_outdated = is_there && session.provider.kubeconfig_outdated().await?;
-    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+    let traits = session.provider.traits();
+    Ok(Observed { traits, cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = session.until_stopped(registry_and_images(session)).await?;
-    let proxy = ProxyState::default();
-    let cluster = ClusterState::Absent;
-    Ok(Observed { cluster, nodes_outdated: false, kubeconfig_outdated: false, registry, images, live: None, proxy })
+    Ok(Observed {
+        traits: session.provider.traits(),
+        cluster: ClusterState::Absent,
+        nodes_outdated: false,
+        kubeconfig_outdated: false,
+        registry,
+        images,
+        live: None,
+        proxy: ProxyState::default(),
+    })
 }
 
 /// What would go along with the definitions and namespaces among these objects.
@@ -369,7 +376,7 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
 
 /// Elsewhere than on local clusters there is none.
 async fn proxy_state(session: &Session) -> Result<ProxyState> {
-    match session.is_disposable() {
+    match session.provider.traits().has_proxy() {
         true => session.proxy()?.observe().await,
         false => Ok(ProxyState::default()),
     }
@@ -388,7 +395,7 @@ async fn registry_state(session: &Session) -> Result<RegistryState> {
     if session.settings.registry.is_some() {
         return Ok(RegistryState::External);
     }
-    if session.settings.provider == ProviderName::Existing {
+    if session.provider.traits().images_reach_nodes_by == ImagesBy::Registry {
         return match session.stack.services.is_empty() {
             true => Ok(RegistryState::External),
             false => Err(Error::new(Kind::Usage, "an existing cluster needs a registry from which it can pull")

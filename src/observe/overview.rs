@@ -65,7 +65,7 @@ pub struct Alert {
 pub async fn look(session: &Session) -> Result<Overview> {
     let cluster = session.provider.observe().await?;
     // The cluster of a context has no other name.
-    let name = match session.is_disposable() {
+    let name = match session.provider.traits().is_ours() {
         true => session.settings.cluster_name.clone(),
         false => session.provider.access().await?.context,
     };
@@ -127,7 +127,7 @@ async fn trees(session: &Session) -> BTreeMap<String, String> {
 
 async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
     let Ok(engine) = session.engine() else { return BTreeMap::new() };
-    if !session.is_disposable() {
+    if !session.provider.traits().has_proxy() {
         return BTreeMap::new();
     }
     let found = proxy::of_cluster(&engine.docker, &session.settings.cluster_name).await.unwrap_or_default();

@@ -28,12 +28,13 @@ pub async fn for_removal(session: &Session, options: &down::Options) -> Result<O
 }
 
 async fn what_can_be_removed(session: &Session, options: &down::Options) -> Result<Observed> {
+    let traits = session.provider.traits();
     let cluster = session.provider.observe().await?;
     let live = match cluster {
         ClusterState::Ours { stopped: false } => match session.kube().await {
-            Ok(kube) => Some(live_of_removal(kube, options).await?),
+            Ok(kube) => Some(live_of_removal(kube, options, traits.is_ours()).await?),
             // A cluster that is ours but does not answer is removed as a whole, or not at all.
-            Err(error) if session.is_disposable() => {
+            Err(error) if traits.is_ours() => {
                 session.events.warn(format!("the API server does not answer: {error}"));
                 None
             }
@@ -44,12 +45,12 @@ async fn what_can_be_removed(session: &Session, options: &down::Options) -> Resu
     let registry = RegistryState::External;
     let proxy = proxy_state(session).await?;
     let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
-    Ok(Observed { cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+    Ok(Observed { traits, cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
 }
 
 /// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the
-/// cluster may go as well, what else lives in it.
-async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveState> {
+/// cluster may go as well, because it `is_ours`, what else lives in it.
+async fn live_of_removal(kube: &Kube, options: &down::Options, is_ours: bool) -> Result<LiveState> {
     let parents = kube.read_parents().await?;
     let ids = leaving(&parents, &options.stack, &options.instances);
     let going: Vec<&Parent> = parents.values().filter(|parent| ids.contains(&parent.id)).collect();
@@ -63,7 +64,7 @@ async fn live_of_removal(kube: &Kube, options: &down::Options) -> Result<LiveSta
         live.objects.extend(list(kube, &going).await?.objects);
     }
     let mut state = LiveState { live, parents, ..LiveState::default() };
-    if options.disposable && (options.cluster || options.is_last(&state)) {
+    if is_ours && (options.cluster || options.is_last(&state)) {
         let recorded = state.parents.values().map(|parent| parent.id.clone());
         let ours: Vec<String> = recorded.chain(ids.iter().cloned()).collect();
         let own = instance_name(&options.stack, "");

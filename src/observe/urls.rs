@@ -81,7 +81,9 @@ fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
 /// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
 pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
     let sets = desired::desired(&session.stack, &BTreeMap::new());
-    let Some((set, object)) = edge::declared(&sets).filter(|_| session.is_disposable()) else { return Ok(None) };
+    let Some((set, object)) = edge::declared(&sets).filter(|_| session.provider.traits().has_proxy()) else {
+        return Ok(None);
+    };
     let container = session.proxy()?.observe().await?.container.filter(|it| it.running && it.foreign.is_none());
     let Some(container) = container else {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")

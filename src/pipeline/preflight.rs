@@ -1,6 +1,6 @@
 //! What is looked at before anything is made.
 
-use crate::session::{Session, cluster_spec};
+use crate::session::{Session, choice};
 use crate::{
     error::Result,
     image::Engine,
@@ -8,10 +8,9 @@ use crate::{
     plan::{Action, Plan, observed::Observed, up::edge},
     provider::{
         check::Status,
-        kind,
         local::{ports, proxy},
     },
-    settings::{ProviderName, Settings},
+    settings::Settings,
 };
 
 impl Session {
@@ -60,22 +59,21 @@ impl Session {
 
 /// `ports`: of 127.0.0.1, that must be free.
 pub fn doctor_request(settings: &Settings, engine: Result<Engine>, ports: Vec<u16>) -> DoctorRequest {
+    let choice = choice(settings);
     DoctorRequest {
         endpoint: engine.as_ref().map(|engine| engine.endpoint.clone()).unwrap_or_default(),
         engine: engine.map(|engine| engine.docker),
-        kind: settings.provider == ProviderName::Kind,
+        kind: choice.needs_kind(),
         ports,
         docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
         registry: settings.registry.clone(),
-        existing: (settings.provider == ProviderName::Existing).then(|| settings.context.clone()),
+        existing: choice.needs_context().map(|context| context.map(str::to_owned)),
     }
 }
 
-/// Ports of 127.0.0.1 that were asked for by number: for an edge, and in the user's own kind configuration.
+/// Ports of 127.0.0.1 that were asked for by number: for an edge, and in the cluster's own configuration.
 pub fn wanted_ports(settings: &Settings) -> Result<Vec<u16>> {
     let mut ports: Vec<u16> = settings.https_port.into_iter().chain(settings.http_port).collect();
-    if settings.provider == ProviderName::Kind {
-        ports.extend(kind::config::host_ports(&cluster_spec(settings))?);
-    }
+    ports.extend(choice(settings).host_ports()?);
     Ok(ports)
 }

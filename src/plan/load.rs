@@ -33,12 +33,13 @@ mod tests {
         error::Kind,
         kube::ownership::inventory::Parent,
         plan::observed::{LiveState, RegistryState},
-        provider::{ClusterState, local::proxy::ProxyState},
+        provider::{ClusterState, existing, local::proxy::ProxyState},
     };
 
     fn observed(up: bool) -> Observed {
         let parents = BTreeMap::from_iter(up.then(|| ("stack-hello".to_owned(), Parent::default())));
         Observed {
+            traits: existing::TRAITS,
             cluster: ClusterState::Ours { stopped: false },
             nodes_outdated: false,
             kubeconfig_outdated: false,

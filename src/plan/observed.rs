@@ -11,7 +11,7 @@ use crate::{
         noop::known::Known,
         ownership::{foreign::Foreign, holds, holds::Holding, inventory::Parent},
     },
-    provider::{ClusterState, local::proxy::ProxyState},
+    provider::{ClusterState, Traits, local::proxy::ProxyState},
     stack::{
         desired,
         facts::Facts,
@@ -23,6 +23,8 @@ use crate::{object::Key, tls::wanted::Certificate};
 
 #[derive(Debug)]
 pub struct Observed {
+    /// What the provider's clusters are like.
+    pub traits: Traits,
     pub cluster: ClusterState,
     /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
     pub nodes_outdated: bool,

@@ -10,13 +10,23 @@ use ::kube::{Api, api::ListParams, config::Kubeconfig};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Node;
 
-use super::{Access, ClusterState, MayGo, Provider, api};
+use super::{Access, Answer, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, Traits, api};
 use crate::object::Removed;
 use crate::provider::local::kubeconfig::UserKubeconfig;
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{Context, Error, Kind, Result, blocking},
     event::Progress,
     state::{Folder, State},
+};
+
+/// Nothing is known of the cluster but how it is reached; one that does not answer at once is not ours to wait for.
+pub const TRAITS: Traits = Traits {
+    lifecycle: Lifecycle::Theirs,
+    images_reach_nodes_by: ImagesBy::Registry,
+    edge_reached_by: EdgeBy::LoadBalancer,
+    nodes_may_grow: Answer::Unknown,
+    costs: Answer::Unknown,
+    answers_within: Duration::ZERO,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,11 +68,6 @@ impl ExistingCluster {
         Ok(ExistingCluster { access: Access { kubeconfig, context }, folder })
     }
 
-    /// What is kept about this cluster.
-    pub fn folder(&self) -> &Folder {
-        &self.folder
-    }
-
     /// The kubeconfig and the context in it.
     pub fn where_it_is(&self) -> &Access {
         &self.access
@@ -98,6 +103,15 @@ fn choose(all: &Kubeconfig, context: Option<&str>) -> Result<String> {
 
 #[async_trait]
 impl Provider for ExistingCluster {
+    fn traits(&self) -> Traits {
+        TRAITS
+    }
+
+    /// It bears the context's name, for the cluster's name in the settings is of no meaning here.
+    fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     async fn observe(&self) -> Result<ClusterState> {
         Ok(match api::ready(&self.access).await {
             Ok(()) => ClusterState::Ours { stopped: false },
@@ -123,6 +137,12 @@ impl Provider for ExistingCluster {
 
     async fn access(&self) -> Result<Access> {
         Ok(self.access.clone())
+    }
+
+    async fn remote_context(&self) -> Result<Option<String>> {
+        let Access { kubeconfig, context } = self.access.clone();
+        let remote = blocking(move || is_remote(&kubeconfig, &context)).await?;
+        Ok(remote.then(|| self.access.context.clone()))
     }
 
     async fn platform(&self) -> Result<String> {
@@ -157,7 +177,7 @@ fn one_platform(nodes: &[Node]) -> Result<String> {
 
 /// Whether the API server of a context is on another machine, so that a mistake there might hurt others. A host that
 /// cannot be resolved counts as remote.
-pub fn is_remote(kubeconfig: &Path, context: &str) -> Result<bool> {
+fn is_remote(kubeconfig: &Path, context: &str) -> Result<bool> {
     let all = api::read(kubeconfig)?;
     let context = choose(&all, Some(context))?;
     let server = api::server(kubeconfig, &context)?;

@@ -2,11 +2,15 @@
 
 mod api;
 pub mod check;
+mod choice;
 pub mod existing;
 pub mod kind;
 pub mod local;
+mod traits;
 
 pub use crate::provider::local::engine::{ensure_image, has_image, published};
+pub use choice::{Choice, open};
+pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 
 use std::path::PathBuf;
 
@@ -18,6 +22,7 @@ use crate::{
     error::Result,
     event::Progress,
     object::{Mirror, Removed},
+    state::Folder,
 };
 
 /// On all that we make in an engine: `io.stackctl.owner=stackctl`.
@@ -82,6 +87,12 @@ pub type MayGo<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<()>> + Send + Sync);
 /// A way to have a cluster. Each method may be repeated and survives a kill at any point.
 #[async_trait]
 pub trait Provider: Send + Sync {
+    /// What its clusters are like, for all who have to decide by it.
+    fn traits(&self) -> Traits;
+
+    /// What is kept about the cluster on this machine.
+    fn folder(&self) -> &Folder;
+
     /// Reads only.
     async fn observe(&self) -> Result<ClusterState>;
 
@@ -125,6 +136,11 @@ pub trait Provider: Send + Sync {
 
     /// Where to find the API server of a cluster that is there.
     async fn access(&self) -> Result<Access>;
+
+    /// By which context the cluster is known, where it is on another machine: a mistake there might hurt others.
+    async fn remote_context(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// `linux/amd64`: what images must be built for.
     async fn platform(&self) -> Result<String>;

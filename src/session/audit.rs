@@ -51,7 +51,8 @@ impl Session {
     ) -> Result<Left> {
         if !whole_cluster {
             let (mut things, unseen) = self.objects_left(instances, namespaces).await?;
-            if self.is_disposable() && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
+            let has_proxy = self.provider.traits().has_proxy();
+            if has_proxy && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
                 things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
             }
             return Ok(Left { things, kept: Vec::new(), unseen });

@@ -27,9 +27,7 @@ use crate::{
     plan::up::edge,
     proof::{ProofResult, result::LastProof},
     provider::{
-        ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider, existing,
-        existing::ExistingCluster,
-        kind::KindCluster,
+        self, Choice, ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider,
         local::{kubeconfig::UserKubeconfig, proxy::Proxy, registry::Registry as LocalRegistry},
     },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
@@ -38,8 +36,6 @@ use crate::{
     tls::{Authority, OwnTrust, authority},
 };
 
-/// How long the API server of a cluster whose containers run may take to answer.
-const STARTING: Duration = Duration::from_secs(60);
 const KNOWN_FILE: &str = "known.json";
 const PROOFS: &str = "proofs-";
 
@@ -76,7 +72,6 @@ pub struct Session {
     pub events: Events,
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
-    folder: Folder,
     state: State,
     user: UserKubeconfig,
     /// An error where no engine answers: an existing cluster needs one only to build.
@@ -134,21 +129,8 @@ impl Session {
         if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
             stack.pull_accounts = stack::pull::accounts(&stack);
         }
-        let (provider, folder): (Box<dyn Provider>, Folder) = match settings.provider {
-            ProviderName::Kind => {
-                let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
-                let spec = cluster_spec(&settings);
-                let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), &state);
-                (Box::new(cluster.cancelled_by(cancel)), state.cluster(&settings.cluster_name))
-            }
-            // The cluster's name is of no meaning here: what is known of a context is kept under the context.
-            ProviderName::Existing => {
-                let cluster = ExistingCluster::new(&user, settings.context.as_deref(), &state)?;
-                let folder = cluster.folder().clone();
-                (Box::new(cluster), folder)
-            }
-        };
-        let known = Arc::new(Known::load(&folder.file(KNOWN_FILE)));
+        let provider = provider::open(choice(&settings), &engine, &user, &state, cancel)?;
+        let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));
         Ok(Session {
             settings,
             stack,
@@ -158,7 +140,6 @@ impl Session {
             events: events.clone(),
             cancel: cancel.clone(),
             provider,
-            folder,
             state,
             user,
             engine,
@@ -184,10 +165,10 @@ impl Session {
         self.kube.get_or_try_init(|| self.until_stopped(Box::pin(self.connect()))).await
     }
 
-    /// The API server of a cluster of ours may still be starting, after the engine or the machine did: it gets a while.
+    /// The API server of a cluster that is there may still be starting: it gets as long as its provider says.
     async fn connect(&self) -> Result<Kube> {
         let access = self.provider.access().await?;
-        let deadline = Instant::now() + if self.is_disposable() { STARTING } else { Duration::ZERO };
+        let deadline = Instant::now() + self.provider.traits().answers_within;
         let progress = self.events.progress("connect");
         loop {
             match kube::connect(&access.kubeconfig, Some(&access.context)).await {
@@ -207,14 +188,14 @@ impl Session {
 
     /// What is kept about the cluster on this machine.
     pub fn folder(&self) -> &Folder {
-        &self.folder
+        self.provider.folder()
     }
 
     /// Removes what is kept about a cluster that others look after, once nothing of ours is in it. Last of all, for it
     /// may hold the way there.
     pub fn forget_cluster(&self) -> Result<Option<Removed>> {
-        let gone = !self.is_disposable() && self.folder.remove()?;
-        Ok(gone.then(|| Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() }))
+        let gone = !self.provider.traits().is_ours() && self.folder().remove()?;
+        Ok(gone.then(|| Removed { kind: "file".to_owned(), name: self.folder().path().display().to_string() }))
     }
 
     pub fn deadline(&self) -> Instant {
@@ -224,22 +205,6 @@ impl Session {
     /// Until the user asks to stop: for what only looks, or can be left at any point and done again.
     pub async fn until_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         interrupt::until_cancelled(&self.cancel, work).await
-    }
-
-    /// Whether `down` may remove the cluster.
-    pub fn is_disposable(&self) -> bool {
-        self.settings.provider == ProviderName::Kind
-    }
-
-    /// The context of a cluster that is not on this machine.
-    pub async fn remote_target(&self) -> Result<Option<String>> {
-        if self.settings.provider != ProviderName::Existing {
-            return Ok(None);
-        }
-        let access = self.provider.access().await?;
-        let context = access.context.clone();
-        let remote = crate::error::blocking(move || existing::is_remote(&access.kubeconfig, &access.context)).await?;
-        Ok(remote.then_some(context))
     }
 
     /// Fails unless there is a cluster that `up` made.
@@ -279,13 +244,13 @@ impl Session {
     pub fn remember_proofs(&self, results: &[ProofResult]) {
         let last = LastProof::new(&self.stack.name, results);
         let content = serde_json::to_vec(&last).unwrap_or_default();
-        if let Err(error) = self.folder.write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
+        if let Err(error) = self.folder().write(&format!("{PROOFS}{}.json", self.stack.name), &content) {
             self.events.warn(format!("`status` will not know of these proofs: {error}"));
         }
     }
 
     pub fn last_proof(&self, stack: &str) -> Option<LastProof> {
-        let content = self.folder.read(&format!("{PROOFS}{stack}.json")).ok()??;
+        let content = self.folder().read(&format!("{PROOFS}{stack}.json")).ok()??;
         serde_json::from_slice(&content).ok()
     }
 
@@ -313,7 +278,15 @@ impl Session {
     }
 }
 
-pub fn cluster_spec(settings: &Settings) -> ClusterSpec {
+/// The provider that the settings name, with what they say for it.
+pub fn choice(settings: &Settings) -> Choice {
+    match settings.provider {
+        ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
+        ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
+    }
+}
+
+fn cluster_spec(settings: &Settings) -> ClusterSpec {
     ClusterSpec {
         name: settings.cluster_name.clone(),
         control_planes: settings.control_planes,

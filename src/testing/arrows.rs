@@ -15,7 +15,7 @@ fn table() -> Vec<(String, BTreeSet<String>)> {
 }
 
 /// The first names of the paths of a `use crate::{…}` tree, or of the one path that follows `crate::`.
-fn imported(after: &str) -> Vec<&str> {
+pub(super) fn imported(after: &str) -> Vec<&str> {
     let name = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let Some(tree) = after.strip_prefix('{') else { return vec![&after[..name(after)]] };
     let (mut depth, mut begin, mut found) = (0, 0, Vec::new());
@@ -37,13 +37,13 @@ fn imported(after: &str) -> Vec<&str> {
     found.into_iter().map(|path| &path[..name(path)]).filter(|room| !room.is_empty()).collect()
 }
 
-fn is_for_tests(path: &str) -> bool {
+pub(super) fn is_for_tests(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "tests" | "testing" | "live_tests" | "main.rs"))
         || ["tests.rs", "testing.rs", "_tests.rs", "documented.rs"].iter().any(|end| path.ends_with(end))
 }
 
 /// The text up to the first module of tests that is written out in it: those stand at the end.
-fn without_tests(text: &str) -> &str {
+pub(super) fn without_tests(text: &str) -> &str {
     let starts = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at);
     let is_written_out = |at: &usize| {
         let line = text[*at..].lines().nth(1).unwrap_or_default();

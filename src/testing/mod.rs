@@ -1,6 +1,7 @@
 //! Tests that are about the whole program, or about what ships with it.
 
 mod arrows;
+mod boundary;
 pub mod embedded;
 pub mod hardening;
 pub mod load_sample;

@@ -31,8 +31,6 @@ pub struct Options {
     pub known: bool,
     /// `--cluster`: the cluster too, whatever else runs in it.
     pub cluster: bool,
-    /// The provider can delete what it made.
-    pub disposable: bool,
     /// Volumes go too, and what holds objects of others.
     pub prune_data: bool,
     /// What was taken over from others goes too.
@@ -62,12 +60,12 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     match &observed.cluster {
         ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why.clone())
             .hint("it was not made by stackctl, so stackctl does not remove it")),
-        _ if options.cluster && !options.disposable => {
+        _ if options.cluster && !observed.traits.is_ours() => {
             Err(Error::new(Kind::Preflight, "the cluster was not made by stackctl, so stackctl does not remove it")
                 .hint(format!("without --cluster the stack alone is removed: stackctl down {}", options.stack)))
         }
         // What cannot be looked into can still be removed when it is ours alone.
-        ClusterState::Unreachable { why } if !options.disposable => Err(Error::new(Kind::Platform, why.clone())),
+        ClusterState::Unreachable { why } if !observed.traits.is_ours() => Err(Error::new(Kind::Platform, why.clone())),
         ClusterState::Ours { stopped: true } if !options.cluster => {
             Err(Error::new(Kind::Preflight, "the cluster is stopped, so its stacks cannot be looked at")
                 .hint("`stackctl start` wakes it; `stackctl down --cluster` removes it with all that it holds"))
@@ -77,7 +75,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
                 .hint("try again; `stackctl down --cluster` removes it with all that it holds"))
         }
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
-        _ if options.disposable && (options.cluster || last && stays(options, observed).is_empty()) => {
+        _ if observed.traits.is_ours() && (options.cluster || last && stays(options, observed).is_empty()) => {
             Ok(whole_cluster())
         }
         _ => Ok(one_stack(options, observed)),
@@ -111,14 +109,14 @@ fn whole_cluster() -> Plan {
 
 /// Why the cluster does not go with its last stack: what else lives in it. Empty where other stacks keep it anyway.
 pub fn stays(options: &Options, observed: &Observed) -> Vec<String> {
-    let asked = |live: &&LiveState| options.disposable && !options.cluster && options.is_last(live);
+    let asked = |live: &&LiveState| observed.traits.is_ours() && !options.cluster && options.is_last(live);
     let Some(live) = observed.live.as_ref().filter(asked) else { return Vec::new() };
     if live.foreign.is_empty(options.prune_data) { Vec::new() } else { live.foreign.lines() }
 }
 
 /// All else that a removal of the cluster takes with it.
 pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
-    let Some(live) = observed.live.as_ref().filter(|_| options.cluster && options.disposable) else {
+    let Some(live) = observed.live.as_ref().filter(|_| options.cluster && observed.traits.is_ours()) else {
         return Vec::new();
     };
     let stacks = live.stacks().filter(|stack| *stack != options.stack).map(|stack| format!("stack {stack}"));

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     kube::ownership::{foreign::Foreign, inventory::Parent},
     plan::observed::RegistryState,
-    provider::local::proxy::ProxyState,
+    provider::{existing, kind, local::proxy::ProxyState},
 };
 
 fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
@@ -13,6 +13,7 @@ fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
     let parents = parents.iter().map(|(name, users)| ((*name).to_owned(), parent(users))).collect();
     let live = LiveState { parents, ..LiveState::default() };
     Observed {
+        traits: kind::TRAITS,
         cluster,
         nodes_outdated: false,
         kubeconfig_outdated: false,
@@ -28,7 +29,7 @@ fn ids(plan: &Plan) -> Vec<String> {
 }
 
 fn options() -> Options {
-    Options { stack: "hello".into(), known: true, disposable: true, ..Options::default() }
+    Options { stack: "hello".into(), known: true, ..Options::default() }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };
@@ -85,16 +86,16 @@ fn the_instances_of_a_stack_go_with_it_and_those_of_others_stay() {
 }
 
 #[test]
-fn a_cluster_that_is_not_disposable_stays_and_keeps_no_inventory() {
-    let options = Options { disposable: false, ..options() };
-    let plan = plan(&options, &observed(RUNNING, &[("stack-hello", &[])])).unwrap();
+fn a_cluster_of_somebody_else_stays_and_keeps_no_inventory() {
+    let seen = Observed { traits: existing::TRAITS, ..observed(RUNNING, &[("stack-hello", &[])]) };
+    let plan = plan(&options(), &seen).unwrap();
     assert_eq!(ids(&plan), ["delete:hello", "delete:inventory"]);
 }
 
 #[test]
-fn a_cluster_that_is_not_disposable_is_not_removed_when_that_is_asked_for() {
-    let options = Options { disposable: false, cluster: true, ..options() };
-    let error = super::plan(&options, &observed(RUNNING, &[("stack-hello", &[])])).unwrap_err();
+fn a_cluster_of_somebody_else_is_not_removed_when_that_is_asked_for() {
+    let seen = Observed { traits: existing::TRAITS, ..observed(RUNNING, &[("stack-hello", &[])]) };
+    let error = plan(&Options { cluster: true, ..options() }, &seen).unwrap_err();
     assert_eq!(error.kind, Kind::Preflight);
 }
 

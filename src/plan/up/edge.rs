@@ -46,7 +46,7 @@ pub fn ports(service: &Value, asked: Asked) -> Vec<Port> {
 
 /// Adds what makes the edge reachable, or takes away what is no longer wanted.
 pub fn plan(graph: &mut Graph, options: &Options, observed: &Observed, sets: &[DesiredSet], cluster: Option<Node>) {
-    if !options.local {
+    if !observed.traits.has_proxy() {
         return;
     }
     let Some((set, object)) = declared(sets) else {

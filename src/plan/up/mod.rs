@@ -59,8 +59,6 @@ pub struct Options {
     pub adopt: bool,
     /// And so does a stack of that name that came from elsewhere.
     pub take_over: bool,
-    /// The cluster's nodes are containers of an engine here.
-    pub local: bool,
     /// For the edge, if the stack has one.
     pub asked: edge::Asked,
 }

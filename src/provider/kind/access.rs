@@ -2,17 +2,14 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
-use serde_json::{Value, json};
-
 use super::{KindCluster, create, mark};
 use crate::error::blocking;
-use crate::provider::local::nodes;
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
     provider::{
         Access,
-        local::{engine, engine::Container, kubeconfig, registry},
+        local::{engine, engine::Container, kubeconfig},
     },
     state::read_if_there,
 };
@@ -129,21 +126,4 @@ impl KindCluster {
         }
         Ok(output.stdout)
     }
-}
-
-/// KEP-1755: tells other tools which registry the cluster has. Everybody on the host reaches it at this port of
-/// 127.0.0.1, nodes by `registry.stackctl.internal`.
-pub fn local_registry_hosting(cluster: &str, port: u16) -> Value {
-    let own = format!("{}:{}", registry::name_for(cluster), registry::PORT);
-    let hosting = format!(
-        "host: \"127.0.0.1:{port}\"\nhostFromContainerRuntime: \"{}\"\nhostFromClusterNetwork: \"{own}\"\n\
-         help: \"https://kind.sigs.k8s.io/docs/user/local-registry/\"\n",
-        nodes::REGISTRY_HOST
-    );
-    json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "local-registry-hosting", "namespace": "kube-public" },
-        "data": { "localRegistryHosting.v1": hosting },
-    })
 }

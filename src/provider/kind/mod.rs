@@ -20,7 +20,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, CLUSTER_LABEL, ClusterSpec, ClusterState, KIND_CLUSTER_LABEL, MayGo, OWNER, OWNER_LABEL, Provider, api,
+    Access, Answer, CLUSTER_LABEL, ClusterSpec, ClusterState, EdgeBy, ImagesBy, KIND_CLUSTER_LABEL, Lifecycle, MayGo,
+    OWNER, OWNER_LABEL, Provider, Traits, api,
 };
 use crate::object::Removed;
 use crate::provider::local::{
@@ -35,6 +36,16 @@ use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
     state::{Folder, State},
+};
+
+/// The nodes are containers of an engine here: as many as were asked for, free of charge.
+pub const TRAITS: Traits = Traits {
+    lifecycle: Lifecycle::Ours,
+    images_reach_nodes_by: ImagesBy::LocalRegistry,
+    edge_reached_by: EdgeBy::ProxyContainer,
+    nodes_may_grow: Answer::No,
+    costs: Answer::No,
+    answers_within: Duration::from_secs(60),
 };
 
 const OWNER_FOLDER: &str = "owner";
@@ -195,6 +206,14 @@ fn removed_container(name: &str) -> Removed {
 
 #[async_trait]
 impl Provider for KindCluster {
+    fn traits(&self) -> Traits {
+        TRAITS
+    }
+
+    fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     async fn observe(&self) -> Result<ClusterState> {
         let containers = match self.containers().await {
             Ok(containers) => containers,

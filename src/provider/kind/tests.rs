@@ -495,7 +495,7 @@ async fn nobody_looks_at_a_cluster_that_another_is_making_before_that_has_ended(
 
 #[test]
 fn the_hosting_of_the_registry_is_yaml_inside_an_object() {
-    let object = access::local_registry_hosting("one", 41000);
+    let object = crate::provider::local::hosting::local_registry_hosting("one", 41000);
     let text = object.pointer("/data/localRegistryHosting.v1").and_then(Value::as_str).unwrap();
     let hosting: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
     assert_eq!(hosting["host"], serde_yaml::Value::from("127.0.0.1:41000"));

@@ -2,6 +2,7 @@ pub mod audit;
 pub mod checks;
 pub mod engine;
 pub mod host;
+pub mod hosting;
 pub mod kubeconfig;
 pub mod lock;
 pub mod network;

@@ -75,7 +75,7 @@ proptest! {
             })
             .collect();
         let nothing = Observed { images, ..observed(ClusterState::Absent, RegistryState::Absent, None) };
-        let options = Options { prove: true, local: true, await_background: true, ..up() };
+        let options = Options { prove: true, await_background: true, ..up() };
         let plan = plan(&stack, &options, &nothing).unwrap();
         let ids: HashSet<&str> = plan.steps.iter().map(|step| &*step.id).collect();
         prop_assert_eq!(ids.len(), plan.steps.len());

@@ -9,7 +9,10 @@ use super::*;
 use crate::{
     kube::{live::Live, noop::known::Known},
     plan::observed::ImageState,
-    provider::local::proxy::{Container, ProxyState, config},
+    provider::{
+        existing, kind,
+        local::proxy::{Container, ProxyState, config},
+    },
     report::plan_text,
     stack::{LoadRequest, desired, load},
 };
@@ -62,6 +65,7 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
     };
     let images = [("web".to_owned(), image)].into();
     Observed {
+        traits: kind::TRAITS,
         cluster,
         nodes_outdated: false,
         kubeconfig_outdated: false,
@@ -253,12 +257,14 @@ fn proxy_steps(stack: &Stack, options: &Options, seen: &Observed) -> Vec<String>
 #[test]
 fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
     let (stack, key, service) = edge();
-    let options = Options { local: true, ..up() };
+    let options = up();
     let first = observed(ClusterState::Absent, RegistryState::Absent, None);
     let planned = plan(&stack, &options, &first).unwrap();
     let at = |id: &str| planned.steps.iter().position(|step| &*step.id == id).unwrap();
     assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/edge")));
-    assert!(proxy_steps(&stack, &up(), &first).is_empty(), "only where the nodes are here");
+    let elsewhere =
+        Observed { traits: existing::TRAITS, ..observed(ClusterState::Absent, RegistryState::Absent, None) };
+    assert!(proxy_steps(&stack, &options, &elsewhere).is_empty(), "only where the nodes are here");
 
     let ports = edge::ports(&service, edge::Asked::default());
     let live = LiveState { live: Live { objects: [(key, service)].into() }, ..LiveState::default() };

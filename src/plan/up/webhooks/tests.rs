@@ -8,7 +8,7 @@ use crate::{
         observed::{LiveState, Observed, RegistryState},
         up::{Options, plan},
     },
-    provider::{ClusterState, local::proxy::ProxyState},
+    provider::{ClusterState, existing, local::proxy::ProxyState},
     stack::desired,
 };
 
@@ -111,6 +111,7 @@ fn planned(before: Option<&str>, now: &str, ready: bool) -> Plan {
         LiveState { live: Live { objects: objects.collect() }, ready, ..LiveState::default() }
     });
     let observed = Observed {
+        traits: existing::TRAITS,
         cluster: ClusterState::Ours { stopped: false },
         nodes_outdated: false,
         kubeconfig_outdated: false,

@@ -1,0 +1,68 @@
+//! Who may know a provider by its name. All others decide by `provider::Traits`.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::arrows::{imported, is_for_tests, without_tests};
+
+/// Rooms whose work it is to know them: one has a provider in each part, the other reads their names.
+const KNOW_ALL: [&str; 2] = ["provider/", "settings/"];
+
+/// What else names one, with the reason. A place that no longer does must leave this list.
+const ALLOWED: [(&str, &str); 2] = [
+    ("session/mod.rs", "the one place that turns the settings, which stand above the providers, into a choice of one"),
+    (
+        "observe/doctor/options.rs",
+        "doctor's check of a kubeconfig's context, until each provider has checks of its own",
+    ),
+];
+
+/// A provider's name, or a variant of an enum of them.
+const NAMES: [&str; 5] = ["ProviderName::", "Choice::Kind", "Choice::Existing", "KindCluster", "ExistingCluster"];
+/// Modules of `provider` that are about one of them.
+const MODULES: [&str; 2] = ["kind", "existing"];
+
+/// What names a provider in this file.
+fn named(code: &str) -> BTreeSet<String> {
+    let names = NAMES.iter().filter(|name| code.contains(**name)).map(|name| (*name).to_owned());
+    let paths = code.match_indices("provider::").flat_map(|(at, path)| imported(&code[at + path.len()..]));
+    let modules = paths.filter(|module| MODULES.contains(module)).map(|module| format!("provider::{module}"));
+    names.chain(modules).collect()
+}
+
+#[test]
+fn nobody_else_decides_by_a_providers_name() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for entry in walkdir::WalkDir::new(&source).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+        let path = entry.path().strip_prefix(&source).unwrap().display().to_string();
+        if !path.ends_with(".rs") || is_for_tests(&path) || KNOW_ALL.iter().any(|room| path.starts_with(room)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let code: Vec<&str> =
+            without_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let found = named(&code.join("\n"));
+        if found.is_empty() {
+            continue;
+        }
+        match ALLOWED.iter().find(|(allowed, _)| *allowed == path) {
+            Some((allowed, _)) => _ = used.insert(*allowed),
+            None => wrong.push(format!("src/{path} names {}", found.into_iter().collect::<Vec<_>>().join(", "))),
+        }
+    }
+    assert!(wrong.is_empty(), "ask provider.traits() instead:\n{}", wrong.join("\n"));
+    let unused: Vec<&str> = ALLOWED.iter().map(|(path, _)| *path).filter(|path| !used.contains(path)).collect();
+    assert!(unused.is_empty(), "allowed and not needed: {}", unused.join(", "));
+}
+
+#[test]
+fn a_name_is_found_in_a_path_and_in_a_tree_of_imports() {
+    let found = |code: &str| named(code).into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        found("use crate::{\n    a,\n    provider::{\n        B,\n        kind::access::c,\n    },\n};"),
+        ["provider::kind"]
+    );
+    assert_eq!(found("provider::existing::is_remote(x)"), ["provider::existing"]);
+    assert_eq!(found("settings.provider == ProviderName::Kind"), ["ProviderName::"]);
+    assert!(found("session.provider.traits().is_ours() && provider::local::kind(x)").is_empty());
+}
