@@ -60,6 +60,13 @@ pub struct Target {
     registry: Option<String>,
 }
 
+impl Target {
+    /// Whether `--namespace` itself was given.
+    pub fn has_namespace(&self) -> bool {
+        self.namespace.is_some()
+    }
+}
+
 /// How a cluster is made; ignored when it is there.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "New clusters")]

@@ -70,7 +70,10 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let observed = observe::for_removal(&session, &options).await?;
     if let Some(live) = &observed.live {
         plan::origin::check_removal(&options.stack, stack::origin_of(&args.stack).as_deref(), live)?;
-        plan::origin::check_namespace(&options.stack, session.settings.namespace.as_deref(), live)?;
+        // A configured namespace may be meant for another stack.
+        let asked =
+            session.settings.namespace.as_deref().filter(|_| !args.cluster && app.common.target.has_namespace());
+        plan::origin::check_namespace(&options.stack, asked, live)?;
     }
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);

@@ -115,10 +115,12 @@ async fn members(
     let unwaited = DeleteOptions { patience: None, ..options };
     let mut removal = Removal { kube, parent: &parent, kind, progress, gone: Vec::new(), users: BTreeSet::new() };
     removal.waves(&spare::backwards(rest), options).await?;
+    removal.look().await?;
     let mut stays = if removal.goes_on() { share::release(kube, adopted).await? } else { Vec::new() };
     let spared = spare::definitions(kube, definitions, &ids, prune_data).await?;
     removal.waves(&[spared.go], options).await?;
     kept.extend(spared.kept);
+    removal.look().await?;
     // Last, and looked at again: whom else they serve may have changed.
     if removal.goes_on() {
         let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
@@ -167,12 +169,18 @@ impl Removal<'_> {
         self.users.is_empty()
     }
 
+    /// Whether somebody has joined meanwhile.
+    async fn look(&mut self) -> Result<()> {
+        if self.goes_on() && self.kind == SetKind::Component {
+            self.users = self.kube.read_parent(self.parent).await?.map(|parent| parent.users).unwrap_or_default();
+        }
+        Ok(())
+    }
+
     /// Deletes wave by wave, for as long as nobody has joined the component.
     async fn waves(&mut self, waves: &[Vec<Value>], options: DeleteOptions) -> Result<()> {
         for wave in waves.iter().filter(|wave| !wave.is_empty()) {
-            if self.goes_on() && self.kind == SetKind::Component {
-                self.users = self.kube.read_parent(self.parent).await?.map(|parent| parent.users).unwrap_or_default();
-            }
+            self.look().await?;
             if !self.goes_on() {
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! Secrets with random values, made in the cluster if absent. Values exist here and there only, never in a log or a plan.
 
+use super::ownership::survey::is_copy;
 use std::collections::BTreeMap;
 
 use ::kube::api::PostParams;
@@ -72,9 +73,9 @@ impl Kube {
                 // The plan has seen that another set of the stack had it until now.
                 let moved =
                     json::label(&present, PART_OF).is_some_and(|set| labels.get(PART_OF).is_some_and(|to| to != set));
-                return if moved { self.hand_over(&present, labels).await } else { Ok(false) };
+                return if moved && !is_copy(&present) { self.hand_over(&present, labels).await } else { Ok(false) };
             }
-            if json::label(&present, PART_OF) != labels.get(PART_OF).map(String::as_str) {
+            if is_copy(&present) || json::label(&present, PART_OF) != labels.get(PART_OF).map(String::as_str) {
                 let subject = Subject { key: &key, origin: None };
                 let keys = data.keys().cloned().collect::<Vec<_>>().join(", ");
                 return Err(subject
@@ -149,6 +150,28 @@ mod tests {
             "{error:?}"
         );
         assert_eq!(data, other);
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_a_generated_secret_is_neither_taken_nor_added_to() {
+        let labels = BTreeMap::from([(PART_OF.to_owned(), "a".to_owned())]);
+        for (set, keys) in [("b", "password"), ("a", "another")] {
+            let secret = GeneratedSecret {
+                name: "admin".into(),
+                namespace: "n".into(),
+                keys: [(keys.to_owned(), 16)].into(),
+                fixed: BTreeMap::new(),
+            };
+            let fake = Fake::plain().await;
+            let copy = json!({"apiVersion": "v1", "kind": "Secret", "data": {"password": "eA=="}, "metadata": {
+                "name": "admin", "namespace": "n", "labels": {PART_OF: set},
+                "managedFields": [{"manager": "kubectl-client-side-apply"}]}});
+            fake.objects().put("/api/v1/namespaces/n/secrets/admin", copy);
+            let before = fake.objects().all.clone();
+            let done = fake.kube.ensure_secret(&secret, &labels).await;
+            assert_eq!(done.is_err(), keys == "another", "one that has all keys is used");
+            assert_eq!(fake.objects().all, before);
+        }
     }
 
     #[test]

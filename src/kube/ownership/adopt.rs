@@ -85,6 +85,13 @@ pub fn is_always_there(key: &Key) -> bool {
 pub const HINT: &str =
     "--adopt takes it over, with what its files no longer say taken away; `down` then leaves it in place";
 
+/// The same about one that stackctl made and that has lost its label.
+pub const LOST_HINT: &str = "--adopt makes it part of the stack again, as it was; `down` then deletes it";
+
+fn hint(object: &Value) -> &'static str {
+    if lost_its_set(object) { LOST_HINT } else { HINT }
+}
+
 /// That an object is somebody else's, and whose as far as it tells. `name`: with its namespace.
 pub fn foreign(name: &str, object: &Value) -> String {
     if lost_its_set(object) {
@@ -229,7 +236,7 @@ impl Kube {
                         .hint("run this again: it tells which one"));
                 }
                 None if !adopt && !is_always_there(subject.key) => {
-                    return Err(subject.error(foreign(&subject.name(), &object)).hint(HINT));
+                    return Err(subject.error(foreign(&subject.name(), &object)).hint(hint(&object)));
                 }
                 None => {}
             }

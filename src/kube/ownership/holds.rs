@@ -5,7 +5,7 @@ use std::fmt;
 use ::kube::{api::ListParams, core::GroupVersionKind, discovery::ApiResource};
 use serde_json::Value;
 
-use super::survey::{is_copy, is_somebodys};
+use super::survey::{is_copy, is_made_along, is_somebodys};
 use crate::error::{Result, words::few};
 use crate::object::Key;
 use crate::{
@@ -157,7 +157,8 @@ fn sorted(keys: impl Iterator<Item = Key>) -> Vec<Key> {
 
 /// Whether the object is part of one of these sets.
 pub fn is_of(object: &Value, ids: &[String]) -> bool {
-    json::label(object, PART_OF).is_some_and(|set| ids.iter().any(|id| id == set)) && !is_copy(object)
+    json::label(object, PART_OF).is_some_and(|set| ids.iter().any(|id| id == set))
+        && (is_made_along(object) || !is_copy(object))
 }
 
 /// Where a definition's objects are served.

@@ -36,8 +36,10 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         (foreign && !adopt::is_always_there(&key)).then_some((set, key, there, &object.origin))
     });
     let found: Vec<(&DesiredSet, Key, &Value, &Origin)> = found.collect();
-    let lost = found.iter().filter(|(_, _, there, _)| adopt::lost_its_set(there));
-    let labels: BTreeSet<String> = lost.map(|(set, key, ..)| label_again(key, set)).collect();
+    let is_lost = |there: &Value| adopt::lost_its_set(there);
+    let labels = found.iter().filter(|(_, _, there, _)| is_lost(there));
+    let labels: BTreeSet<String> = labels.map(|(set, key, ..)| label_again(key, set)).collect();
+    let (lost, all_lost) = (!labels.is_empty(), found.iter().all(|(_, _, there, _)| is_lost(there)));
     let found: Vec<(&DesiredSet, String, &Origin)> =
         found.iter().map(|(set, key, there, origin)| (*set, adopt::foreign(&place(key), there), *origin)).collect();
     let components = found.iter().map(|(set, ..)| *set).filter(|set| set.kind == SetKind::Component);
@@ -55,7 +57,9 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         }
     };
     let error = labels.into_iter().take(3).fold(error, Error::hint);
-    let error = error.hint(adopt::HINT).hint("or give them other names, or another namespace with --namespace");
+    let error = if lost { error.hint(adopt::LOST_HINT) } else { error };
+    let error = if all_lost { error } else { error.hint(adopt::HINT) };
+    let error = error.hint("or give them other names, or another namespace with --namespace");
     let components: BTreeSet<&str> = components.collect();
     Err(components.into_iter().fold(error, |error, name| {
         error.hint(format!("or use what is there, without the stack's own: --without {name}"))

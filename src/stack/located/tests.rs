@@ -151,7 +151,7 @@ fn a_broken_document_does_not_hide_the_next() {
     let lines = problems.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("not well-formed YAML: "), "{lines:?}");
-    assert!(lines[1].starts_with("f.yaml:4:1: key `b`"), "{lines:?}");
+    assert!(lines[1].starts_with("f.yaml:4:1: duplicate key `b`"), "{lines:?}");
 }
 
 #[test]

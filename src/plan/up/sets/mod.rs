@@ -326,7 +326,9 @@ impl<'a> SetPlanner<'a> {
             let key = generated.key();
             let there = self.live().and_then(|live| live.live.objects.get(&key));
             // Where another set of the stack had it, it is handed over.
-            if there.is_some_and(|there| json::label(there, PART_OF) == Some(&set.applyset_id())) {
+            if !self.may_be_going(set)
+                && there.is_some_and(|there| json::label(there, PART_OF) == Some(&set.applyset_id()))
+            {
                 continue;
             }
             let id = self.graph.object_step("generate", &key, &set.namespace);
@@ -360,7 +362,9 @@ impl<'a> SetPlanner<'a> {
 
     fn pull_secrets(&mut self, index: usize, gate: &[Node]) -> Vec<Node> {
         let set = &self.given.sets[index];
-        let current = |namespace: &String| self.live().is_some_and(|live| live.pull_secrets.contains(namespace));
+        let current = |namespace: &String| {
+            !self.may_be_going(set) && self.live().is_some_and(|live| live.pull_secrets.contains(namespace))
+        };
         let outdated: Vec<&String> = set.pull_accounts.keys().filter(|namespace| !current(namespace)).collect();
         let step = |namespace: &String| {
             let id = self.graph.object_step("registry", &pull_secret::key(namespace), &set.namespace);
