@@ -46,6 +46,17 @@ impl Key {
     pub fn place(&self) -> String {
         self.namespace.as_ref().map_or_else(|| self.to_string(), |namespace| format!("{namespace}/{self}"))
     }
+
+    /// `Deployment/hello-service in namespace hello`: within a sentence.
+    pub fn in_words(&self) -> String {
+        self.namespace.as_ref().map_or_else(|| self.to_string(), |namespace| format!("{self} in namespace {namespace}"))
+    }
+
+    /// `deployment hello-service -n hello`: as arguments of kubectl.
+    pub fn for_kubectl(&self) -> String {
+        let scope = self.namespace.as_ref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+        format!("{} {}{scope}", self.kind.to_lowercase(), self.name)
+    }
 }
 
 /// `Deployment/hello-service`: for people and step ids.

@@ -169,9 +169,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     };
     let namespaces: BTreeSet<String> = wanted.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let made = declared.iter().flat_map(|set| &set.objects).map(|object| object.object.key());
-    let made: BTreeSet<Key> = made.filter(is_namespace).collect();
-    let looked_at: BTreeSet<Key> =
-        made.iter().cloned().chain(namespaces.iter().map(|name| namespace_key(name))).collect();
+    let made: BTreeSet<String> = made.filter(is_namespace).map(|key| key.name).collect();
     let (
         (parents, mut live, mut others, holdings, kept),
         scaled,
@@ -182,7 +180,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     ) = tokio::try_join!(
         parents_and_live,
         scaled(kube, &declared),
-        try_join_all(looked_at.iter().map(|key| kube.namespace_now(&key.name))),
+        try_join_all(made.union(&namespaces).map(|name| kube.namespace_now(name))),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
         Box::pin(certificates(session, kube))
@@ -195,7 +193,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
     live.objects.retain(|key, _| !goes(key));
     others.objects.retain(|key, _| !goes(key));
     certificates.retain(|key, _| !goes(key));
-    let made: Vec<&Value> = seen.iter().filter(|namespace| made.contains(&json::key(namespace))).collect();
+    let made: Vec<&Value> = seen.iter().filter(|namespace| made.contains(json::name(namespace))).collect();
     let (ours, foreign): (Vec<&Value>, Vec<&Value>) =
         made.into_iter().partition(|namespace| json::label(namespace, CREATED_LABEL).is_some());
     let name = |namespace: &&Value| json::name(namespace).to_owned();
@@ -233,10 +231,6 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         holdings,
         foreign: Foreign::default(),
     })
-}
-
-fn namespace_key(name: &str) -> Key {
-    Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: name.to_owned() }
 }
 
 /// Of the stack's kinds that Kubernetes itself does not have, those that live outside namespaces.

@@ -39,16 +39,15 @@ pub(crate) fn allowed(
     if ours && (prune_data || !holds_data(subject.key)) {
         return Ok(());
     }
-    let (name, kind) = (subject.name(), subject.key.kind.to_lowercase());
+    let name = subject.name();
     let error = if ours {
         subject
             .error(format!("{name} is not replaced: the data that it holds would be lost"))
             .hint("--prune-data with --replace deletes it all the same, with its data")
     } else {
-        let scope = subject.key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
         subject
             .error(format!("{name} is not replaced: it is not part of the set that declares it"))
-            .hint(format!("if nobody needs it: kubectl delete {kind} {}{scope}, then run this again", subject.key.name))
+            .hint(format!("if nobody needs it: kubectl delete {}, then run this again", subject.key.for_kubectl()))
     };
     let names = refused.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>().join(", ");
     let error = error.details(refused.iter().map(failure::line));

@@ -155,8 +155,7 @@ fn stuck(going: &[Going], patience: Duration) -> Error {
 /// Names what keeps an object from going: its finalizers, and for a namespace what the server says about it.
 pub(crate) fn still_there(object: &Value) -> Error {
     let key = json::key(object);
-    let place = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
-    let error = Error::new(Kind::NotReady, format!("{key}{place} was deleted but does not go away"));
+    let error = Error::new(Kind::NotReady, format!("{} was deleted but does not go away", key.in_words()));
     let finalizers: Vec<_> = foreign_finalizers(object).collect();
     let error =
         if key.kind == "Namespace" { error.details(crate::kube::ownership::namespace::stuck(object)) } else { error };
@@ -164,12 +163,10 @@ pub(crate) fn still_there(object: &Value) -> Error {
         return error
             .hint("its pods may take their time to stop: run this again, or look at it with `kubectl describe`");
     }
-    let what = key.kind.to_lowercase();
-    let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
     error
         .cause(format!("it waits for its finalizers: {}", finalizers.join(", ")))
         .hint("the controller that owns the finalizer must be running; bring it back and run this again")
-        .hint(format!("if that controller is gone for good: kubectl patch {what} {}{scope} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", key.name))
+        .hint(format!("if that controller is gone for good: kubectl patch {} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'", key.for_kubectl()))
 }
 
 /// Finalizers that a controller has to take away; those of the garbage collector are its own affair.

@@ -25,10 +25,7 @@ pub struct Subject<'a> {
 
 impl Subject<'_> {
     pub(super) fn name(&self) -> String {
-        match &self.key.namespace {
-            Some(namespace) => format!("{} in namespace {namespace}", self.key),
-            None => self.key.to_string(),
-        }
+        self.key.in_words()
     }
 
     pub(super) fn error(&self, sentence: String) -> Error {

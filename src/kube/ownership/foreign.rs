@@ -53,12 +53,8 @@ impl Foreign {
             1 => format!("namespace {name} with 1 object"),
             count => format!("namespace {name} with {count} objects"),
         });
-        let place = |key: &Key| match &key.namespace {
-            Some(namespace) => format!("{key} in namespace {namespace}"),
-            None => key.to_string(),
-        };
-        let objects = self.objects.iter().map(place);
-        let data = self.data.iter().map(|key| format!("{}, which holds data", place(key)));
+        let objects = self.objects.iter().map(Key::in_words);
+        let data = self.data.iter().map(|key| format!("{}, which holds data", key.in_words()));
         let unseen =
             self.unseen.iter().map(|(kind, why)| format!("perhaps {kind}, which could not be looked at: {why}"));
         namespaces.chain(objects).chain(data).chain(unseen).collect()

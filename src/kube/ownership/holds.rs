@@ -83,11 +83,7 @@ pub enum Why {
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = &self.key;
-        match &key.namespace {
-            Some(namespace) => write!(f, "{key} in namespace {namespace} stays: ")?,
-            None => write!(f, "{key} stays: ")?,
-        }
+        write!(f, "{} stays: ", self.key.in_words())?;
         match &self.why {
             Why::Data => f.write_str("it holds data; --prune-data removes it"),
             Why::Holds(holding) => write!(f, "it holds {holding}; --prune-data removes it with all that it holds"),

@@ -100,11 +100,11 @@ pub fn aws(registry: &str) -> Vec<Check> {
 }
 
 fn judge_aws(variable: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) -> bool) -> Check {
-    const CURE: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`";
+    const FIX: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`";
     match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
         (Some(_), Some(_)) => return Check::ok("aws", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        (Some(_), None) => return Check::failed("aws", "AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY", CURE),
-        (None, Some(_)) => return Check::failed("aws", "AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID", CURE),
+        (Some(_), None) => return Check::failed("aws", "AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY", FIX),
+        (None, Some(_)) => return Check::failed("aws", "AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID", FIX),
         (None, None) => {}
     }
     for name in ["AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] {
@@ -119,7 +119,7 @@ fn judge_aws(variable: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) 
     match [credentials, config].into_iter().find(|path| is_file(path)) {
         Some(path) => Check::ok("aws", path.display().to_string()),
         // A machine of Amazon's own may have a role, which only asking tells.
-        None => Check::warning("aws", "no credentials for docker-credential-ecr-login", CURE),
+        None => Check::warning("aws", "no credentials for docker-credential-ecr-login", FIX),
     }
 }
 

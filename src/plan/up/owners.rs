@@ -41,7 +41,7 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
     let labels: BTreeSet<String> = labels.map(|(set, key, ..)| label_again(key, set)).collect();
     let (lost, all_lost) = (!labels.is_empty(), found.iter().all(|(_, _, there, _)| is_lost(there)));
     let found: Vec<(&DesiredSet, String, &Origin)> =
-        found.iter().map(|(set, key, there, origin)| (*set, adopt::foreign(&place(key), there), *origin)).collect();
+        found.iter().map(|(set, key, there, origin)| (*set, adopt::foreign(&key.in_words(), there), *origin)).collect();
     let components = found.iter().map(|(set, ..)| *set).filter(|set| set.kind == SetKind::Component);
     let components = components.map(|set| set.name.rsplit('.').next().unwrap_or(&set.name));
     let error = match found.as_slice() {
@@ -68,9 +68,8 @@ fn of_nobody(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
 
 /// How an object that stackctl made becomes part of its set again.
 fn label_again(key: &Key, set: &DesiredSet) -> String {
-    let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
-    let (kind, label) = (key.kind.to_lowercase(), set.applyset_id());
-    format!("to make it part of {} again: kubectl label {kind} {}{scope} {PART_OF}={label}", set.name, key.name)
+    let (object, label) = (key.for_kubectl(), set.applyset_id());
+    format!("to make it part of {} again: kubectl label {object} {PART_OF}={label}", set.name)
 }
 
 /// What a certificate would be written into, although somebody else made it. Such a Secret is used while what it holds is
@@ -80,7 +79,7 @@ fn of_certificates(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         for key in [wanted.secret_key(), wanted.bundle_key()] {
             let there = live.others.objects.get(&key).filter(|there| is_nobodys(live, there));
             let Some(there) = there.filter(|there| !json::is_being_deleted(there)) else { continue };
-            let error = Error::new(Kind::Preflight, adopt::foreign(&place(&key), there));
+            let error = Error::new(Kind::Preflight, adopt::foreign(&key.in_words(), there));
             let error = match tls::decide(wanted, live.certificates.get(&wanted.secret_key())) {
                 Decision::Issue(reason) if key == wanted.secret_key() => {
                     error.detail(format!("the edge needs another certificate: {reason}"))
@@ -88,9 +87,7 @@ fn of_certificates(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
                 _ if key == wanted.secret_key() => continue,
                 _ => error.detail("the edge's certificate authority is written there"),
             };
-            let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
-            let kind = key.kind.to_lowercase();
-            return Err(error.hint(format!("if nobody needs it: kubectl delete {kind} {}{scope}", key.name)));
+            return Err(error.hint(format!("if nobody needs it: kubectl delete {}", key.for_kubectl())));
         }
     }
     Ok(())
@@ -107,13 +104,13 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
         .collect();
     let Some((_, first, there)) = taken.first() else { return Ok(()) };
     let error = match taken.as_slice() {
-        [_] => Error::new(Kind::Preflight, format!("{} belongs to {}", place(first), owner(live, there))),
+        [_] => Error::new(Kind::Preflight, format!("{} belongs to {}", first.in_words(), owner(live, there))),
         several => Error::new(Kind::Preflight, format!("{} objects of the stack belong to others", several.len())),
     };
     let lines = taken.iter().map(|(set, key, there)| {
         let declared = set.objects.iter().map(|object| &object.object).find(|object| object.key() == *key);
         let declared = declared.map_or(String::new(), |object| format!(", declared at {}", object.origin));
-        format!("{} belongs to {}{declared}", place(key), owner(live, there))
+        format!("{} belongs to {}{declared}", key.in_words(), owner(live, there))
     });
     let hints = taken.iter().map(|(_, key, there)| match stack_of(live, there) {
         Some(stack) => format!(
@@ -123,9 +120,7 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
             "the component brings it already: leave it out of the stack, or give it another name".to_owned()
         }
         None => {
-            let scope = key.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
-            let kind = key.kind.to_lowercase();
-            format!("if nobody looks after that set any more: kubectl label {kind} {}{scope} {PART_OF}-", key.name)
+            format!("if nobody looks after that set any more: kubectl label {} {PART_OF}-", key.for_kubectl())
         }
     });
     let hints: BTreeSet<String> = hints.collect();
@@ -136,13 +131,6 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
 /// Whether it is part of no set: what bears the label of one of ours may be somebody's copy of an object of that set.
 fn is_nobodys(live: &LiveState, object: &Value) -> bool {
     json::label(object, PART_OF).is_none() || survey::is_copy(object) && known(live, object).is_some()
-}
-
-fn place(key: &Key) -> String {
-    match &key.namespace {
-        Some(namespace) => format!("{key} in namespace {namespace}"),
-        None => key.to_string(),
-    }
 }
 
 /// The name of the parent of the set that has the object, if it is one of ours.
