@@ -187,6 +187,9 @@ async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) 
     if let Some(blind_spot) = left.blind_spot() {
         app.events.warn(blind_spot);
     }
+    if let Some(lookalikes) = left.lookalikes() {
+        app.events.warn(lookalikes);
+    }
     if done.forgets && left.things.is_empty() && kept.is_empty() {
         removed.extend(session.forget_cluster()?);
     }

@@ -16,7 +16,9 @@ use crate::{
     },
     object::json,
     plan::{
-        Action, Plan, Step, expected,
+        Action, Plan, Step,
+        applied::yielding,
+        expected,
         observed::{LiveState, Observed},
         up,
     },
@@ -25,7 +27,7 @@ use crate::{
         local::{hosting::local_registry_hosting, network},
     },
     session::Session,
-    stack::desired::{self, DesiredSet},
+    stack::desired::{self, DesiredObject, DesiredSet},
 };
 
 pub async fn act(
@@ -93,7 +95,7 @@ pub async fn act(
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object, progress).await,
-        Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object].object).await,
+        Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object]).await,
         Action::PruneFirst { set } | Action::Prune { set } => {
             let (Some(live), set) = (live, &plan.sets[*set]) else { return Ok(Done { unchanged: true, note: None }) };
             match step.action {
@@ -180,7 +182,13 @@ async fn apply(
         }
         created = made;
     }
-    let mut object = desired.object.clone();
+    let now = match desired.yields.is_empty() {
+        true => None,
+        // Looked at again, for the controller may have taken the field over since.
+        false => kube.get(&key).await?,
+    };
+    let mut object =
+        Object { value: yielding(desired, now.as_ref()).into_owned(), origin: desired.object.origin.clone() };
     session.learn(|learned| {
         desired::pin_images(&mut object.value, &learned.images);
         desired::mark_certificates(&mut object.value, &learned.certificates);
@@ -214,9 +222,13 @@ async fn apply(
 }
 
 /// As it is declared, but for what happens while nobody answers.
-async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Object) -> Result<Done> {
-    let object = Object { value: up::webhooks::relaxed(&configuration.value), ..configuration.clone() };
+async fn relax(session: &Session, live: Option<&LiveState>, configuration: &DesiredObject) -> Result<Done> {
+    let object = &configuration.object;
     let there = live.and_then(|live| live.live.objects.get(&object.key()));
+    let mut relaxed = configuration.clone();
+    relaxed.object.value = up::webhooks::relaxed(&object.value);
+    // What is left to a controller is not ours to relax.
+    let object = Object { value: yielding(&relaxed, there).into_owned(), origin: object.origin.clone() };
     let options = ApplyOptions { force_conflicts: session.apply.force_conflicts, ..ApplyOptions::default() };
     let applied = session.kube().await?.apply(&object, there, &options).await?;
     match applied.outcome {

@@ -1,5 +1,6 @@
 //! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
 
+pub mod applied;
 pub mod down;
 pub mod expected;
 pub mod images;

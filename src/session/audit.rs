@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Session;
-use crate::object::Removed;
+use crate::object::{Key, Removed};
 use crate::{
-    error::Result,
+    error::{Result, words::few},
     image::Engine,
     kube::ownership::holds::is_namespace,
     object::json,
@@ -24,11 +24,26 @@ pub struct Left {
     pub things: Vec<Removed>,
     /// Stays on purpose.
     pub kept: Vec<Kept>,
+    /// Bear the stack's label and were never written by stackctl, such as objects that were exported and created again.
+    pub copies: Vec<Key>,
     /// Kinds of objects that could not be looked at, and why.
     pub unseen: BTreeMap<String, String>,
 }
 
 impl Left {
+    /// What to tell about objects that only look like the stack's.
+    pub fn lookalikes(&self) -> Option<String> {
+        if self.copies.is_empty() {
+            return None;
+        }
+        let places: Vec<String> = self.copies.iter().map(Key::in_words).collect();
+        Some(format!(
+            "left in place, because they bear the stack's label but were not written by stackctl: {}; \
+             `kubectl delete` removes them",
+            few(&places)
+        ))
+    }
+
     /// What to tell about the kinds that nobody could look at.
     pub fn blind_spot(&self) -> Option<String> {
         let why = self.unseen.values().next()?;
@@ -50,12 +65,12 @@ impl Session {
         bases: &BTreeSet<String>,
     ) -> Result<Left> {
         if !whole_cluster {
-            let (mut things, unseen) = self.objects_left(instances, namespaces).await?;
+            let (mut things, copies, unseen) = self.objects_left(instances, namespaces).await?;
             let has_proxy = self.provider.traits().has_proxy();
             if has_proxy && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
                 things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
             }
-            return Ok(Left { things, kept: Vec::new(), unseen });
+            return Ok(Left { things, kept: Vec::new(), copies, unseen });
         }
         let Engine { docker, endpoint, .. } = self.engine()?;
         let scope = audit::Scope {
@@ -79,7 +94,7 @@ impl Session {
             let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
             kept.push(Kept { name: "certificate authority".to_owned(), size });
         }
-        Ok(Left { things, kept, unseen: BTreeMap::new() })
+        Ok(Left { things, kept, copies: Vec::new(), unseen: BTreeMap::new() })
     }
 
     /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
@@ -87,9 +102,9 @@ impl Session {
         &self,
         instances: &[String],
         namespaces: &[String],
-    ) -> Result<(Vec<Removed>, BTreeMap<String, String>)> {
+    ) -> Result<(Vec<Removed>, Vec<Key>, BTreeMap<String, String>)> {
         if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
-            return Ok((Vec::new(), BTreeMap::new()));
+            return Ok(Default::default());
         }
         let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
         let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
@@ -99,7 +114,7 @@ impl Session {
         let ends = |object: &Value| is_namespace(&json::key(object)) && json::is_being_deleted(object);
         let left = found.objects.iter().filter(|object| !kept.contains(&json::key(object)) && !ends(object));
         let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
-        Ok((left.map(removed).collect(), found.unlisted))
+        Ok((left.map(removed).collect(), found.copies, found.unlisted))
     }
 }
 
@@ -111,7 +126,7 @@ mod tests {
     fn kinds_that_nobody_could_look_at_are_told_in_one_line() {
         let left = |kinds: usize| {
             let unseen = (0..kinds).map(|kind| (format!("kind{kind}"), "not allowed".to_owned())).collect();
-            Left { things: Vec::new(), kept: Vec::new(), unseen }.blind_spot()
+            Left { things: Vec::new(), kept: Vec::new(), copies: Vec::new(), unseen }.blind_spot()
         };
         assert_eq!(left(0), None);
         let told = left(7).unwrap();

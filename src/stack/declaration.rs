@@ -13,6 +13,7 @@ use crate::stack::{
     reader::{Fields, Item, Located},
     routes::{self, EdgeDecl, RouteDecl},
     scalar,
+    setter::Setter,
     values::ValueDecl,
 };
 
@@ -47,6 +48,8 @@ pub struct Declaration {
     pub variants: Vec<VariantDecl>,
     pub generate: Vec<SecretDecl>,
     pub proofs: Vec<ProofDecl>,
+    /// Fields that controllers take over.
+    pub yields: Vec<Located<Setter>>,
     /// None: not said.
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
@@ -130,6 +133,7 @@ impl Declaration {
         let variants = each(fields.get("variants"), problems, |item, problems| variant(item, &values, problems));
         let generate = each(fields.get("generate"), problems, secret);
         let proofs = each(fields.get("proofs"), problems, proofs::proof);
+        let yields = each(fields.get("yields"), problems, setter);
         let mut namespace = None;
         let mut scope = Scope::Cluster;
         let mut pod_security = None;
@@ -172,6 +176,7 @@ impl Declaration {
             variants,
             generate,
             proofs,
+            yields,
             edge,
             routes,
             load,
@@ -275,6 +280,11 @@ fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option
     let remove = texts(&mut fields, "remove", problems);
     fields.finish(problems);
     Some(VariantDecl { when, add, patch, remove })
+}
+
+fn setter(item: &Item, problems: &mut Problems) -> Option<Located<Setter>> {
+    let text = item.text(problems)?;
+    Setter::parse(&text).map(|setter| item.located(setter)).map_err(|message| item.problem(problems, message)).ok()
 }
 
 fn secret(item: &Item, problems: &mut Problems) -> Option<SecretDecl> {

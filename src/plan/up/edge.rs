@@ -3,16 +3,14 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::object::Key;
 use crate::{
     object::json,
     plan::{Action, Graph, Node, observed::Observed},
     provider::local::proxy::Port,
-    stack::{desired::DesiredSet, model::SetKind},
+    stack::{desired::DesiredSet, edge::MARK, model::SetKind},
 };
 
-/// The edge's Service, by name, and its ports, by name.
-const SERVICE: &str = "edge";
+/// The ports of the edge's Service, by name.
 const PORTS: [&str; 2] = ["https", "http"];
 
 /// Ports of 127.0.0.1 that were asked for.
@@ -25,10 +23,10 @@ pub struct Asked {
 /// Where the stack declares an edge that listens on the nodes: its set and its object.
 pub fn declared(sets: &[DesiredSet]) -> Option<(usize, usize)> {
     sets.iter().enumerate().filter(|(_, set)| set.kind == SetKind::Stack).find_map(|(index, set)| {
-        let is_edge = |value: &Value, key: &Key| {
-            key.kind == "Service" && key.name == SERVICE && json::text(value, "/spec/type") == Some("NodePort")
+        let is_edge = |value: &Value| {
+            json::annotation(value, MARK).is_some() && json::text(value, "/spec/type") == Some("NodePort")
         };
-        let object = set.objects.iter().position(|object| is_edge(&object.object.value, &object.object.key()))?;
+        let object = set.objects.iter().position(|object| is_edge(&object.object.value))?;
         Some((index, object))
     })
 }

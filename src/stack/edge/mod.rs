@@ -32,6 +32,8 @@ pub const NAME: &str = "edge";
 pub const SECRET: &str = "edge-tls";
 /// Of the ConfigMap with the certificate of the authority, under `ca.crt`.
 pub const BUNDLE: &str = "edge-ca";
+/// On the Service of the edge, by which it is told from a Service that a stack has of that name.
+pub const MARK: &str = "stackctl.io/edge";
 /// Ports of the Service `edge`.
 pub const HTTPS: u16 = 8443;
 pub const HTTP: u16 = 8080;

@@ -236,7 +236,7 @@ fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
 
 /// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
 fn edge() -> (Stack, Key, serde_json::Value) {
-    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: front, annotations: { stackctl.io/edge: \"true\" } }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
                    ports: [{ name: https, port: 8443 }, { name: http, port: 8080 }]\n";
     let stack = crate::stack::testing::shop("name: shop\nmanifests: [edge.yaml]\n", &[("edge.yaml", service)]).stack();
     let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
@@ -261,7 +261,7 @@ fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
     let first = observed(ClusterState::Absent, RegistryState::Absent, None);
     let planned = plan(&stack, &options, &first).unwrap();
     let at = |id: &str| planned.steps.iter().position(|step| &*step.id == id).unwrap();
-    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/edge")));
+    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/front")));
     let elsewhere =
         Observed { traits: existing::TRAITS, ..observed(ClusterState::Absent, RegistryState::Absent, None) };
     assert!(proxy_steps(&stack, &options, &elsewhere).is_empty(), "only where the nodes are here");
