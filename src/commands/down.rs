@@ -13,7 +13,7 @@ use crate::{
     plan::{self, Action, Plan, down::Options, observed::Observed},
     provider::ClusterState,
     report,
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ApplyOptions, ImageOptions, Session, choice},
     settings::Settings,
     settings::default_stack,
     stack::{
@@ -99,9 +99,9 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 /// to them: the last one takes it along.
 async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
     let others = observed.live.as_ref().filter(|live| observed.traits.is_ours() && !options.is_last(live));
-    if others.is_none() || plan.has(&Action::DeleteCluster) {
+    if others.is_none() || plan.removes_cluster() {
         pipeline::execute(session, plan, observed).await?;
-        return Ok(plan.has(&Action::DeleteCluster));
+        return Ok(plan.removes_cluster());
     }
     let work = async {
         pipeline::execute(session, plan, observed).await?;
@@ -113,7 +113,7 @@ async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &O
         let options = Options { known: true, ..options.clone() };
         let observed = observe::for_removal(session, &options).await?;
         let plan = plan::down::plan(&options, &observed)?;
-        Ok(plan.has(&Action::DeleteCluster).then_some((plan, observed)))
+        Ok(plan.removes_cluster().then_some((plan, observed)))
     };
     match unless_gone(session, Box::pin(work)).await? {
         Some(None) => Ok(false),
@@ -222,6 +222,7 @@ fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
     let request = LoadRequest {
         stack: stack.to_owned(),
         provider: settings.provider.name().to_owned(),
+        edge_on_nodes: choice(settings).traits().has_proxy(),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };

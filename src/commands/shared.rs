@@ -11,7 +11,7 @@ use crate::{
     execute::actions,
     plan::observed::Observed,
     report,
-    session::{ImageOptions, Session},
+    session::{ImageOptions, Session, choice},
     settings::Settings,
     settings::default_stack,
     stack::{self, LoadRequest, model::Stack},
@@ -23,6 +23,7 @@ pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
     let stack = stack::load(&LoadRequest {
         stack: args.stack.clone(),
         provider: settings.provider.name().to_owned(),
+        edge_on_nodes: choice(settings).traits().has_proxy(),
         values,
         without: settings.without.clone(),
         left_out_now: args.without.clone(),

@@ -31,7 +31,7 @@ impl fmt::Display for Origin {
 }
 
 /// Identifies an object in a cluster, apart from its version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Key {
     /// Empty for the core group.
     pub group: String,

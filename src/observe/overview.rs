@@ -20,7 +20,7 @@ use crate::{
     observe,
     plan::observed::LiveState,
     proof::result::LastProof,
-    provider::{ClusterState, local::proxy},
+    provider::ClusterState,
     session::Session,
 };
 
@@ -129,11 +129,7 @@ async fn trees(session: &Session) -> BTreeMap<String, String> {
 }
 
 async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
-    let Ok(engine) = session.engine() else { return BTreeMap::new() };
-    if !session.provider.traits().has_proxy() {
-        return BTreeMap::new();
-    }
-    let found = proxy::of_cluster(&engine.docker, &session.settings.cluster_name).await.unwrap_or_default();
+    let found = session.provider.edges().await.unwrap_or_default();
     let urls = |published: BTreeMap<u16, u16>| {
         let urls = published.into_iter().rev().map(|(inside, port)| match inside {
             8443 => format!("https://localhost:{port}"),

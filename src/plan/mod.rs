@@ -23,6 +23,10 @@ use crate::object::Key;
 use crate::{
     event::{PlannedStep, StepId},
     kube::ownership::holds::Kept,
+    provider::{
+        self,
+        step::{Gives, Planned},
+    },
     stack::{
         desired::{self, DesiredSet},
         model::{SetKind, Stack},
@@ -60,18 +64,10 @@ pub struct Step {
 pub enum Action {
     /// A barrier of the graph that does nothing itself: the end of a wave.
     Barrier,
-    CreateNetwork,
-    CreateCluster,
-    StartCluster,
+    /// What only the cluster's provider knows how to do.
+    Provider(provider::step::Step),
     /// Until then connections to Services are refused, which some programs take for the end.
     AwaitNetwork,
-    /// Mirrors, registry and CA bundle of nodes that are there.
-    ConfigureNodes,
-    /// The cluster's context in the user's kubeconfig.
-    MergeKubeconfig,
-    StartRegistry,
-    /// Tells tools where the registry is (KEP-1755).
-    PublishRegistry,
     Build {
         service: String,
     },
@@ -128,14 +124,6 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
-    /// The image that the proxy runs from.
-    ProvideProxy,
-    /// Makes this Service's ports reachable from this machine.
-    StartProxy {
-        set: usize,
-        object: usize,
-    },
-    RemoveProxy,
     Prove,
     /// Puts the load on from pods in the cluster.
     Load {
@@ -154,9 +142,6 @@ pub enum Action {
     },
     /// The namespace of the sets' records, once no stack is left.
     DeleteInventory,
-    /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
-    DeleteCluster,
-    DeleteImages,
 }
 
 /// Which images: one of the stack's own, or what a component's manifests name.
@@ -240,6 +225,26 @@ impl Plan {
     pub fn has(&self, action: &Action) -> bool {
         self.steps.iter().any(|step| step.action == *action)
     }
+
+    fn provided(&self) -> impl Iterator<Item = &provider::step::Step> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Provider(step) => Some(step),
+            _ => None,
+        })
+    }
+
+    pub fn makes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::makes_cluster)
+    }
+
+    pub fn removes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::removes_cluster)
+    }
+
+    /// Whether ports of this machine that were asked for are taken by it.
+    pub fn takes_ports(&self) -> bool {
+        self.provided().any(provider::step::Step::takes_ports)
+    }
 }
 
 /// Names a step within a graph under construction.
@@ -275,6 +280,22 @@ impl Graph {
         let node = self.add(id, needs, action);
         self.steps[node.0].deletes = deletes;
         node
+    }
+
+    /// Adds steps of the provider, which need each other by their ids. `after`: what puts the object that one of them reads
+    /// into the state that it is to be seen in.
+    fn add_provided(&mut self, steps: Vec<Planned>, after: Option<Node>) -> Vec<(Option<Gives>, Node)> {
+        let add = |planned: Planned| {
+            let earlier = planned.needs.iter().filter_map(|need| self.find(need));
+            let after = after.filter(|_| planned.step.reads().is_some());
+            let needs: Vec<Node> = earlier.chain(after).collect();
+            (planned.gives, self.add(planned.id, &needs, Action::Provider(planned.step)))
+        };
+        steps.into_iter().map(add).collect()
+    }
+
+    fn find(&self, id: &str) -> Option<Node> {
+        self.steps.iter().position(|step| *step.id == *id).map(Node)
     }
 
     /// The first of several names for a step, from short to full, that no other step has; the last one where all are taken.

@@ -8,12 +8,11 @@ use super::Session;
 use crate::object::{Key, Removed};
 use crate::{
     error::{Result, words::few},
-    image::Engine,
     kube::ownership::holds::is_namespace,
     object::json,
     provider::{
-        ClusterState, DEFAULT_NETWORK,
-        local::{audit, audit::Kept, registry::DEFAULT_IMAGE},
+        ClusterState,
+        sweep::{Kept, Swept},
     },
     stack::{desired, model::SetKind},
 };
@@ -66,29 +65,12 @@ impl Session {
     ) -> Result<Left> {
         if !whole_cluster {
             let (mut things, copies, unseen) = self.objects_left(instances, namespaces).await?;
-            let has_proxy = self.provider.traits().has_proxy();
-            if has_proxy && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
-                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
-            }
+            let proxy = self.provider.observe_proxy(&self.stack.name).await?.container;
+            let ours = proxy.filter(|proxy| proxy.foreign.is_none());
+            things.extend(ours.map(|proxy| Removed { kind: "container".to_owned(), name: proxy.name }));
             return Ok(Left { things, kept: Vec::new(), copies, unseen });
         }
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        let scope = audit::Scope {
-            docker,
-            cluster: &self.settings.cluster_name,
-            network: DEFAULT_NETWORK,
-            user: &self.user,
-            state: &self.state,
-            ports: &[],
-        };
-        let mut names = vec![DEFAULT_IMAGE.to_owned()];
-        names.extend(self.settings.node_image.clone());
-        names.extend(bases.iter().cloned());
-        names.extend(audit::node_images(docker).await?);
-        names.sort();
-        names.dedup();
-        let things = audit::leftovers(&scope).await?;
-        let mut kept = audit::kept(docker, endpoint, &names).await?;
+        let Swept { left: things, mut kept } = self.provider.sweep(bases).await?;
         // One that cannot be used any more is told by whatever uses it.
         if let Ok(Some(authority)) = self.known_authority().await {
             let size = u64::try_from(authority.certificate().len()).unwrap_or_default();

@@ -34,7 +34,7 @@ pub fn objects(front: &Front) -> Vec<Value> {
             "kind": "Service",
             "metadata": {"name": NAME, "annotations": {MARK: "true"}},
             "spec": {
-                "type": if front.local { "NodePort" } else { "ClusterIP" },
+                "type": if front.on_nodes { "NodePort" } else { "ClusterIP" },
                 "selector": labels(),
                 "ports": [
                     {"name": "https", "port": HTTPS, "targetPort": "https"},
