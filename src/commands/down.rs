@@ -10,7 +10,7 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result, words::few},
     image, observe,
-    plan::{self, Action, Plan, down::Options, observed::Observed},
+    plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
     provider::ClusterState,
     report,
     session::{ApplyOptions, ImageOptions, Session},
@@ -78,7 +78,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);
     if args.dry_run {
-        show_plan(app, &plan, &plan::down::others(&options, &observed), &stays).await;
+        show_plan(app, &plan, &Summary::of(&plan, &observed), &plan::down::others(&options, &observed), &stays).await;
         return Ok(());
     }
     shared::confirm_remote(app, &session).await?;
@@ -140,13 +140,12 @@ async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>
     }
 }
 
-async fn show_plan(app: &App, plan: &Plan, others: &[String], stays: &[String]) {
-    let outline = plan.outline();
-    let value = json!({ "steps": plan.document(), "others": others, "stays": stays });
+async fn show_plan(app: &App, plan: &Plan, summary: &Summary, others: &[String], stays: &[String]) {
+    let value = json!({ "summary": summary, "steps": plan.document(), "others": others, "stays": stays });
     let text = || {
         let mut lines = vec![match outline.is_empty() {
             true => "nothing to do".to_owned(),
-            false => report::plan_text(&outline),
+            false => shared::plan_text(app, plan, summary),
         }];
         lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
         lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));

@@ -9,7 +9,7 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     execute::actions,
-    plan::observed::Observed,
+    plan::{Plan, observed::Observed, summary::Summary},
     report,
     session::{ImageOptions, Session},
     settings::Settings,
@@ -120,6 +120,15 @@ pub async fn show_images(app: &App, observed: &Observed) {
 
 /// Names the stack of a running service, for commands whose first argument is the service.
 #[derive(Debug, Args)]
+/// What a plan changes; with `-v` its whole graph, too.
+pub fn plan_text(app: &App, plan: &Plan, summary: &Summary) -> String {
+    let summary = report::plan_summary(summary);
+    match app.view.verbose {
+        0 => summary,
+        _ => format!("{summary}\n\n{}", report::plan_text(&plan.outline())),
+    }
+}
+
 pub struct OfStack {
     /// The stack that the service belongs to
     #[arg(long, default_value_t = default_stack(), value_name = "STACK")]

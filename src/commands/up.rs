@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     kube::ownership::holds::Kept,
     observe::{reach, urls},
-    plan::{self, Action, Plan, observed::Observed},
+    plan::{self, Action, Plan, observed::Observed, summary::Summary},
     report,
     session::{ApplyOptions, Session},
 };
@@ -141,16 +141,17 @@ pub async fn bring_up(
         asked: session.asked_ports(),
     };
     if mode.dry_run {
-        let Look { plan, .. } = pipeline::look(&session, &options).await?;
-        let outline = plan.outline();
+        let Look { plan, observed } = pipeline::look(&session, &options).await?;
+        let summary = Summary::of(&plan, &observed);
         let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
+        let value =
+            json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
         let text = || {
-            let steps = match outline.is_empty() {
+            let summary = match plan.steps.is_empty() {
                 true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-                false => report::plan_text(&outline),
+                false => shared::plan_text(app, &plan, &summary),
             };
-            [vec![steps], kept].concat().join("\n")
+            [vec![summary], kept].concat().join("\n")
         };
         app.show(text, &value).await;
         return Ok(());

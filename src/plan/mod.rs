@@ -7,6 +7,7 @@ pub mod load;
 pub mod observed;
 pub mod origin;
 pub mod test;
+pub mod summary;
 pub mod up;
 
 use std::{

@@ -16,6 +16,7 @@ mod out;
 mod plain;
 mod record;
 mod status;
+mod plan;
 mod style;
 mod svg;
 mod text;
@@ -41,8 +42,9 @@ pub use self::{
     out::{closed, data, lost, screen, written},
     status::{status_screen, url_table},
     style::Paint,
+    plan::{plan_summary, plan_text},
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, removed, table},
+    text::{Kept, Prefixes, diff_text, proof_lines, receipt, removed, table},
 };
 use self::{
     lines::Lines,

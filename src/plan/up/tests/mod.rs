@@ -1,5 +1,6 @@
 mod held;
 mod ids;
+mod summary;
 
 use std::path::Path;
 
