@@ -24,10 +24,10 @@ pub struct UpArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Run the stack's proofs at the end
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     test: bool,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub dry_run: bool,
     #[command(flatten)]
     apply: ApplyArgs,
@@ -43,9 +43,10 @@ pub struct UpArgs {
 
 /// How objects reach the cluster; `up` and `deploy` share it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Apply options")]
 pub struct ApplyArgs {
     /// Give the images this tag too; pods always name the content's hash
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", help_heading = "Build options")]
     pub tag: Option<String>,
     /// Take fields that another manager has set
     #[arg(long)]
@@ -60,13 +61,13 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub replace: bool,
     /// Remove volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_data: bool,
     /// Remove what left the stack before anything is applied, instead of after it
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_first: bool,
     /// When it fails, keep events, logs and objects in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = None::<&str>)]
     pub artifacts: Option<PathBuf>,
 }
 
