@@ -27,16 +27,16 @@ pub struct DiffArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Take fields that another manager has set
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     force_conflicts: bool,
     /// Count objects that stackctl did not make as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     adopt: bool,
     /// Count a stack of this name that came from elsewhere as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     take_over: bool,
     /// Count volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     prune_data: bool,
 }
 

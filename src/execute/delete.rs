@@ -91,7 +91,7 @@ async fn members(
     let live = match live {
         Some(live) => live,
         None => {
-            read = observe::recorded_objects(kube).await?;
+            read = observe::recorded_objects(kube, None).await?;
             &read
         }
     };

@@ -37,6 +37,7 @@ pub struct Key {
     pub group: String,
     pub kind: String,
     /// None for cluster-scoped objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     pub name: String,
 }

@@ -110,9 +110,13 @@ async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<Liv
     Ok((cluster, live))
 }
 
-/// Objects of all sets on record, whichever stack they belong to.
-pub async fn recorded_objects(kube: &Kube) -> Result<LiveState> {
-    let parents = kube.read_parents().await?;
+/// Objects of all sets on record, or of those that one stack uses.
+pub async fn recorded_objects(kube: &Kube, only: Option<&str>) -> Result<LiveState> {
+    let mut parents = kube.read_parents().await?;
+    if let Some(stack) = only {
+        let own = desired::parent_name(SetKind::Stack, stack);
+        parents.retain(|name, parent| desired::are_of_one_stack(name, &own) || parent.users.contains(stack));
+    }
     let live = list(kube, &parents.values().collect::<Vec<_>>()).await?;
     Ok(LiveState { live, parents, ..LiveState::default() })
 }

@@ -65,7 +65,8 @@ pub struct Alert {
     pub summary: Option<String>,
 }
 
-pub async fn look(session: &Session) -> Result<Overview> {
+/// Of the whole cluster, or of one stack and what it uses.
+pub async fn look(session: &Session, only: Option<&str>) -> Result<Overview> {
     let cluster = session.provider.observe().await?;
     // The cluster of a context has no other name.
     let name = match session.provider.traits().is_ours() {
@@ -89,7 +90,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
     }
     let kube = session.kube().await?;
     overview.version = Some(kube.server_version().to_owned());
-    let recorded = observe::recorded_objects(kube).await?;
+    let recorded = observe::recorded_objects(kube, only).await?;
     overview.stacks = recorded.stacks().map(str::to_owned).collect();
     overview.components = recorded.components().map(|(name, _)| name.to_owned()).collect();
     let mut keys: Vec<_> = recorded.live.objects.keys().filter(|key| status::is_shown(key)).collect();
@@ -100,6 +101,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
     overview.objects = objects?;
     overview.images = images(&overview.objects, &trees);
     overview.edges = edges;
+    overview.edges.retain(|stack, _| only.is_none_or(|only| only == stack));
     overview.alerts = alerts;
     overview.proofs = overview.stacks.iter().filter_map(|stack| session.last_proof(stack)).collect();
     Ok(overview)

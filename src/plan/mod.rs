@@ -3,10 +3,12 @@
 pub mod applied;
 pub mod down;
 pub mod expected;
+mod groups;
 pub mod images;
 pub mod load;
 pub mod observed;
 pub mod origin;
+pub mod summary;
 pub mod test;
 pub mod up;
 
@@ -153,15 +155,15 @@ pub enum Images {
 }
 
 impl Action {
-    /// The set of which it writes a part.
-    fn applies_to(&self) -> Option<usize> {
-        match self {
-            Action::WriteInventory { set }
-            | Action::CreateSecret { set, .. }
-            | Action::ProvidePullSecret { set, .. }
-            | Action::Apply { set, .. } => Some(*set),
-            _ => None,
-        }
+    /// Whether it writes a part of its set: of such steps there are many.
+    fn writes(&self) -> bool {
+        matches!(
+            self,
+            Action::WriteInventory { .. }
+                | Action::CreateSecret { .. }
+                | Action::ProvidePullSecret { .. }
+                | Action::Apply { .. }
+        )
     }
 
     /// Steps that leave nothing half done when they are stopped at once.
@@ -184,26 +186,16 @@ impl Action {
     }
 }
 
-impl From<&Step> for PlannedStep {
-    fn from(step: &Step) -> Self {
-        // Needs and group are `Plan::outline`'s, which knows what is behind the indices.
-        PlannedStep {
-            id: Arc::clone(&step.id),
-            needs: Vec::new(),
-            hidden: matches!(step.action, Action::Barrier),
-            group: None,
-            deletes: step.deletes.iter().map(Key::place).collect(),
-        }
-    }
-}
-
 impl Plan {
     /// The graph as the report and `--output json` show it.
     pub fn outline(&self) -> Vec<PlannedStep> {
         let named = |step: &Step| PlannedStep {
+            id: Arc::clone(&step.id),
             needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
-            group: step.action.applies_to().map(|set| self.sets[set].name.as_str().into()),
-            ..PlannedStep::from(step)
+            hidden: matches!(step.action, Action::Barrier),
+            group: step.group(&self.sets),
+            writes: step.action.writes(),
+            deletes: step.deletes.iter().map(Key::place).collect(),
         };
         self.steps.iter().map(named).collect()
     }

@@ -25,9 +25,7 @@ use crate::{
     kube::{self, Kube, noop::known::Known},
     load::order::{LoadOrder, Sent},
     proof::{ProofResult, result::LastProof},
-    provider::{
-        self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
-    },
+    provider::{self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig},
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
     state::{Folder, State},

@@ -10,7 +10,6 @@ use crate::{
     stack::{desired::DesiredSet, edge::MARK, model::SetKind},
 };
 
-
 /// Where the stack declares an edge that listens on the nodes: its set and its object.
 pub fn declared(sets: &[DesiredSet]) -> Option<(usize, usize)> {
     sets.iter().enumerate().filter(|(_, set)| set.kind == SetKind::Stack).find_map(|(index, set)| {

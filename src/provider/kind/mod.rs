@@ -24,7 +24,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, RegistryState, Traits, api,
+    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, RegistryState, Traits,
+    api,
     local::{
         audit, done, engine,
         engine::Container,
@@ -288,8 +289,12 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("start")),
         }
         progress.say("starting the containers");
-        let (proxies, companions): (Vec<_>, Vec<_>) =
-            self.place().companions().await?.into_iter().partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
+        let (proxies, companions): (Vec<_>, Vec<_>) = self
+            .place()
+            .companions()
+            .await?
+            .into_iter()
+            .partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
         self.start_all(&companions).await?;
         self.start_all(&nodes).await?;
         // A port that somebody else took meanwhile is no reason to leave the cluster stopped.

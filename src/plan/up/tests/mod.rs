@@ -1,5 +1,6 @@
 mod held;
 mod ids;
+mod summary;
 
 use std::path::Path;
 
@@ -385,7 +386,8 @@ fn stack_with_own_component(without: &[&str]) -> Stack {
     write("manifests/components/metrics/m.yaml", &pods("metrics", volumes));
     let stack = folder.path().join("manifests/shop").display().to_string();
     let without = without.iter().map(|name| (*name).to_owned()).collect();
-    let loaded = load(&LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, without, ..LoadRequest::default() });
+    let loaded =
+        load(&LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, without, ..LoadRequest::default() });
     // The same stack each time, though its folder is another.
     Stack { origin: "path:shop".to_owned(), ..loaded.unwrap_or_else(|error| panic!("{error:?}")) }
 }
