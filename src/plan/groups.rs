@@ -30,7 +30,7 @@ impl Step {
             | Action::Await { set, .. } => of_set(sets[*set].kind, &sets[*set].name),
             Action::DeleteSet { kind, name } => of_set(*kind, name),
             Action::LeaveComponent { name } => of_set(SetKind::Component, name),
-            Action::Prove => Group::Proofs,
+            Action::EndDisruption | Action::Prove => Group::Proofs,
             Action::Load { .. } | Action::AwaitScaleDown => Group::Load,
         };
         Some(group)
