@@ -31,6 +31,7 @@ mod shared;
 mod status;
 mod test;
 mod up;
+mod up_all;
 mod urls;
 mod version;
 

@@ -251,6 +251,14 @@ impl Plan {
         self.steps.iter().zip(self.outline()).map(step).collect()
     }
 
+    /// The same, its steps named as those of this stack: for a run of several.
+    pub fn of_stack(mut self, stack: &str) -> Plan {
+        for step in &mut self.steps {
+            step.id = format!("{stack}/{}", step.id).into();
+        }
+        self
+    }
+
     pub fn has(&self, action: &Action) -> bool {
         self.steps.iter().any(|step| step.action == *action)
     }

@@ -156,6 +156,31 @@ impl Session {
         })
     }
 
+    /// The same for another stack, over the connections that are there.
+    pub async fn beside(&self, stack: Stack) -> Result<Session> {
+        let prefix = self.settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let remote = Remote::look(prefix, &self.events).await?;
+        let stack = pulling(stack, remote.as_ref());
+        Ok(Session {
+            settings: self.settings.clone(),
+            stack,
+            images: self.images.clone(),
+            apply: self.apply,
+            load: None,
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+            provider: provider::open(choice(&self.settings), &self.engine, &self.user, &self.state, &self.cancel)?,
+            state: self.state.clone(),
+            user: self.user.clone(),
+            engine: self.engine.clone(),
+            kube: OnceCell::new_with(self.kube.get().cloned()),
+            known: Arc::clone(&self.known),
+            remote,
+            applying: Semaphore::new(kube::IN_FLIGHT),
+            learned: Mutex::default(),
+        })
+    }
+
     /// For commands that are about the cluster alone.
     pub async fn without_stack(settings: Settings, events: &Events, cancel: &CancellationToken) -> Result<Session> {
         Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), events, cancel)
