@@ -4,6 +4,7 @@ pub mod actions;
 mod certificate;
 mod delete;
 pub mod garbage;
+mod job;
 pub mod load;
 pub mod provide;
 mod prune;
