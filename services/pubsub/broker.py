@@ -48,7 +48,7 @@ class Broker:
             # A failure is told by /health, and tried again by the worker.
             retries={"total_max_attempts": 1},
             connect_timeout=2,
-            read_timeout=POLL_SECONDS + 5,
+            read_timeout=POLL_SECONDS + 10,
         )
         return cls(boto3.client("sns", config=config), boto3.client("sqs", config=config))
 

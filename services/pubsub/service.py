@@ -6,7 +6,7 @@ import sys
 import threading
 
 PORT = int(os.environ.get("PORT", "5000"))
-# The longest poll ends within this time, and with it the worker.
+# A poll ends within half of this, and with it the worker.
 STOP_SECONDS = 12
 
 

@@ -28,6 +28,9 @@ class Emulator:
 @pytest.fixture(scope="session")
 def running():
     emulator = Emulator()
+    # It loads each service with its first request, which takes longer than any other.
+    for query in ("Action=ListTopics&Version=2010-03-31", "Action=ListQueues&Version=2012-11-05"):
+        requests.post(f"{emulator.url}/?{query}", timeout=60)
     yield emulator
     emulator.server.stop()
 

@@ -120,7 +120,7 @@ def test_a_topic_deleted_by_hand_is_made_again(emulator, broker):
 
 def test_trouble_is_told_as_such(failing):
     broker = Broker.connect()
-    for answer in [(500, b"out of order"), (500, b""), (503, b"<html>"), (200, b"{}"), (200, b"<html>"), (200, b"[]")]:
+    for answer in [(500, b"out of order"), (500, b""), (503, b"<html>"), (200, b"{}"), (200, b"<html>")]:
         failing.answer = answer
         for call in (broker.ensure, broker.find_queue):
             with pytest.raises(TROUBLES):

@@ -14,7 +14,7 @@ class Log:
         self._capsys = capsys
         self.lines = []
 
-    def await_line(self, start, seconds=20):
+    def await_line(self, start, seconds=60):
         end = time.monotonic() + seconds
         while not any(line.startswith(start) for line in self.lines):
             self.lines += self._capsys.readouterr().out.splitlines()
@@ -76,10 +76,10 @@ def test_it_finds_the_queue_again(broker, emulator, start, log):
 
 
 def test_work_longer_than_the_visibility_keeps_the_message(broker, start, log, monkeypatch):
-    monkeypatch.setattr(module, "VISIBILITY_SECONDS", 1)
-    monkeypatch.setattr("consumer.HOLD_SECONDS", 0.3)
-    monkeypatch.setattr("consumer.VISIBILITY_SECONDS", 1)
-    broker.publish(broker.ensure(), "slow", work=2.5)
+    monkeypatch.setattr(module, "VISIBILITY_SECONDS", 3)
+    monkeypatch.setattr("consumer.HOLD_SECONDS", 0.5)
+    monkeypatch.setattr("consumer.VISIBILITY_SECONDS", 3)
+    broker.publish(broker.ensure(), "slow", work=5)
     start(), start()
     log.await_line("Deleted message: ")
     assert len([line for line in log.lines if line.startswith("Received message: ")]) == 1

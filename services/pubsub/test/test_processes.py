@@ -30,14 +30,14 @@ class Process:
                 [sys.executable, f"{program}.py"], cwd=FOLDER, stdout=log, stderr=log, env=os.environ | {"PORT": str(self.port)}
             )
 
-    def await_line(self, pattern, seconds=30):
+    def await_line(self, pattern, seconds=60):
         end = time.monotonic() + seconds
         while not (found := re.search(pattern, self.log.read_text())):
             assert time.monotonic() < end and self.process.poll() is None, f"{pattern} is not in\n{self.log.read_text()}"
             time.sleep(0.05)
         return found
 
-    def await_health(self, status, text, seconds=30):
+    def await_health(self, status, text, seconds=60):
         end = time.monotonic() + seconds
         while True:
             try:
