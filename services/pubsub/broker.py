@@ -1,6 +1,7 @@
 """The topic, the queue, and the subscription that leads from one to the other."""
 
 import json
+import os
 
 import boto3
 from botocore.config import Config
@@ -43,14 +44,17 @@ class Broker:
 
     @classmethod
     def connect(cls):
-        """Uses the variables of the SDK: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, …"""
+        """Uses the variables of the SDK: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …"""
+        # Other than all other SDKs, Python's does not read AWS_REGION.
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         config = Config(
             # A failure is told by /health, and tried again by the worker.
             retries={"total_max_attempts": 1},
             connect_timeout=2,
             read_timeout=POLL_SECONDS + 10,
         )
-        return cls(boto3.client("sns", config=config), boto3.client("sqs", config=config))
+        sns, sqs = (boto3.client(name, region_name=region, config=config) for name in ("sns", "sqs"))
+        return cls(sns, sqs)
 
     def ensure(self):
         """Makes what is missing and mends what differs, so that a message which is published arrives in the queue.

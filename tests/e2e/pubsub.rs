@@ -118,7 +118,7 @@ fn recovers(place: &Place) {
     await_down(place, "consumer", "");
     await_up(place);
 
-    let delete = "import boto3; sqs = boto3.client('sqs'); \
+    let delete = "import boto3; sqs = boto3.client('sqs', region_name='us-east-1'); \
                   sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName='local_queue')['QueueUrl'])";
     python(place, "producer", delete).expect("the queue is deleted");
     await_down(place, "producer", "local_queue is gone");

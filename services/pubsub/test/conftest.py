@@ -22,7 +22,7 @@ class Emulator:
         requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
 
     def client(self, name):
-        return boto3.client(name, endpoint_url=self.url)
+        return boto3.client(name, endpoint_url=self.url, region_name="eu-west-1")
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +37,10 @@ def running():
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch):
-    for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}.items():
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    values = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1"}
+    for name, value in (values | {"NO_PROXY": "127.0.0.1"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def attributes(emulator):
 
 def test_ensure_makes_all_of_it(emulator, broker):
     topic = broker.ensure()
-    assert topic.endswith(":local_topic")
+    assert topic.startswith("arn:aws:sns:eu-west-1:") and topic.endswith(":local_topic")
     found = attributes(emulator)
     assert (found["MaximumMessageSize"], found["MessageRetentionPeriod"]) == ("1024", "60")
     assert int(found["VisibilityTimeout"]) * 3 < int(found["MessageRetentionPeriod"])
@@ -76,7 +76,7 @@ def test_a_wrapped_message_is_unwrapped(emulator, broker):
         "[1]",
         '"Notification"',
         '{"Type": "Notification", "Message": "x"}',
-        '{"Type": "Notification", "Message": "x", "MessageId": "y", "TopicArn": "arn:aws:sns:us-east-1:1:other"}',
+        '{"Type": "Notification", "Message": "x", "MessageId": "y", "TopicArn": "arn:aws:sns:eu-west-1:1:other"}',
     ],
 )
 def test_what_is_no_envelope_is_the_message(body):
