@@ -26,6 +26,7 @@ mod plan;
 mod power;
 mod push;
 mod render;
+mod run;
 mod shared;
 mod status;
 mod test;
@@ -64,6 +65,9 @@ pub enum Command {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Test(test::TestArgs),
+    Run(run::RunArgs),
+    Backup(run::BackupArgs),
+    Restore(run::RestoreArgs),
     Down(down::DownArgs),
     Stop(power::StopArgs),
     Start(power::StartArgs),
@@ -105,6 +109,9 @@ impl Command {
             Command::Diff(args) => diff::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Test(args) => test::run(args, app).await,
+            Command::Run(args) => run::run(args, app).await,
+            Command::Backup(args) => run::backup(args, app).await,
+            Command::Restore(args) => run::restore(args, app).await,
             Command::Down(args) => down::run(args, app).await,
             Command::Stop(args) => power::stop(args, app).await,
             Command::Start(args) => power::start(args, app).await,

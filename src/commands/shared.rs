@@ -76,7 +76,8 @@ impl ImageArgs {
     }
 }
 
-fn pair(flag: &str, text: &str) -> Result<(String, String)> {
+/// `KEY=VALUE`
+pub fn pair(flag: &str, text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Error::new(Kind::Usage, format!("{flag} {text}: expected KEY=VALUE"))),

@@ -3,6 +3,7 @@
 pub mod down;
 pub mod expected;
 pub mod images;
+pub mod job;
 pub mod load;
 pub mod observed;
 pub mod origin;
@@ -17,6 +18,7 @@ use std::{
 
 use observed::Observed;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::object::Key;
 use crate::{
@@ -145,6 +147,11 @@ pub enum Action {
     },
     /// Waits until what the load scaled up is back at its minimum.
     AwaitScaleDown,
+    /// Runs a job of the stack to its end and removes its Job, which is made for it.
+    RunJob {
+        object: Value,
+        timeout_seconds: u64,
+    },
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -176,6 +183,14 @@ impl Action {
             | Action::CreateSecret { set, .. }
             | Action::ProvidePullSecret { set, .. }
             | Action::Apply { set, .. } => Some(*set),
+            _ => None,
+        }
+    }
+
+    /// The Job that it runs.
+    pub fn job(&self) -> Option<&Value> {
+        match self {
+            Action::RunJob { object, .. } => Some(object),
             _ => None,
         }
     }

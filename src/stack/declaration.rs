@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::object::Origin;
 use crate::stack::{
     files::Folder,
+    jobs::JobDecl,
     located::{self, Content, Node},
     model::{LoadProfile, Proof, Scope},
     plain::Scalars,
@@ -51,6 +52,7 @@ pub struct Declaration {
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
     pub load: BTreeMap<String, LoadProfile>,
+    pub jobs: Vec<JobDecl>,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,7 @@ impl Declaration {
         let mut scope = Scope::Cluster;
         let mut pod_security = None;
         let mut background = false;
-        let mut load = BTreeMap::new();
+        let (mut load, mut jobs) = (BTreeMap::new(), Vec::new());
         let (mut edge, mut routes) = (None, Vec::new());
         if component {
             namespace = fields.get("namespace").and_then(|item| item.name(problems));
@@ -152,6 +154,7 @@ impl Declaration {
             routes = each(fields.get("routes"), problems, routes::route);
             pod_security = fields.get("podSecurity").and_then(|item| item.one_of(&POD_SECURITY, problems));
             load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
+            jobs = named(fields.get("jobs"), problems, JobDecl::read);
         }
         fields.finish(problems);
         unique(proofs.iter().map(|decl| (&decl.proof.name, &decl.proof.origin)), "proof", problems);
@@ -175,6 +178,7 @@ impl Declaration {
             edge,
             routes,
             load,
+            jobs,
         })
     }
 }
@@ -192,7 +196,7 @@ fn unique<'a>(all: impl Iterator<Item = (&'a String, &'a Origin)>, what: &str, p
 }
 
 /// The entries of a map of names, each read by `read`; an invalid name is reported.
-fn named<T>(
+pub fn named<T>(
     item: Option<Item>,
     problems: &mut Problems,
     mut read: impl FnMut(&Located<String>, &Item, &mut Problems) -> Option<T>,
