@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, job, load, provide, prune, share};
+use super::{Done, certificate, delete, disruption, job, load, provide, prune, share};
 use crate::object::{Key, Object, Origin};
 use crate::{
     error::{Error, Kind, Result},
@@ -106,6 +106,7 @@ pub async fn act(
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
             wait(session, plan, &key, known, &progress, &cancel).await
         }
+        Action::EndDisruption => disruption::restore(session, &progress).await,
         Action::Prove => provide::prove(session, &progress, &cancel).await,
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
         Action::RunJob { object, timeout_seconds } => {

@@ -3,6 +3,7 @@
 pub mod actions;
 mod certificate;
 mod delete;
+mod disruption;
 pub mod garbage;
 mod job;
 pub mod load;

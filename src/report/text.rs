@@ -58,7 +58,7 @@ pub fn plan_text(steps: &[PlannedStep]) -> String {
     lines.join("\n")
 }
 
-/// `✓ says hello (12 ms)`, and below a failed one what was expected and what was seen.
+/// `✓ says hello (12 ms)` with what was measured, and below a failed one what was expected and what was seen.
 pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     for result in results {
@@ -73,7 +73,8 @@ pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
         };
         let time = paint.dim(format!("({}{attempts})", duration(result.took)));
         if result.passed {
-            lines.push(format!("{} {name} {time}", paint.good("✓")));
+            let note = result.note.as_ref().map(|note| paint.dim(format!(": {}", clean(note)))).unwrap_or_default();
+            lines.push(format!("{} {name} {time}{note}", paint.good("✓")));
             continue;
         }
         lines.push(format!("{} {name} {time}", paint.bad("✗")));
@@ -239,6 +240,7 @@ mod tests {
             expected: None,
             seen: None,
             skipped: None,
+            note: Some("12 requests".into()),
         };
         let failed = ProofResult {
             name: "reads".into(),
@@ -250,7 +252,7 @@ mod tests {
         };
         let skipped = ProofResult { skipped: Some("--without metrics-server".into()), ..failed.clone() };
         insta::assert_snapshot!(proof_lines(&[passed, failed, skipped], Paint { color: false }).join("\n"), @r###"
-        ✓ says hello (12 ms)
+        ✓ says hello (12 ms): 12 requests
         ✗ reads (12 ms, attempt 3)
             expected: status 200
             saw: status 500

@@ -238,6 +238,19 @@ impl Stack {
 }
 
 impl Stack {
+    /// Leaves out the proofs that disturb it.
+    pub fn skip_disruptive_proofs(&mut self) {
+        let is_calm = |proof: &Proof| !proof.check.is_disruptive();
+        let reason = format!("it disturbs the stack: `stackctl test {} --disruptive` runs it", self.name);
+        let skipped = self.proofs.iter().filter(|proof| !is_calm(proof)).map(|proof| SkippedProof {
+            name: proof.name.clone(),
+            kind: proof.check.kind(),
+            reason: reason.clone(),
+        });
+        self.skipped_proofs.extend(skipped);
+        self.proofs.retain(is_calm);
+    }
+
     /// The values that its proofs refer to.
     pub fn referred(&self) -> BTreeSet<String> {
         self.proofs.iter().flat_map(|proof| references::names(&proof.check)).collect()

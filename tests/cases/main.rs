@@ -20,6 +20,7 @@ mod ownership;
 #[path = "../e2e/place.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod place;
+mod proofs;
 mod refusals;
 mod removal;
 mod waiting;
@@ -44,6 +45,7 @@ fn main() {
         manifests::ALL,
         network::ALL,
         ownership::ALL,
+        proofs::ALL,
         refusals::ALL,
         removal::ALL,
         waiting::ALL,

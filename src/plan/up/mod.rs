@@ -66,12 +66,16 @@ pub struct Options {
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
 pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Plan> {
     let mut graph = Graph::default();
-    let platform = platform(&mut graph, options, observed)?;
+    let mut platform = platform(&mut graph, options, observed)?;
     let pushed = images(&mut graph, options, observed, platform.registry);
     if options.make_cluster {
         publish_registry(&mut graph, observed, &platform);
     }
 
+    if observed.live.as_ref().is_some_and(|live| live.is_disrupted(&stack.name)) {
+        // Before anything is applied: both write the same fields.
+        platform.cluster = Some(graph.add("restore", platform.cluster.as_slice(), Action::EndDisruption));
+    }
     let mut sets = desired_sets(stack, observed);
     if let Some(live) = &observed.live {
         origin::check(stack, &sets, live, options.take_over)?;

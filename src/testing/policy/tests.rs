@@ -137,19 +137,35 @@ fn target(url: &str) -> (String, u16) {
     (url.host_str().unwrap().split('.').next().unwrap().to_owned(), url.port_or_known_default().unwrap())
 }
 
+/// What a proof asks, and as which kind of agent.
+fn urls(check: &Check) -> Vec<(&'static str, String)> {
+    let urls: Vec<&String> = match check {
+        Check::Http(check) => vec![&check.url],
+        Check::Trace(check) => vec![&check.request.url, &check.jaeger],
+        Check::Promql(check) => vec![&check.url],
+        Check::Targets(check) => vec![&check.url],
+        Check::Alert(check) => vec![&check.url],
+        Check::Dashboards(check) => vec![&check.url],
+        Check::Count(check) => vec![&check.claim.request.url],
+        Check::Replicas(check) => vec![&check.request.url],
+        Check::Number(claim) => vec![&claim.request.url],
+        Check::Logs(check) => check.request.iter().map(|request| &request.url).collect(),
+        Check::During(check) => {
+            let parts = check.before.iter().chain(&check.meanwhile).chain(&check.after);
+            let load = check.load.iter().map(|load| ("load", load.url.clone()));
+            let keeps = check.keeps.iter().map(|keeps| ("proof", keeps.claim.request.url.clone()));
+            return parts.flat_map(|part| urls(&part.check)).chain(load).chain(keeps).collect();
+        }
+        Check::Rbac(_) | Check::Autoscaler(_) => Vec::new(),
+    };
+    urls.into_iter().map(|url| ("proof", url.clone())).collect()
+}
+
 #[test]
 fn proofs_and_loads_reach_what_they_are_about() {
     for stack in every_stack() {
         let policies = Policies::of(objects(&stack));
-        let urls = stack.proofs.iter().flat_map(|proof| match &proof.check {
-            Check::Http(check) => vec![check.url.clone()],
-            Check::Trace(check) => vec![check.request.url.clone(), check.jaeger.clone()],
-            Check::Promql(check) => vec![check.url.clone()],
-            Check::Targets(check) => vec![check.url.clone()],
-            Check::Dashboards(check) => vec![check.url.clone()],
-            Check::Rbac(_) | Check::Autoscaler(_) => Vec::new(),
-        });
-        let proofs = urls.map(|url| ("proof", url));
+        let proofs = stack.proofs.iter().flat_map(|proof| urls(&proof.check));
         for (kind, url) in proofs.chain(stack.load.values().map(|profile| ("load", profile.url.clone()))) {
             let (service, port) = target(&url);
             let pods = behind(&stack, &service, port);
@@ -162,7 +178,7 @@ fn proofs_and_loads_reach_what_they_are_about() {
 }
 
 /// Between pods of one stack, by the names of workloads; those that a stack has not are passed over.
-const ALLOWED: [(&str, &str, u16); 11] = [
+const ALLOWED: [(&str, &str, u16); 14] = [
     ("edge", "hello-service", 8400),
     ("edge", "grafana", 3000),
     ("edge", "jaeger", 16686),
@@ -174,10 +190,13 @@ const ALLOWED: [(&str, &str, u16); 11] = [
     ("prometheus", "collector", 8888),
     ("prometheus", "collector", 8889),
     ("prometheus", "jaeger", 8888),
+    ("edge", "greeter", 8080),
+    ("producer", "localstack", 4566),
+    ("consumer", "localstack", 4566),
 ];
 
 /// One that each workload must not have, or not be offered.
-const DENIED: [(&str, &str, u16); 8] = [
+const DENIED: [(&str, &str, u16); 14] = [
     ("stranger", "hello-service", 8400),
     ("stranger", "jaeger", 16686),
     ("stranger", "prometheus", 9090),
@@ -186,6 +205,12 @@ const DENIED: [(&str, &str, u16); 8] = [
     ("hello-service", "jaeger", 4317),
     ("jaeger", "collector", 4317),
     ("rbac-test", "hello-service", 8400),
+    ("stranger", "greeter", 8080),
+    ("greeter", "edge", 8081),
+    ("stranger", "localstack", 4566),
+    ("localstack", "consumer", 5000),
+    ("producer", "consumer", 5000),
+    ("stranger", "producer", 5000),
 ];
 
 #[test]

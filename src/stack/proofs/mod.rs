@@ -1,19 +1,25 @@
 //! Reads proofs and load profiles.
 
+mod count;
+mod during;
+mod load;
+mod logs;
+
 use std::time::Duration;
 
 use crate::stack::{
     claims::{
-        Access, AutoscalerCheck, Check, DashboardsCheck, HttpCheck, PromqlCheck, RbacCheck, SpanClaim, TargetsCheck,
-        Test, TraceCheck, Where,
+        Access, AlertCheck, AlertState, AutoscalerCheck, Check, DashboardsCheck, HttpCheck, PromqlCheck, RbacCheck,
+        SpanClaim, TargetsCheck, Test, TraceCheck, Where,
     },
     declaration::{ProofDecl, text_map},
     field::FieldPath,
-    located::Content,
-    model::{LoadProfile, Proof, ScaleUp, Verdict},
+    model::Proof,
     problems::Problems,
-    reader::{Fields, Item, Located},
+    reader::{Fields, Item},
 };
+
+pub use load::load_profile;
 
 /// Verbs that can be tried without changing anything.
 const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
@@ -22,34 +28,57 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 type Reader = fn(&Item, &mut Problems) -> Option<Check>;
 
 /// The kinds of checks, by the key that declares one.
-const KINDS: [(&str, Reader); 7] = [
+const KINDS: [(&str, Reader); 12] = [
     ("http", |item, problems| http_check(item, problems).map(Check::Http)),
     ("trace", |item, problems| trace_check(item, problems).map(Check::Trace)),
     ("promql", |item, problems| promql_check(item, problems).map(Check::Promql)),
     ("targets", |item, problems| targets_check(item, problems).map(Check::Targets)),
     ("dashboards", |item, problems| dashboards_check(item, problems).map(Check::Dashboards)),
+    ("alert", |item, problems| alert_check(item, problems).map(Check::Alert)),
     ("rbac", |item, problems| rbac_check(item, problems).map(Check::Rbac)),
+    ("count", |item, problems| count::count(item, problems).map(Check::Count)),
+    ("replicas", |item, problems| count::replicas(item, problems).map(Check::Replicas)),
     ("autoscaler", |item, problems| autoscaler_check(item, problems).map(Check::Autoscaler)),
+    ("logs", |item, problems| logs::logs(item, problems).map(Check::Logs)),
+    ("during", |item, problems| during::during(item, problems).map(|check| Check::During(Box::new(check)))),
 ];
+
+/// How long lines of a log may take to come, where it is not said.
+const LINES: Duration = Duration::from_secs(30);
 
 /// An autoscaler without `namespace:` has an empty one until the set's is known, and dashboards have no expressions.
 pub fn proof(item: &Item, problems: &mut Problems) -> Option<ProofDecl> {
     let mut fields = item.fields(problems)?;
     let name = fields.required("name").and_then(|item| item.text(problems));
-    let given: Vec<(Item, Reader)> =
-        KINDS.iter().filter_map(|(key, read)| fields.get(key).map(|item| (item, *read))).collect();
-    let eventually = fields.get("eventually").and_then(|item| item.duration(problems));
+    let check = check(&mut fields, &KINDS, problems);
+    let eventually = eventually(&mut fields, check.as_ref(), problems);
     let needs = fields.get("needs").map(|item| item.texts(problems)).unwrap_or_default();
     let set = fields.get("set").map(|item| item.texts(problems)).unwrap_or_default();
     let unset = fields.get("unset").map(|item| item.texts(problems)).unwrap_or_default();
-    let check = given.first().and_then(|(item, read)| read(item, problems));
     fields.finish(problems);
-    if given.len() != 1 {
-        let kinds: Vec<String> = KINDS.iter().map(|(key, _)| format!("`{key}`")).collect();
-        item.problem(problems, format!("a proof has one of {}", kinds.join(", ")));
-    }
     let proof = Proof { name: name?, check: check?, eventually, origin: item.origin() };
     Some(ProofDecl { proof, needs, set, unset })
+}
+
+/// What is checked, of the one kind that is given.
+fn check(fields: &mut Fields, kinds: &[(&'static str, Reader)], problems: &mut Problems) -> Option<Check> {
+    let given: Vec<(Item, Reader)> =
+        kinds.iter().filter_map(|(key, read)| fields.get(key).map(|item| (item, *read))).collect();
+    let check = given.first().and_then(|(item, read)| read(item, problems));
+    if given.len() != 1 {
+        let kinds: Vec<String> = kinds.iter().map(|(key, _)| format!("`{key}`")).collect();
+        fields.item.problem(problems, format!("a proof has one of {}", kinds.join(", ")));
+    }
+    check
+}
+
+fn eventually(fields: &mut Fields, check: Option<&Check>, problems: &mut Problems) -> Option<Duration> {
+    let item = fields.get("eventually");
+    if let (Some(item), Some(Check::During(_))) = (&item, check) {
+        item.problem(problems, "a disruption is not repeated; each of its parts may have an `eventually`");
+    }
+    let given = item.and_then(|item| item.duration(problems));
+    given.or(matches!(check, Some(Check::Logs(_))).then_some(LINES))
 }
 
 fn url(item: Option<Item>, problems: &mut Problems) -> Option<String> {
@@ -151,6 +180,22 @@ fn targets_check(item: &Item, problems: &mut Problems) -> Option<TargetsCheck> {
     Some(TargetsCheck { url: url?, jobs: jobs.into_iter().map(|job| job.value).collect(), timeout })
 }
 
+fn alert_check(item: &Item, problems: &mut Problems) -> Option<AlertCheck> {
+    let mut fields = item.fields(problems)?;
+    let url = url(fields.required("url"), problems);
+    let name = fields.required("name").and_then(|item| item.text(problems));
+    let state = fields.required("state").and_then(|item| item.one_of(&["firing", "pending", "inactive"], problems));
+    let labels = text_map(fields.get("labels"), problems);
+    let timeout = timeout(&mut fields, problems);
+    fields.finish(problems);
+    let state = match state? {
+        "firing" => AlertState::Firing,
+        "pending" => AlertState::Pending,
+        _ => AlertState::Inactive,
+    };
+    Some(AlertCheck { url: url?, name: name?, state, labels, timeout })
+}
+
 fn dashboards_check(item: &Item, problems: &mut Problems) -> Option<DashboardsCheck> {
     let mut fields = item.fields(problems)?;
     let url = url(fields.required("url"), problems);
@@ -192,40 +237,4 @@ fn autoscaler_check(item: &Item, problems: &mut Problems) -> Option<AutoscalerCh
     let metric = fields.required("metric").and_then(|item| item.text(problems));
     fields.finish(problems);
     Some(AutoscalerCheck { name: name?, namespace, metric: metric? })
-}
-
-pub fn load_profile(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<(String, LoadProfile)> {
-    let mut fields = item.fields(problems)?;
-    let url = url(fields.required("url"), problems);
-    let rate = fields.required("rate").and_then(|item| item.positive(problems));
-    let connections = fields.required("connections").and_then(|item| item.integer_within(1..=65_535, problems));
-    let duration = fields.required("duration").and_then(|item| item.duration(problems));
-    let verdict = fields.get("verdict").map(|item| verdict(&item, problems)).unwrap_or_default();
-    fields.finish(problems);
-    let connections = u32::try_from(connections?).ok()?;
-    Some((key.value.clone(), LoadProfile { url: url?, rate: rate?, connections, duration: duration?, verdict }))
-}
-
-fn verdict(item: &Item, problems: &mut Problems) -> Verdict {
-    let Some(mut fields) = item.fields(problems) else { return Verdict::default() };
-    let verdict = Verdict {
-        max_error_rate: fields.get("maxErrorRate").and_then(|item| item.percentage(problems)),
-        max_p99: fields.get("maxP99").and_then(|item| item.duration(problems)),
-        min_rate: fields.get("minRate").and_then(|item| item.positive(problems)),
-        scale_up: fields.get("scaleUp").and_then(|item| scale_up(&item, problems)),
-        scale_down: fields.get("scaleDown").and_then(|item| item.boolean(problems)).unwrap_or(false),
-        no_restarts: fields.get("noRestarts").and_then(|item| item.boolean(problems)).unwrap_or(false),
-    };
-    fields.finish(problems);
-    verdict
-}
-
-fn scale_up(item: &Item, problems: &mut Problems) -> Option<ScaleUp> {
-    match &item.node.content {
-        Content::Scalar { value, .. } if value.is_number() => {
-            let replicas = item.integer_within(1..=100_000, problems)?;
-            u32::try_from(replicas).ok().map(ScaleUp::To)
-        }
-        _ => item.boolean(problems)?.then_some(ScaleUp::Any),
-    }
 }
