@@ -38,18 +38,17 @@ const AT_ONCE: usize = 4;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let tests: Vec<Test> =
-        [
-            images::ALL,
-            manifests::ALL,
-            network::ALL,
-            ownership::ALL,
-            proofs::ALL,
-            refusals::ALL,
-            removal::ALL,
-            waiting::ALL,
-        ]
-        .concat();
+    let tests: Vec<Test> = [
+        images::ALL,
+        manifests::ALL,
+        network::ALL,
+        ownership::ALL,
+        proofs::ALL,
+        refusals::ALL,
+        removal::ALL,
+        waiting::ALL,
+    ]
+    .concat();
     let ground = Arc::new(Ground::new());
     let trial = |(name, test): Test| {
         let ground = Arc::clone(&ground);

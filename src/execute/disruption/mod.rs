@@ -185,7 +185,11 @@ impl During<'_> {
         Ok(failed
             .map(|result| {
                 let seen = result.seen.as_deref().unwrap_or_default();
-                format!("{when} {}: expected {}, saw {seen}", result.name, result.expected.as_deref().unwrap_or_default())
+                format!(
+                    "{when} {}: expected {}, saw {seen}",
+                    result.name,
+                    result.expected.as_deref().unwrap_or_default()
+                )
             })
             .collect())
     }

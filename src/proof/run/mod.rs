@@ -13,9 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::agent::Agent;
-use super::{
-    agent::expectation, autoscaler, logs::Logged, pod, replicas, result::ProofResult, wire::AgentCheck,
-};
+use super::{agent::expectation, autoscaler, logs::Logged, pod, replicas, result::ProofResult, wire::AgentCheck};
 use crate::{
     error::{Error, Kind, Result},
     event::{Progress, interrupt::until_cancelled},
