@@ -1,5 +1,4 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::provider::check::Status;
 use crate::{
@@ -9,7 +8,11 @@ use crate::{
     image,
     observe::doctor,
     pipeline::preflight::{doctor_request, wanted_ports},
-    provider as cluster, report,
+    provider as cluster,
+    report::{
+        self,
+        document::{DoctorReport, Setting},
+    },
 };
 
 /// Look at everything that `up` needs, and say how to fix each failure
@@ -56,9 +59,9 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let provenance: Vec<_> = settings
         .provenance
         .iter()
-        .map(|(key, value, origin)| json!({ "key": key, "value": value, "from": origin.to_string() }))
+        .map(|(key, value, origin)| Setting { key, value, from: origin.to_string() })
         .collect();
-    let value = json!({ "checks": checks, "settings": provenance });
+    let value = DoctorReport { checks: &checks, settings: provenance };
     match doctor::preflight(&checks) {
         Ok(()) => {
             app.show(text, &value).await;

@@ -1,8 +1,10 @@
 use crate::pipeline;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::shared;
 use crate::{
@@ -12,7 +14,10 @@ use crate::{
     image, observe,
     plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
     provider::ClusterState,
-    report,
+    report::{
+        self,
+        document::{self, RemovalResult},
+    },
     session::{ApplyOptions, ImageOptions, Session},
     settings::Settings,
     stack::{
@@ -77,7 +82,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);
     if args.dry_run {
-        show_plan(app, &plan, &Summary::of(&plan, &observed), &plan::down::others(&options, &observed), &stays).await;
+        show_plan(app, &plan, Summary::of(&plan, &observed), &plan::down::others(&options, &observed), &stays).await;
         return Ok(());
     }
     shared::confirm_remote(app, &session).await?;
@@ -139,12 +144,12 @@ async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>
     }
 }
 
-async fn show_plan(app: &App, plan: &Plan, summary: &Summary, others: &[String], stays: &[String]) {
-    let value = json!({ "summary": summary, "steps": plan.document(), "others": others, "stays": stays });
+async fn show_plan(app: &App, plan: &Plan, summary: Summary, others: &[String], stays: &[String]) {
+    let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others, stays };
     let text = || {
         let mut lines = vec![match plan.steps.is_empty() {
             true => "nothing to do".to_owned(),
-            false => shared::plan_text(app, plan, summary),
+            false => shared::plan_text(app, plan, &value.summary),
         }];
         lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
         lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));
@@ -178,7 +183,8 @@ async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) 
         Ok(left) => left,
         // What was removed is told, even where nobody can look for the rest.
         Err(error) => {
-            let receipt = json!({ "removed": removed });
+            let receipt =
+                RemovalResult { removed: &removed, kept: &[], stays: &done.stays, left: &[], unseen: BTreeMap::new() };
             return app.fail_with(|| report::removed(&removed), &receipt, error).await;
         }
     };
@@ -191,8 +197,8 @@ async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) 
     let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
     let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
     let kept: Vec<report::Kept> = objects.chain(things).collect();
-    let receipt: Value =
-        json!({ "removed": removed, "kept": kept, "stays": done.stays, "left": left.things, "unseen": left.unseen });
+    let receipt =
+        RemovalResult { removed: &removed, kept: &kept, stays: &done.stays, left: &left.things, unseen: left.unseen };
     let text = || {
         let mut lines = vec![report::receipt(&removed, &kept, &left.things)];
         if !done.stays.is_empty() {

@@ -1,6 +1,5 @@
 use crate::execute::garbage;
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::{
@@ -8,7 +7,8 @@ use crate::{
     commands::app::App,
     error::Result,
     image::store::gc::KEEP,
-    observe, report,
+    observe,
+    report::{self, document::RemovedImages},
     session::{ApplyOptions, ImageOptions, Session},
 };
 
@@ -30,6 +30,7 @@ pub async fn run(args: GcArgs, app: &App) -> Result<()> {
             .await?;
     observe::all(&session).await?;
     let removed = garbage::collect(&session, args.keep).await?;
-    app.show(|| format!("{} removed", report::count(removed.len(), "image")), &json!({ "removed": removed })).await;
+    let value = RemovedImages { removed };
+    app.show(|| format!("{} removed", report::count(value.removed.len(), "image")), &value).await;
     Ok(())
 }

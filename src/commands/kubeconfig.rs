@@ -1,10 +1,10 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     cli::Given,
     commands::app::App,
     error::{Context, Kind, Result},
+    report::document::Kubeconfig,
     session::Session,
 };
 
@@ -22,7 +22,7 @@ pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
     session.require_cluster().await?;
     let access = session.provider.access().await?;
     let path = access.kubeconfig.display().to_string();
-    let value = json!({ "path": path, "context": access.context });
+    let value = Kubeconfig { path: &path, context: &access.context };
     if args.path {
         app.show(|| path.clone(), &value).await;
         return Ok(());

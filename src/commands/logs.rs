@@ -1,5 +1,4 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared::OfStack;
 use crate::{
@@ -7,7 +6,7 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
-    report,
+    report::{self, document::LogLine},
     session::Session,
     settings as config,
 };
@@ -66,8 +65,7 @@ pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
         match app.common.output {
             Output::Text => report::data(&format!("{} {}", colors.of(&line.pod, &line.container), line.line)),
             Output::Json => {
-                let value = json!({ "pod": line.pod, "container": line.container, "line": line.line });
-                report::data(&value.to_string());
+                report::document_line(&LogLine { pod: &line.pod, container: &line.container, line: &line.line });
             }
         }
     }

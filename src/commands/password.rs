@@ -1,5 +1,4 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::object::GeneratedSecret;
@@ -8,6 +7,7 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
+    report::document::Password,
     session::Session,
     stack::model::Stack,
 };
@@ -42,7 +42,7 @@ pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
         Error::new(Kind::Usage, format!("{place} has no text under {key}"))
             .hint(format!("`stackctl up {}` adds a key that is missing", stack.name))
     })?;
-    app.show(|| value.clone(), &json!({ "secret": secret.name, "key": key, "value": value })).await;
+    app.show(|| value.clone(), &Password { secret: &secret.name, key, value: &value }).await;
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 use clap::Args;
-use serde_json::json;
 
-use crate::{cli::Given, commands::app::App, error::Result, session::Session};
+use crate::{cli::Given, commands::app::App, error::Result, report::document::ClusterPower, session::Session};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -29,6 +28,6 @@ pub async fn start(_: StartArgs, app: &App) -> Result<()> {
 
 async fn tell(app: &App, session: &Session, what: &str) -> Result<()> {
     let name = &session.settings.cluster_name;
-    app.show(|| format!("cluster {name} {what}"), &json!({ "cluster": name, "state": what })).await;
+    app.show(|| format!("cluster {name} {what}"), &ClusterPower { cluster: name, state: what }).await;
     Ok(())
 }

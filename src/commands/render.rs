@@ -7,6 +7,7 @@ use crate::{
     commands::app::App,
     error::Result,
     observe,
+    report::document::ObjectList,
     stack::{self, desired::DesiredSet},
 };
 
@@ -26,7 +27,7 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     // kubectl applies in the order of the file: namespaces first, whichever set brings them.
     all.sort_by_key(|object| object.wave);
     let objects = || all.iter().map(|object| &object.object.value);
-    app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
+    app.show(|| stack::to_yaml(objects()), &ObjectList { items: objects().collect() }).await;
     let unknown = stack::facts::unknown_kinds(&stack);
     if !unknown.is_empty() {
         let kinds = unknown.iter().map(|(group, kind)| format!("{kind}.{group}")).collect::<Vec<_>>().join(", ");

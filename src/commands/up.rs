@@ -2,7 +2,6 @@ use crate::pipeline::{self, Look, Outcome};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
 use super::shared::{self, ImageArgs};
 use crate::{
@@ -12,7 +11,10 @@ use crate::{
     kube::ownership::holds::Kept,
     observe::{reach, urls},
     plan::{self, Action, Plan, observed::Observed, summary::Summary},
-    report,
+    report::{
+        self,
+        document::{self, UpResult},
+    },
     session::{ApplyOptions, Session},
 };
 
@@ -145,14 +147,13 @@ pub async fn bring_up(
         let Look { plan, observed } = pipeline::look(&session, &options).await?;
         let summary = Summary::of(&plan, &observed);
         let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-        let value =
-            json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
+        let value = document::Plan { summary, steps: plan.document(), kept, others: &[], stays: &[] };
         let text = || {
             let summary = match plan.steps.is_empty() {
                 true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-                false => shared::plan_text(app, &plan, &summary),
+                false => shared::plan_text(app, &plan, &value.summary),
             };
-            [vec![summary], kept].concat().join("\n")
+            [&[summary][..], &value.kept].concat().join("\n")
         };
         app.show(text, &value).await;
         return Ok(());
@@ -170,15 +171,15 @@ pub async fn bring_up(
         Err(_) => (Vec::new(), Vec::new()),
     };
     let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
-    let value = json!({
-        "stack": session.stack.name,
-        "unchanged": plan.unchanged,
-        "starting": plan.starting,
-        "reach": ways,
-        "urls": urls,
-        "proofs": proofs,
-        "run": app.settle().await,
-    });
+    let value = UpResult {
+        stack: &session.stack.name,
+        unchanged: plan.unchanged,
+        starting: &plan.starting,
+        reach: &ways,
+        urls: &urls,
+        proofs: &proofs,
+        run: app.settle().await,
+    };
     let text = || {
         let proofs = report::proof_lines(&proofs, app.view.paint());
         let urls = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));

@@ -6,7 +6,10 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     observe::{reach, urls},
-    report,
+    report::{
+        self,
+        document::{Addresses, OpenedUrl},
+    },
     session::{ApplyOptions, ImageOptions, Session},
 };
 
@@ -22,18 +25,20 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     match session.until_stopped(Box::pin(urls::of_stack(&session))).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
+            let value = Addresses { urls: &urls, reach: &[] };
             if let Err(error) = urls::all_answered(&urls) {
-                return app.fail_with(text, &urls, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &urls).await;
+            app.show(text, &value).await;
         }
         None => {
             let ways = reach::of_stack(&session).await;
+            let value = Addresses { urls: &[], reach: &ways };
             let text = || ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n");
             if let Err(error) = reach::all_lead_somewhere(&ways) {
-                return app.fail_with(text, &ways, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &ways).await;
+            app.show(text, &value).await;
         }
     }
     Ok(())
@@ -79,7 +84,7 @@ pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
             .hint("`stackctl status` shows what is not ready"));
     }
     let opened = browse(&url.url).await;
-    app.show(|| url.url.clone(), &serde_json::json!({ "url": url.url, "opened": opened })).await;
+    app.show(|| url.url.clone(), &OpenedUrl { url: &url.url, opened }).await;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -26,7 +27,8 @@ use crate::{
 /// For a question to a stack's Prometheus.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// The cluster's, or the context's where stackctl did not make it.
     pub name: String,
@@ -46,7 +48,8 @@ pub struct Overview {
 }
 
 /// An image of ours that runs.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Image {
     /// `hello/hello:d7202dfbf77f`
     pub name: String,
@@ -54,7 +57,8 @@ pub struct Image {
     pub built_from: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Alert {
     pub namespace: String,
     pub name: String,

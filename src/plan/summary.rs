@@ -1,20 +1,17 @@
 //! What carrying out a plan would change, for people who want to know it before: a pure function of the plan and of what
 //! was observed.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Action, Plan, Step,
     observed::{LiveState, Observed},
 };
-use crate::{
-    kube::pull_secret,
-    object::Key,
-    stack::model::SetKind,
-};
+use crate::{kube::pull_secret, object::Key, stack::model::SetKind};
 
 /// Everything that a plan creates, changes and deletes.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Absent where the cluster stays as it is.
@@ -37,7 +34,7 @@ pub struct Summary {
     pub prove: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ClusterChange {
     Create,
@@ -48,14 +45,14 @@ pub enum ClusterChange {
     Delete,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EdgeChange {
     Open,
     Close,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     pub create: usize,
@@ -66,7 +63,7 @@ pub struct Counts {
 }
 
 /// What changes of a stack or a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetChanges {
     pub kind: SetKind,
@@ -81,7 +78,7 @@ pub struct SetChanges {
     pub delete: Vec<Key>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Removal {
     /// It goes with all its objects, as far as these may go.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -54,8 +55,8 @@ pub struct ClusterSpec {
 }
 
 /// What is there, as seen without changing anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "camelCase")]
 pub enum ClusterState {
     Absent,
     /// Carries our mark, but its creation did not finish.

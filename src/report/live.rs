@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn groups_have_the_total_below_them() {
-        let lines = frame(&record(&hello()[..4]), Layout::Groups, Duration::from_secs(4), Paint { color: false }, (80, 24));
+        let lines =
+            frame(&record(&hello()[..4]), Layout::Groups, Duration::from_secs(4), Paint { color: false }, (80, 24));
         assert_eq!(lines.last().map(String::as_str), Some("0 of 7 steps · 4.0 s"));
     }
 

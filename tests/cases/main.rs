@@ -21,6 +21,8 @@ mod ownership;
 mod place;
 mod refusals;
 mod removal;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod waiting;
 
 use std::{sync::Arc, time::Instant};

@@ -14,6 +14,8 @@ mod lifecycle;
 mod load;
 mod place;
 mod private;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod soak;
 mod stacks;
 

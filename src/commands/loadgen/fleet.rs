@@ -4,7 +4,6 @@ use crate::pipeline;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
 use super::LoadgenArgs;
 use crate::{
@@ -17,7 +16,9 @@ use crate::{
     execute::load,
     load::order::LoadOrder,
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe, plan, report,
+    observe,
+    plan::{self, summary::Summary},
+    report::{self, document},
     session::{ApplyOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
@@ -155,7 +156,9 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let plan = plan::load::plan(&session.stack, &options, &observed)?;
     if fleet.dry_run {
         let outline = plan.outline();
-        app.show(|| report::plan_text(&outline), &json!({ "steps": plan.document() })).await;
+        let summary = Summary::of(&plan, &observed);
+        let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
+        app.show(|| report::plan_text(&outline), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;

@@ -64,14 +64,14 @@ fn what_is_there_is_changed_what_is_anothers_adopted_and_what_left_deleted() {
 fn a_removal_names_the_sets_that_go_and_those_that_stay() {
     use crate::plan::down;
     let parents = |all: &[(&str, &[&str])]| {
-        let parent = |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
+        let parent =
+            |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
         all.iter().map(|(name, users)| ((*name).to_owned(), parent(users))).collect::<BTreeMap<_, _>>()
     };
     let options = down::Options { stack: "shop".into(), known: true, ..down::Options::default() };
     let seen = |all: &[(&str, &[&str])]| {
         let live = LiveState { parents: parents(all), ..LiveState::default() };
-        let container =
-            Container { running: true, config: String::new(), published: BTreeMap::new(), foreign: None };
+        let container = Container { running: true, config: String::new(), published: BTreeMap::new(), foreign: None };
         let proxy = ProxyState { container: Some(container), ..ProxyState::default() };
         Observed { live: Some(live), proxy, ..observed(RUNNING, RegistryState::Absent, None) }
     };
