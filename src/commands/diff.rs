@@ -5,7 +5,7 @@ use clap::Args;
 use super::shared;
 use crate::object::Object;
 use crate::{
-    cli::{Given, Output, StackArgs},
+    cli::{FlagGroups, Output, StackArgs},
     commands::app::App,
     error::Result,
     kube::{
@@ -59,7 +59,7 @@ fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
 }
 
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)

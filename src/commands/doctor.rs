@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::provider::check::Status;
 use crate::{
-    cli::{Given, Making, Ports},
+    cli::{EdgeArgs, FlagGroups, NewClusterArgs},
     commands::app::App,
     error::Result,
     image,
@@ -19,13 +19,13 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
-    making: Making,
+    new_cluster: NewClusterArgs,
     #[command(flatten)]
-    ports: Ports,
+    edge: EdgeArgs,
 }
 
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
-    let settings = Given { making: Some(&args.making), ports: Some(&args.ports), ..Given::default() }
+    let settings = FlagGroups { new_cluster: Some(&args.new_cluster), edge: Some(&args.edge), ..FlagGroups::default() }
         .settings(&app.common.target)?;
     let engine = image::engine::connect().await;
     let mut ports = wanted_ports(&settings)?;

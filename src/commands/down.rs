@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{Given, Patience},
+    cli::{FlagGroups, WaitArgs},
     commands::app::App,
     error::{Error, Kind, Result, words::few},
     image, observe,
@@ -49,11 +49,11 @@ pub struct DownArgs {
     #[arg(long, help_heading = "Removal options")]
     delete_adopted: bool,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: DownArgs, app: &App) -> Result<()> {
-    let settings = Given { patience: Some(&args.patience), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { wait: Some(&args.wait), ..FlagGroups::default() }.settings(&app.common.target)?;
     // A stack that can no longer be read can still be removed.
     let named = shared::meant(args.stack.as_deref(), app);
     let name = stack::name_of(&named)?;

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use super::shared::OfStack;
 use crate::{
-    cli::{Given, Output},
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::{Error, Kind, Result},
     provider::local::ports,
@@ -98,7 +98,7 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
             .hint("name it in front of each: stackctl forward 8080:SERVICE 8081:OTHER"));
     }
     let cancel = app.end_quietly();
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings, app)?;
     let mut listens = Vec::new();
     for wanted in &args.services {

@@ -3,7 +3,7 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     image::store::gc::KEEP,
@@ -23,7 +23,7 @@ pub struct GcArgs {
 }
 
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)

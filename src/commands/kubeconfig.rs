@@ -1,7 +1,7 @@
 use clap::Args;
 
 use crate::{
-    cli::Given,
+    cli::FlagGroups,
     commands::app::App,
     error::{Context, Kind, Result},
     report::document::Kubeconfig,
@@ -18,7 +18,7 @@ pub struct KubeconfigArgs {
 
 pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     let access = session.provider.access().await?;
     let path = access.kubeconfig.display().to_string();

@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::shared::OfStack;
 use crate::{
-    cli::{Given, Output},
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
@@ -34,7 +34,7 @@ pub struct LogsArgs {
 
 pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings, app)?;
     let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_running().await?;

@@ -3,7 +3,7 @@ use clap::Args;
 use super::shared;
 use crate::object::GeneratedSecret;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
@@ -26,7 +26,7 @@ pub struct PasswordArgs {
 }
 
 pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let stack = StackArgs { stack: args.stack, set: Vec::new(), without: Vec::new() };
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;

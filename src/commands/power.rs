@@ -1,6 +1,6 @@
 use clap::Args;
 
-use crate::{cli::Given, commands::app::App, error::Result, report::document::ClusterPower, session::Session};
+use crate::{cli::FlagGroups, commands::app::App, error::Result, report::document::ClusterPower, session::Session};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -12,7 +12,7 @@ pub struct StartArgs {}
 
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
     tell(app, &session, "stopped").await
@@ -20,7 +20,7 @@ pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
     tell(app, &session, "started").await

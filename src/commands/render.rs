@@ -3,7 +3,7 @@ use clap::Args;
 use super::shared;
 use crate::object::{GeneratedSecret, Key};
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     observe,
@@ -19,7 +19,7 @@ pub struct RenderArgs {
 }
 
 pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let images = observe::references(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    cli::{Given, Output},
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::Result,
     observe::overview,
@@ -29,7 +29,7 @@ pub struct StatusArgs {
 
 pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     let only = args.only(app)?;
     if args.watch {
         return watch(&session, only.as_deref(), app).await;

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    cli::{Given, Making, Patience, Ports, StackArgs},
+    cli::{EdgeArgs, FlagGroups, NewClusterArgs, StackArgs, WaitArgs},
     commands::{app::App, artifacts},
     error::Result,
     kube::ownership::holds::Kept,
@@ -36,11 +36,11 @@ pub struct UpArgs {
     #[command(flatten)]
     images: ImageArgs,
     #[command(flatten)]
-    making: Making,
+    new_cluster: NewClusterArgs,
     #[command(flatten)]
-    ports: Ports,
+    edge: EdgeArgs,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 /// How objects reach the cluster; `up` and `deploy` share it.
@@ -81,14 +81,14 @@ pub struct Mode {
 }
 
 pub async fn run(args: UpArgs, app: &App) -> Result<()> {
-    let given = Given {
-        making: Some(&args.making),
+    let flags = FlagGroups {
+        new_cluster: Some(&args.new_cluster),
         stack: Some(&args.stack),
-        patience: Some(&args.patience),
-        ports: Some(&args.ports),
-        ..Given::default()
+        wait: Some(&args.wait),
+        edge: Some(&args.edge),
+        ..FlagGroups::default()
     };
-    let settings = given.settings(&app.common.target)?;
+    let settings = flags.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
 }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     observe::{reach, urls},
@@ -45,7 +45,7 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
 }
 
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
-    let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(args), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::{
         app::App,
         shared::{self, ImageArgs},
@@ -136,8 +136,9 @@ impl FleetArgs {
 
 pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
-    let given = Given { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..Given::default() };
-    let settings = given.settings(&app.common.target)?;
+    let flags =
+        FlagGroups { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..FlagGroups::default() };
+    let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
     let options = plan::load::Options {
