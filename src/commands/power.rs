@@ -1,7 +1,6 @@
 use clap::Args;
-use serde_json::json;
 
-use crate::{cli::Given, commands::app::App, error::Result, session::Session};
+use crate::{cli::FlagGroups, commands::app::App, error::Result, report::document::ClusterPower, session::Session};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -13,7 +12,7 @@ pub struct StartArgs {}
 
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
     tell(app, &session, "stopped").await
@@ -21,7 +20,7 @@ pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
     tell(app, &session, "started").await
@@ -29,6 +28,6 @@ pub async fn start(_: StartArgs, app: &App) -> Result<()> {
 
 async fn tell(app: &App, session: &Session, what: &str) -> Result<()> {
     let name = &session.settings.cluster_name;
-    app.show(|| format!("cluster {name} {what}"), &json!({ "cluster": name, "state": what })).await;
+    app.show(|| format!("cluster {name} {what}"), &ClusterPower { cluster: name, state: what }).await;
     Ok(())
 }

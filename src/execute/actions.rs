@@ -218,8 +218,3 @@ async fn wait(
     }
     Ok(Done::default())
 }
-
-/// The document of what a run of proofs came to.
-pub fn proofs_json(session: &Session) -> serde_json::Value {
-    session.learn(|learned| serde_json::json!({ "stack": session.stack.name, "proofs": learned.proofs }))
-}

@@ -28,6 +28,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{error::Result, event::Progress, object::Mirror, state::Folder};
@@ -66,8 +67,8 @@ pub struct ClusterSpec {
 }
 
 /// What is there, as seen without changing anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "camelCase")]
 pub enum ClusterState {
     Absent,
     /// Carries our mark, but its creation did not finish.

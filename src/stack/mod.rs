@@ -40,6 +40,6 @@ pub mod testing;
 mod values;
 pub mod yields;
 
-pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
+pub use load::{LoadRequest, StackSummary, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;

@@ -7,6 +7,8 @@ use std::{
 };
 
 use include_dir::Dir;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 pub use crate::stack::{
     claims::{AutoscalerCheck, Check},
@@ -88,8 +90,8 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum SetKind {
     Component,
     Stack,
@@ -143,7 +145,7 @@ pub struct Edge {
     pub skipped: Vec<SkippedRoute>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EdgeKind {
     /// An nginx of the stack's own.

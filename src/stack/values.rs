@@ -65,7 +65,7 @@ impl ValueDecl {
         let choices = fields.get("enum").map(|item| item.list(problems)).unwrap_or_default();
         let choices =
             choices.iter().filter_map(|item| typed(item, kind?, problems).map(|raw| item.located(raw))).collect();
-        // For readers of the file; still a text.
+        // For readers of the file; still a string.
         fields.get("description").and_then(|item| item.text(problems));
         let default = fields.get("default");
         let default_raw = default.as_ref().and_then(|item| typed(item, kind?, problems));

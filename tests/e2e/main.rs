@@ -17,6 +17,8 @@ mod load;
 mod place;
 mod private;
 mod pubsub;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod soak;
 mod stacks;
 

@@ -105,7 +105,9 @@ impl Place {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments))
+        let run = Run::of(self.command(arguments));
+        crate::schema::check(arguments, &run.stdout, &run.stderr);
+        run
     }
 
     /// Runs and demands success.
