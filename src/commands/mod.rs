@@ -31,6 +31,7 @@ mod shared;
 mod status;
 mod test;
 mod up;
+mod up_all;
 mod urls;
 mod version;
 
@@ -112,7 +113,7 @@ impl Command {
             Command::Run(args) => run::run(args, app).await,
             Command::Backup(args) => run::backup(args, app).await,
             Command::Restore(args) => run::restore(args, app).await,
-            Command::Down(args) => down::run(args, app).await,
+            Command::Down(args) => Box::pin(down::run(args, app)).await,
             Command::Stop(args) => power::stop(args, app).await,
             Command::Start(args) => power::start(args, app).await,
             Command::Build(args) => build::run(args, app).await,

@@ -81,7 +81,7 @@ pub async fn restore(args: RestoreArgs, app: &App) -> Result<()> {
 fn load(stack: &str, how: &How, app: &App) -> Result<(Settings, Stack)> {
     let settings = Given { patience: Some(&how.patience), ..Given::default() }.settings(&app.common.target)?;
     // What `--set` says here is about the job: of the stack it is what the cluster has.
-    let named = StackArgs { stack: stack.to_owned(), set: Vec::new(), without: Vec::new() };
+    let named = StackArgs { stack: Some(stack.to_owned()), set: Vec::new(), without: Vec::new() };
     let stack = shared::load(&named, &settings, app)?;
     Ok((settings, stack))
 }

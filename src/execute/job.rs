@@ -15,8 +15,9 @@ use crate::{
     event::{Progress, interrupt::interrupted},
     kube::{
         Kube,
-        logs::{LogLine, LogOptions},
+        logs::{LogLine, LogOptions, Logs},
         runs,
+        selector::pod_selector,
         wait::WaitOptions,
     },
     object::json,
@@ -76,6 +77,8 @@ fn told(error: Error, job: &str) -> Error {
         true => error.message.clone(),
         false => cause::sentence(error.roots.iter().map(|root| &root.what)),
     };
+    // What is waited for is an end, not readiness.
+    let why = why.replacen("not ready after", "not done after", 1);
     let looks = |hint: &String| hint.contains("stackctl status");
     let hints = error.hints.iter().filter(|hint| !looks(hint)).cloned().collect();
     Error { message: format!("job {job} failed: {why}"), roots: Vec::new(), hints, ..error }
@@ -101,10 +104,11 @@ impl Run<'_> {
     }
 
     fn selector(&self) -> String {
-        format!("batch.kubernetes.io/controller-uid={}", json::uid(self.made))
+        // The server has chosen it.
+        pod_selector(self.made).unwrap_or_else(|| format!("job-name={}", json::name(self.made)))
     }
 
-    async fn logs(&self, options: LogOptions) -> Result<crate::kube::logs::Logs> {
+    async fn logs(&self, options: LogOptions) -> Result<Logs> {
         self.kube.logs(json::namespace(self.made).unwrap_or_default(), &self.selector(), options).await
     }
 

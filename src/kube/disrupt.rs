@@ -101,7 +101,8 @@ impl Kube {
         let request = http::Request::post(format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction"))
             .header("content-type", "application/json")
             .body(body.to_string().into_bytes());
-        let request = request.map_err(|error| Error::new(Kind::Unexpected, format!("cannot {what}")).caused_by(&error))?;
+        let request =
+            request.map_err(|error| Error::new(Kind::Unexpected, format!("cannot {what}")).caused_by(&error))?;
         match self.attempt_once(request).await {
             Ok(_) => Ok(Eviction::Going),
             Err(::kube::Error::Api(status)) if status.code == 429 => Ok(Eviction::Blocked(status.message.clone())),
@@ -177,7 +178,8 @@ fn owned(fields: &Map<String, Value>, live: &Value) -> Value {
     let below = |key: &str| fields.get(key).and_then(Value::as_object);
     match live {
         Value::Object(values) => {
-            let part = |(name, value): (&String, &Value)| Some((name.clone(), owned(below(&format!("f:{name}"))?, value)));
+            let part =
+                |(name, value): (&String, &Value)| Some((name.clone(), owned(below(&format!("f:{name}"))?, value)));
             Value::Object(values.iter().filter_map(part).collect())
         }
         Value::Array(items) => {
@@ -188,7 +190,8 @@ fn owned(fields: &Map<String, Value>, live: &Value) -> Value {
                 })
             };
             let member = |item: &Value| {
-                let mut values = fields.keys().filter_map(|step| serde_json::from_str::<Value>(step.strip_prefix("v:")?).ok());
+                let mut values =
+                    fields.keys().filter_map(|step| serde_json::from_str::<Value>(step.strip_prefix("v:")?).ok());
                 values.any(|value| value == *item).then(|| item.clone())
             };
             items.iter().filter_map(|item| keyed(item).or_else(|| member(item))).collect()
@@ -261,7 +264,9 @@ mod tests {
         let fake = Fake::start(|request, _| {
             let evicts = request.path.ends_with("/eviction");
             evicts.then(|| match request.path.contains("/a/") {
-                true => failure(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget."),
+                true => {
+                    failure(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+                }
                 false => Reply::Answer(201, json!({"kind": "Status", "status": "Success"}).to_string()),
             })
         })

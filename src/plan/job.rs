@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use crate::{
         kube::ownership::inventory::Parent,
-        plan::observed::{ImageState, RegistryState},
-        provider::{ClusterState, existing, local::proxy::ProxyState},
+        plan::observed::ImageState,
+        provider::{ClusterState, Observation, existing},
         stack::testing::shop,
     };
 
@@ -169,13 +169,9 @@ jobs:
         };
         Observed {
             traits: existing::TRAITS,
-            cluster: ClusterState::Ours { stopped: false },
-            nodes_outdated: false,
-            kubeconfig_outdated: false,
-            registry: RegistryState::External,
+            provider: Observation::of(ClusterState::Ours { stopped: false }),
             images: BTreeMap::from([("web".to_owned(), image)]),
             live: Some(live),
-            proxy: ProxyState::default(),
         }
     }
 

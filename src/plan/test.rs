@@ -48,7 +48,7 @@ pub(super) fn readied(
 /// What the cluster has of the stack. Fails with `Kind::Preflight` where the stack is not there.
 pub(super) fn require_up<'a>(stack: &Stack, observed: &'a Observed) -> Result<&'a LiveState> {
     let parent = desired::parent_name(SetKind::Stack, &stack.name);
-    let runs = observed.cluster == (ClusterState::Ours { stopped: false });
+    let runs = observed.provider.cluster == (ClusterState::Ours { stopped: false });
     let live = observed.live.as_ref().filter(|live| runs && live.parents.contains_key(&parent));
     live.ok_or_else(|| {
         Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))

@@ -49,8 +49,7 @@ impl Logged<'_> {
     async fn look_for(&self, claim: &LogClaim, until: Instant) -> Result<Option<String>> {
         // The API server counts whole seconds.
         let since = (self.check.since == Since::Start).then(|| self.began.elapsed() + Duration::from_secs(1));
-        let options =
-            LogOptions { follow: true, since, container: claim.container.clone(), ..LogOptions::default() };
+        let options = LogOptions { follow: true, since, container: claim.container.clone(), ..LogOptions::default() };
         let mut logs = self.kube.logs(self.namespace, &claim.selector, options).await?;
         let mut search = Search::new(claim);
         let mut pods = self.pods(claim).await?;

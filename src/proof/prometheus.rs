@@ -72,7 +72,8 @@ pub async fn alert(requester: &Requester, check: &AlertCheck) -> Seen<()> {
     let own: Vec<&&Value> = rules.iter().filter(|rule| name_of(rule) == check.name).collect();
     if own.is_empty() {
         let names: Vec<String> = rules.iter().map(|rule| name_of(rule)).collect();
-        let others = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        let others =
+            if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
         return Err(format!("Prometheus has no alerting rule {}; {others}", check.name));
     }
     if let Some(ill) = own.iter().find(|rule| rule["health"] != "ok") {

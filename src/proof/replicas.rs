@@ -36,11 +36,7 @@ pub async fn find(
     }
 }
 
-async fn look(
-    kube: &Kube,
-    own: &str,
-    check: &ReplicasCheck,
-) -> Result<std::result::Result<Vec<Replica>, String>> {
+async fn look(kube: &Kube, own: &str, check: &ReplicasCheck) -> Result<std::result::Result<Vec<Replica>, String>> {
     let Some((name, namespace, port)) = check.service() else { return Ok(Err("its URL names no Service".to_owned())) };
     let namespace = namespace.as_deref().unwrap_or(own);
     let key = Key { group: String::new(), kind: "Service".to_owned(), namespace: Some(namespace.to_owned()), name };
@@ -108,7 +104,8 @@ mod tests {
 
     fn found(pods: &[Value], minimum: u32) -> std::result::Result<Vec<String>, String> {
         let key = Key { group: String::new(), kind: "Service".into(), namespace: Some("n".into()), name: "web".into() };
-        let service = json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}, {"port": 9090, "targetPort": 9090}]}});
+        let service =
+            json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}, {"port": 9090, "targetPort": 9090}]}});
         let found = replicas(&key, &service, 80, pods, minimum)?;
         Ok(found.into_iter().map(|replica| replica.address).collect())
     }

@@ -14,6 +14,7 @@ use crate::stack::{
     reader::{Fields, Item, Located},
     routes::{self, EdgeDecl, RouteDecl},
     scalar,
+    setter::Setter,
     values::ValueDecl,
 };
 
@@ -48,6 +49,8 @@ pub struct Declaration {
     pub variants: Vec<VariantDecl>,
     pub generate: Vec<SecretDecl>,
     pub proofs: Vec<ProofDecl>,
+    /// Fields that controllers take over.
+    pub yields: Vec<Located<Setter>>,
     /// None: not said.
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
@@ -132,6 +135,7 @@ impl Declaration {
         let variants = each(fields.get("variants"), problems, |item, problems| variant(item, &values, problems));
         let generate = each(fields.get("generate"), problems, secret);
         let proofs = each(fields.get("proofs"), problems, proofs::proof);
+        let yields = each(fields.get("yields"), problems, setter);
         let mut namespace = None;
         let mut scope = Scope::Cluster;
         let mut pod_security = None;
@@ -175,6 +179,7 @@ impl Declaration {
             variants,
             generate,
             proofs,
+            yields,
             edge,
             routes,
             load,
@@ -279,6 +284,11 @@ fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option
     let remove = texts(&mut fields, "remove", problems);
     fields.finish(problems);
     Some(VariantDecl { when, add, patch, remove })
+}
+
+fn setter(item: &Item, problems: &mut Problems) -> Option<Located<Setter>> {
+    let text = item.text(problems)?;
+    Setter::parse(&text).map(|setter| item.located(setter)).map_err(|message| item.problem(problems, message)).ok()
 }
 
 fn secret(item: &Item, problems: &mut Problems) -> Option<SecretDecl> {

@@ -35,9 +35,8 @@ pub fn has_pods(selector: &str, sets: &[Set], namespace: &str) -> Result<(), Str
 
 fn has_pods_of(object: &Object, selector: &str, namespace: &str) -> bool {
     let labels = podspec::template(&object.value).and_then(|template| template.pointer("/metadata/labels"));
-    let has = |(key, value): (&str, &str)| {
-        labels.and_then(|labels| labels.get(key)).and_then(Value::as_str) == Some(value)
-    };
+    let has =
+        |(key, value): (&str, &str)| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str) == Some(value);
     object.key().namespace.as_deref() == Some(namespace)
         && selector.split(',').all(|part| part.split_once('=').is_some_and(has))
 }
@@ -49,7 +48,9 @@ pub fn check(disruption: &Disruption, sets: &[Set], namespace: &str) -> Result<(
             let mut own = own_sets(sets).flat_map(|set| &set.objects);
             match own.any(|object| has_pods_of(object, selector, namespace)) {
                 true => Ok(()),
-                false => Err(format!("no workload of the stack's own in {namespace} has pods with the labels {selector}")),
+                false => {
+                    Err(format!("no workload of the stack's own in {namespace} has pods with the labels {selector}"))
+                }
             }
         }
         Disruption::Restart(objects) => objects.iter().try_for_each(|object| is_own(object, sets, namespace)),
@@ -59,8 +60,7 @@ pub fn check(disruption: &Disruption, sets: &[Set], namespace: &str) -> Result<(
 
 fn is_own(wanted: &WorkloadName, sets: &[Set], namespace: &str) -> Result<(), String> {
     let mut own = own_sets(sets).flat_map(|set| &set.objects).map(Object::key);
-    let found = own.any(|key| {
-        key.kind == wanted.kind && key.name == wanted.name && key.namespace.as_deref() == Some(namespace)
-    });
+    let found = own
+        .any(|key| key.kind == wanted.kind && key.name == wanted.name && key.namespace.as_deref() == Some(namespace));
     if found { Ok(()) } else { Err(format!("the stack has no {wanted} of its own in {namespace}")) }
 }

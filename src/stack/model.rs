@@ -14,10 +14,11 @@ pub use crate::stack::{
 };
 use crate::{
     error::{Context, Error, Kind, Result},
-    object::{GeneratedSecret, Object, Origin},
+    object::{GeneratedSecret, Key, Object, Origin},
     stack::{
         references::{self, Reference},
         setter::Setter,
+        yields::Yielded,
     },
     tls::wanted::Certificate,
 };
@@ -116,6 +117,8 @@ pub struct Set {
     /// In the order of the files.
     pub objects: Vec<Object>,
     pub secrets: Vec<GeneratedSecret>,
+    /// Fields of its objects that controllers take over.
+    pub yields: Vec<(Key, Yielded)>,
     /// Of an edge.
     pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.

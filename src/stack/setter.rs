@@ -14,7 +14,7 @@ use crate::{
 pub struct Setter {
     pub kind: String,
     pub name: String,
-    path: Vec<Step>,
+    pub(super) path: Vec<Step>,
     text: String,
 }
 

@@ -46,7 +46,7 @@ fn jobs(case: &Case) {
     let failed = ends(7, &["breaks"]);
     failed.says(&["job breaks failed", "the disk is full"]);
     assert!(failed.took < Duration::from_secs(60) && there("run-breaks").is_none(), "{failed}");
-    ends(7, &["slow", "--timeout", "5s"]).says(&["job slow failed", "not ready after 5 s"]);
+    ends(7, &["slow", "--timeout", "5s"]).says(&["job slow failed", "not done after 5 s"]);
     assert!(there("run-slow").is_none());
 
     // A run that is killed leaves its Job to the next run, and no `up` takes it for something that left the stack.

@@ -202,3 +202,20 @@ fn a_job_that_is_not_declared_and_what_it_does_not_take() {
     assert!(said.starts_with("exit 0\n") && said.contains("Copies all") && said.contains("to=here"), "{said}");
     assert!(home.run(&["render", "./shop"]).lines().all(|line| line != "kind: Job"), "only a run applies it");
 }
+
+#[test]
+fn what_is_about_one_stack_is_not_about_all_of_them() {
+    let home = Home::new();
+    for arguments in [
+        &["up", "hello", "--all"][..],
+        &["up", "--all", "--set", "maxReplicas=5"],
+        &["up", "--all", "--namespace", "one"],
+        &["up", "--all", "--https-port", "9443"],
+        &["down", "hello", "--all"],
+        &["down", "--all", "--cluster"],
+        &["down", "--all", "--namespace", "one"],
+    ] {
+        let said = home.run(arguments);
+        assert!(said.starts_with("exit 2\n"), "{arguments:?}: {said}");
+    }
+}

@@ -9,6 +9,7 @@
 )]
 
 mod components;
+mod counter;
 mod failures;
 mod greeter;
 mod lifecycle;
@@ -44,6 +45,7 @@ fn main() {
         failures::ALL,
         stacks::ALL,
         components::ALL,
+        counter::ALL,
         greeter::ALL,
         pubsub::ALL,
         load::ALL,

@@ -13,10 +13,7 @@ use crate::{
     object::{Key, json},
     provider::Answer,
     session::Session,
-    stack::{
-        claims::Disruption,
-        disruption::own_namespaces,
-    },
+    stack::{claims::Disruption, disruption::own_namespaces},
 };
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -34,11 +31,23 @@ pub struct Act<'a> {
 
 enum Target {
     /// Deleted, at once with `force`.
-    Pods { pods: Vec<Value>, force: bool },
+    Pods {
+        pods: Vec<Value>,
+        force: bool,
+    },
     Restart,
-    Scale { key: Key, pods: String, from: i64, to: i64 },
+    Scale {
+        key: Key,
+        pods: String,
+        from: i64,
+        to: i64,
+    },
     /// `cordon`: not if pods were kept from it before.
-    Drain { node: String, pods: Vec<Value>, cordon: bool },
+    Drain {
+        node: String,
+        pods: Vec<Value>,
+        cordon: bool,
+    },
 }
 
 /// What stands in the way of a disturbance here.
@@ -151,11 +160,8 @@ impl<'a> Act<'a> {
     /// Out of its node, as its budget allows it.
     async fn evicted(&self, pod: &Value, node: &str) -> Result<()> {
         let name = json::name(pod);
-        loop {
-            match self.kube.evict(pod).await? {
-                Eviction::Blocked(why) => self.wait(format!("pod {name} stays on {node} for now: {why}")).await?,
-                Eviction::Going | Eviction::Gone => break,
-            }
+        while let Eviction::Blocked(why) = self.kube.evict(pod).await? {
+            self.wait(format!("pod {name} stays on {node} for now: {why}")).await?;
         }
         self.gone(pod).await
     }
@@ -250,9 +256,7 @@ mod tests {
 
     #[test]
     fn nodes_that_keep_pods_out_do_not_count() {
-        let node = |spec: Value, ready: &str| {
-            json!({"spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}})
-        };
+        let node = |spec: Value, ready: &str| json!({"spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}});
         assert!(takes_pods(&node(json!({}), "True")));
         assert!(takes_pods(&node(json!({"taints": [{"key": "x", "effect": "PreferNoSchedule"}]}), "True")));
         assert!(!takes_pods(&node(json!({"taints": [{"key": "x", "effect": "NoSchedule"}]}), "True")));

@@ -8,22 +8,12 @@ use crate::{
     error::{Error, Kind, Result},
     kube::{Kube, PART_OF, discovery::KindRef, selector::stays},
     object::{Key, json},
-    stack::{
-        claims::WorkloadName,
-        desired::applyset_id,
-        disruption::own_sets,
-        model::Stack,
-    },
+    stack::{claims::WorkloadName, desired::applyset_id, disruption::own_sets, model::Stack},
 };
 
 /// What may control pods.
-const CONTROLLERS: [(&str, &str); 5] = [
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("apps", "ReplicaSet"),
-    ("batch", "Job"),
-];
+const CONTROLLERS: [(&str, &str); 5] =
+    [("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("apps", "ReplicaSet"), ("batch", "Job")];
 
 /// All controllers of a namespace, and the ids of the stack's own sets.
 pub struct Own {
@@ -76,9 +66,8 @@ impl Own {
     pub fn object(&self, wanted: &WorkloadName) -> Result<&Value> {
         let mut all = self.controllers.values();
         let found = all.find(|object| json::kind(object) == wanted.kind && json::name(object) == wanted.name);
-        let found = found.ok_or_else(|| {
-            Error::new(Kind::NotReady, format!("there is no {wanted} in {}", self.namespace))
-        })?;
+        let found =
+            found.ok_or_else(|| Error::new(Kind::NotReady, format!("there is no {wanted} in {}", self.namespace)))?;
         match json::label(found, PART_OF).is_some_and(|id| self.sets.contains(id)) {
             true => Ok(found),
             false => Err(Error::new(Kind::Refused, format!("{wanted} is not the stack's own, so it is left alone"))),

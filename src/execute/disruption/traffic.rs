@@ -91,8 +91,8 @@ fn sent(ran: &Ran) -> Sent {
 }
 
 fn order(claim: &LoadClaim) -> Result<Order> {
-    let (base, path) = syntax::split(&claim.url)
-        .ok_or_else(|| Error::new(Kind::Usage, format!("{} is no address", claim.url)))?;
+    let (base, path) =
+        syntax::split(&claim.url).ok_or_else(|| Error::new(Kind::Usage, format!("{} is no address", claim.url)))?;
     let spec = LoadSpec {
         base,
         paths: vec![WeightedPath { path, weight: 1.0 }],

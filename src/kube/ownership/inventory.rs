@@ -77,8 +77,7 @@ impl Parent {
             KindRef::any_version(group, kind)
         });
         let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-        let notes =
-            annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("stackctl.io/"));
+        let notes = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("stackctl.io/"));
         let notes = notes.filter(|(key, _)| ![USERS, DISRUPTED].contains(&key.as_str()));
         Parent {
             name: json::name(object).to_owned(),

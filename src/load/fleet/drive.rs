@@ -50,8 +50,7 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
     let pods = Pods::watch(api, job);
     let (wish, wishes) = channel::channel(Wish::Wait);
     let mut order = fleet.order.clone();
-    if let (Limit::Duration { duration }, Some(longest)) = (&mut order.spec.limit, longest(fleet.order, fleet.until))
-    {
+    if let (Limit::Duration { duration }, Some(longest)) = (&mut order.spec.limit, longest(fleet.order, fleet.until)) {
         // They are stopped once what they are kept going for has come.
         *duration = longest;
     }

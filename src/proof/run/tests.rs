@@ -46,7 +46,8 @@ fn autoscaler(name: &str) -> Proof {
 fn line(index: usize, passed: bool) -> String {
     let seen = (!passed).then(|| "status 500".to_owned());
     let (name, expected) = (format!("n{index}"), "status 200".to_owned());
-    serde_json::to_string(&AgentResult { index, name, passed, took_ms: 12, attempts: 1, expected, seen, note: None }).unwrap()
+    serde_json::to_string(&AgentResult { index, name, passed, took_ms: 12, attempts: 1, expected, seen, note: None })
+        .unwrap()
 }
 
 /// An API server with one namespace, in which every created pod has the given status and log.

@@ -235,7 +235,9 @@ impl Check {
             Check::Alert(check) => check.timeout,
             Check::Rbac(check) => check.timeout * many(check.allowed.len() + check.denied.len()),
             // One before, one after, and the rounds between them.
-            Check::Count(check) => check.claim.request.timeout * (check.requests.div_ceil(check.concurrency.max(1)) + 2),
+            Check::Count(check) => {
+                check.claim.request.timeout * (check.requests.div_ceil(check.concurrency.max(1)) + 2)
+            }
             Check::Replicas(check) => check.request.timeout * many(check.replicas.len()),
             Check::Number(claim) => claim.request.timeout,
             Check::Autoscaler(_) | Check::Logs(_) | Check::During(_) => Duration::ZERO,

@@ -42,7 +42,10 @@ fn one_group(item: &Item, problems: &mut Problems) -> Option<Pattern> {
     let pattern = pattern(item, problems)?;
     let groups = pattern.filled(|_| Some("x")).map(|regex| regex.captures_len() - 1).unwrap_or_default();
     if groups != 1 {
-        item.problem(problems, format!("`{}` has {groups} groups; one is expected, as in `hit (\\d+) times`", pattern.0));
+        item.problem(
+            problems,
+            format!("`{}` has {groups} groups; one is expected, as in `hit (\\d+) times`", pattern.0),
+        );
         return None;
     }
     Some(pattern)

@@ -43,7 +43,10 @@ fn claim(item: &Item, problems: &mut Problems) -> Option<LogClaim> {
         let Some(pattern) = pattern(item, problems) else { continue };
         for name in unknown(&pattern, &known) {
             let why = if any_order { ": with `anyOrder` no line is before another" } else { "" };
-            item.problem(problems, format!("`$({name})` is neither `$(id)` nor a named group of a line before it{why}"));
+            item.problem(
+                problems,
+                format!("`$({name})` is neither `$(id)` nor a named group of a line before it{why}"),
+            );
         }
         if !any_order {
             known.extend(pattern.groups().unwrap_or_default());
@@ -76,7 +79,8 @@ pub fn selector(item: Option<Item>, problems: &mut Problems) -> Option<String> {
     let text = item.text(problems)?;
     let fine = |part: &str| {
         let (key, value) = part.split_once('=')?;
-        let name = key.rsplit_once('/').map_or(Some(key), |(prefix, name)| scalar::is_subdomain(prefix).then_some(name))?;
+        let name =
+            key.rsplit_once('/').map_or(Some(key), |(prefix, name)| scalar::is_subdomain(prefix).then_some(name))?;
         (scalar::is_label_value(name) && (value.is_empty() || scalar::is_label_value(value))).then_some(())
     };
     if text.split(',').any(|part| fine(part).is_none()) {
