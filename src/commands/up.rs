@@ -172,6 +172,7 @@ pub async fn bring_up(
         "stack": session.stack.name,
         "unchanged": plan.unchanged,
         "starting": plan.starting,
+        "aside": plan.aside,
         "reach": ways,
         "urls": urls,
         "proofs": proofs,
@@ -193,6 +194,9 @@ pub async fn bring_up(
                 for kept in &plan.kept {
                     app.remark(&kept.to_string()).await;
                 }
+            }
+            for aside in &plan.aside {
+                app.remark(&aside.to_string()).await;
             }
             if !plan.starting.is_empty() {
                 let names = plan.starting.join(", ");

@@ -27,6 +27,7 @@ use crate::{
     proof::{ProofResult, result::LastProof},
     provider::{
         self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
+        minikube::MinikubeSpec,
     },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
@@ -266,7 +267,19 @@ impl Session {
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).as_it_is()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
+    }
+}
+
+fn minikube_spec(settings: &Settings) -> MinikubeSpec {
+    MinikubeSpec {
+        cluster: cluster_spec(settings),
+        driver: settings.minikube.driver.clone(),
+        container_runtime: settings.minikube.container_runtime.clone(),
+        cpus: settings.minikube.cpus,
+        memory: settings.minikube.memory.clone(),
+        flags: settings.minikube.flags.clone(),
     }
 }
 

@@ -63,6 +63,7 @@ mod tests {
             secrets: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: BTreeMap::new(),
             scope: Scope::Stack,

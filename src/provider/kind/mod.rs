@@ -18,7 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
+use bollard::Docker;
 use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, RegistryState, Traits, api,
     local::{
-        audit, done, engine,
+        audit, child, done, engine,
         engine::Container,
         kubeconfig::UserKubeconfig,
         lock::{Lock, Waiting},
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::object::Removed;
 use crate::{
-    error::{Context, Error, Kind, Result, blocking},
+    error::{Error, Kind, Result, blocking},
     event::Progress,
     state::{Folder, State},
 };
@@ -49,6 +49,7 @@ pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
     images_reach_nodes_by: ImagesBy::LocalRegistry,
     edge_reached_by: EdgeBy::ProxyContainer,
+    pulls_while_made: true,
     nodes_may_grow: Answer::No,
     costs: Answer::No,
     answers_within: Duration::from_secs(60),
@@ -61,7 +62,6 @@ const API_WITHIN: Duration = Duration::from_secs(120);
 /// For another process to make the cluster, or to remove it.
 const LOCKED_WITHIN: Duration = Duration::from_secs(create::WITHIN.as_secs() + 300);
 const REMOVE_WITHIN: Duration = Duration::from_secs(30);
-const STOP_WITHIN_SECONDS: i32 = 20;
 
 /// A cluster made by kind in one container engine.
 #[derive(Debug, Clone)]
@@ -239,7 +239,7 @@ impl Provider for KindCluster {
     }
 
     async fn kubeconfig_outdated(&self) -> Result<bool> {
-        self.is_outdated_at_users().await
+        self.user.lacks(access::KUBECONFIG_FILE, &self.folder).await
     }
 
     async fn observe_registry(&self) -> Result<RegistryState> {
@@ -310,15 +310,8 @@ impl Provider for KindCluster {
         progress.say("stopping the containers");
         quiesce(&self.docker, &containers).await;
         containers.extend(self.place().companions().await?);
-        let stop = |container: Container| async move {
-            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            self.docker
-                .stop_container(&container.id, Some(options))
-                .await
-                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
-        };
-        let running = containers.into_iter().filter(|container| container.running);
-        try_join_all(running.map(stop)).await.map(drop)
+        let running = containers.iter().filter(|container| container.running);
+        try_join_all(running.map(|container| engine::stop_container(&self.docker, container))).await.map(drop)
     }
 
     async fn access(&self) -> Result<Access> {
@@ -340,7 +333,7 @@ impl KindCluster {
             ClusterState::Absent => self.make(progress).await,
             ClusterState::HalfMade { why } => {
                 progress.say(format!("replacing a half-made cluster: {why}"));
-                create::end_leftover(&self.folder)?;
+                child::end_leftover(&self.folder)?;
                 self.remove_nodes().await?;
                 self.make(progress).await
             }
@@ -387,7 +380,7 @@ impl KindCluster {
             ClusterState::Ours { stopped: false } => may_go().await?,
             _ => {}
         }
-        create::end_leftover(&self.folder)?;
+        child::end_leftover(&self.folder)?;
         progress.say("removing the nodes");
         let mut removed = self.remove_nodes().await?;
         removed.extend(self.place().remove().await?);
