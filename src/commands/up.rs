@@ -94,7 +94,9 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
 async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
     let ports = match session.learn(|learned| learned.proxy_ports.clone()) {
         ports if !ports.is_empty() => ports,
-        _ => observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default(),
+        _ => {
+            observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default()
+        }
     };
     match plan::up::edge::declared(&plan.sets) {
         Some((set, object)) if observed.traits.has_proxy() => {

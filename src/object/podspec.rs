@@ -72,7 +72,8 @@ pub fn use_stored_images(object: &mut Value, stored: impl Fn(&str) -> bool) {
     for list in CONTAINERS {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             let is_stored = container.get("image").and_then(Value::as_str).is_some_and(&stored);
-            if let Some(policy) = container.get_mut("imagePullPolicy").filter(|policy| is_stored && *policy == "Always") {
+            if let Some(policy) = container.get_mut("imagePullPolicy").filter(|policy| is_stored && *policy == "Always")
+            {
                 *policy = Value::String("IfNotPresent".to_owned());
             }
         }

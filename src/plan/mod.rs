@@ -16,8 +16,8 @@ use std::{
 };
 
 use observed::Observed;
-use up::aside::Aside;
 use serde::Serialize;
+use up::aside::Aside;
 
 use crate::object::{Key, podspec};
 use crate::{

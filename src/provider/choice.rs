@@ -48,9 +48,8 @@ impl Choice {
         match self {
             Choice::Kind(_) | Choice::Minikube(_) => None,
             Choice::Existing { context } => {
-                let opened = State::from_env().and_then(|state| {
-                    ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state)
-                });
+                let opened = State::from_env()
+                    .and_then(|state| ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state));
                 Some(opened.map(|cluster| cluster.where_it_is().clone()))
             }
         }

@@ -33,7 +33,8 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, Kind, Result},
-    event::Progress, object::Mirror,
+    event::Progress,
+    object::Mirror,
     state::Folder,
 };
 use step::{Acted, Given, Step};

@@ -182,11 +182,8 @@ pub enum ProviderName {
 }
 
 impl ProviderName {
-    const ALL: [(&'static str, ProviderName); 3] = [
-        ("kind", ProviderName::Kind),
-        ("minikube", ProviderName::Minikube),
-        ("existing", ProviderName::Existing),
-    ];
+    const ALL: [(&'static str, ProviderName); 3] =
+        [("kind", ProviderName::Kind), ("minikube", ProviderName::Minikube), ("existing", ProviderName::Existing)];
 
     pub fn name(self) -> &'static str {
         match self {

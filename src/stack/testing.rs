@@ -38,7 +38,10 @@ impl Repository {
             std::fs::write(path, content).unwrap();
         }
         let stack = root.path().join("manifests/shop").display().to_string();
-        Repository { root, request: LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, ..LoadRequest::default() } }
+        Repository {
+            root,
+            request: LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, ..LoadRequest::default() },
+        }
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {

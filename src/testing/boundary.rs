@@ -8,8 +8,10 @@ use super::arrows::{imported, is_for_tests, without_tests};
 const KNOW_ALL: [&str; 2] = ["provider/", "settings/"];
 
 /// What else names one, with the reason. A place that no longer does must leave this list.
-const ALLOWED: [(&str, &str); 1] =
-    [("session/mod.rs", "the one place that turns the settings, which stand above the providers, into a choice of one")];
+const ALLOWED: [(&str, &str); 1] = [(
+    "session/mod.rs",
+    "the one place that turns the settings, which stand above the providers, into a choice of one",
+)];
 
 /// A provider's name, or a variant of an enum of them.
 const NAMES: [&str; 7] = [

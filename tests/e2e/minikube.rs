@@ -54,10 +54,7 @@ spec: { selector: { app: web }, ports: [{ name: http, port: 8400 }] }
 
 fn small(place: &Place) -> String {
     let dockerfile = format!("FROM node:22-slim\nUSER 1000\nCMD [\"node\", \"-e\", \"{SERVER}\"]\n");
-    place.stack(
-        "small",
-        &[("stack.yaml", DECLARATION), ("all.yaml", MANIFESTS), ("web/Dockerfile", &dockerfile)],
-    )
+    place.stack("small", &[("stack.yaml", DECLARATION), ("all.yaml", MANIFESTS), ("web/Dockerfile", &dockerfile)])
 }
 
 fn life() {
@@ -115,7 +112,8 @@ fn foreign() {
     let home = PathBuf::from(std::env::var_os("MINIKUBE_HOME").expect("the world sets it"));
     let profile = home.join(".minikube/profiles").join(&place.cluster);
     std::fs::create_dir_all(&profile).expect("a profile");
-    let content = r#"{"Name": "x", "Driver": "docker", "Network": "", "Nodes": [{"IP": "192.168.49.2", "Port": 8443}]}"#;
+    let content =
+        r#"{"Name": "x", "Driver": "docker", "Network": "", "Nodes": [{"IP": "192.168.49.2", "Port": 8443}]}"#;
     std::fs::write(profile.join("config.json"), content).expect("a profile");
     let stack = small(&place);
     let (up, down, doctor) =

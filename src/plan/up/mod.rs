@@ -41,7 +41,6 @@ use crate::{
         model::{SetKind, Stack},
     },
 };
-use aside::Aside;
 use sets::Inputs;
 
 #[derive(Debug, Clone, Default)]

@@ -30,12 +30,7 @@ pub fn is_marked(container: &engine::Container) -> bool {
 
 /// kind's containers of a cluster.
 pub fn members(cluster: &str) -> Members {
-    Members {
-        cluster: cluster.to_owned(),
-        label: (CLUSTER_LABEL, cluster.to_owned()),
-        is_member: |_, _| true,
-        is_node,
-    }
+    Members { cluster: cluster.to_owned(), label: (CLUSTER_LABEL, cluster.to_owned()), is_member: |_, _| true, is_node }
 }
 
 /// The first control-plane node: `NAME-control-plane`, as kind names it.

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use bollard::models::SystemInfo;
 
 use super::host;
-use crate::{error::Result, image::Engine};
 use crate::provider::check::{Check, at_least, gib};
+use crate::{error::Result, image::Engine};
 
 const OLDEST_ENGINE: (u32, u32) = (20, 10);
 const ENOUGH_DISK: u64 = 5 << 30;

@@ -50,7 +50,8 @@ pub async fn ensure_with_subnet(docker: &Docker, name: &str, cluster: &str) -> R
             made => return made,
         }
     }
-    Err(refused.hint("every subnet from 192.168.60.0/24 to 192.168.250.0/24 is taken: `docker network prune` frees some"))
+    Err(refused
+        .hint("every subnet from 192.168.60.0/24 to 192.168.250.0/24 is taken: `docker network prune` frees some"))
 }
 
 fn request(name: &str, cluster: Option<&str>) -> NetworkCreateRequest {

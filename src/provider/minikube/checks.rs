@@ -44,13 +44,12 @@ struct Version {
 
 /// `v1.38.1`
 pub async fn version() -> Result<String> {
-    let mut command = tokio::process::Command::new("minikube");
+    let mut command = tokio::process::Command::new(run::PROGRAM);
     command.args(["version", "--output=json"]).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(|error| run::cannot_run(&error))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let parsed: Version = serde_json::from_str(text.trim()).context(Kind::Preflight, || {
-        format!("`minikube version` ended with {} and tells no version", output.status)
-    })?;
+    let parsed: Version = serde_json::from_str(text.trim())
+        .context(Kind::Preflight, || format!("`minikube version` ended with {} and tells no version", output.status))?;
     Ok(parsed.version)
 }
 
@@ -83,6 +82,9 @@ async fn nodes(spec: &MinikubeSpec, engine: &Result<Engine>) -> Vec<Check> {
 
 fn judge_nodes(spec: &MinikubeSpec, megabytes: u64, cpus: u32) -> Vec<Check> {
     let mut checks = Vec::new();
+    if let Err(error) = spec.to_make("") {
+        checks.push(Check::failed("nodes", error.message, error.hints.join("; ")));
+    }
     let count = u64::from(spec.cluster.control_planes) + u64::from(spec.cluster.workers);
     if let Some(asked) = spec.megabytes() {
         let found = format!("{count} × {asked} MB asked for, the engine has {megabytes} MB");
@@ -160,14 +162,9 @@ mod tests {
         assert_eq!(status(&spec(), 2000, 1), [Status::Failed, Status::Failed]);
         let little = MinikubeSpec { memory: Some("500".to_owned()), cpus: Some(1), ..spec() };
         assert_eq!(status(&little, 8000, 4), [Status::Failed, Status::Failed]);
+        let cluster = crate::provider::ClusterSpec { control_planes: 2, ..spec().cluster };
+        assert_eq!(status(&MinikubeSpec { cluster, ..spec() }, 8000, 2)[0], Status::Failed);
         let nothing = MinikubeSpec { memory: None, cpus: None, ..spec() };
         assert!(status(&nothing, 1, 1).is_empty());
-    }
-
-    #[test]
-    fn a_command_that_is_not_there_says_how_to_get_it() {
-        let missing = run::cannot_run(&std::io::Error::from(std::io::ErrorKind::NotFound));
-        assert_eq!(missing.kind, Kind::Preflight);
-        assert!(missing.hints[0].contains("https://minikube.sigs.k8s.io"), "{missing:?}");
     }
 }

@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+/// In the cluster's state folder: the further flags that it was made with, one a line. `stackctl start` takes none.
+const FLAGS_FILE: &str = "minikube.flags";
 /// In the cluster's state folder, while it is being made: it is ours, though it may not have its mark yet.
 pub const MAKING_FILE: &str = "making";
 
@@ -54,6 +56,7 @@ impl MinikubeCluster {
             network::ensure_with_subnet(&self.docker, &self.network, self.name()).await?;
         }
         let what = format!("minikube cannot make the cluster {}", self.name());
+        self.folder.write(FLAGS_FILE, self.spec.flags.join("\n").as_bytes())?;
         self.minikube_start(&arguments, &what, progress).await?;
         let owner = mark::owner_file(self.name(), &version);
         if self.spec.in_engine() {
@@ -100,13 +103,22 @@ impl MinikubeCluster {
             let kubeconfig = self.folder.file(KUBECONFIG_FILE);
             self.minikube(&kubeconfig, &[]).work("unpause", &[], MAKE_WITHIN, &what, progress).await?;
         } else {
-            let started = self.minikube_start(&self.spec.to_start(), &what, progress).await;
+            let started = self.minikube_start(&self.flags()?, &what, progress).await;
             if let Err(error) = started {
                 return Err(self.by_another_version(error).await);
             }
         }
         progress.say("waiting for the API server");
         api::await_ready(&self.access().await?, API_WITHIN).await
+    }
+
+    /// Of a later start, which leaves the cluster as it was made: those that are given now, else those of then.
+    fn flags(&self) -> Result<Vec<String>> {
+        if !self.spec.flags.is_empty() {
+            return Ok(self.spec.flags.clone());
+        }
+        let known = self.folder.read(FLAGS_FILE)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&known).lines().map(str::to_owned).collect())
     }
 
     async fn minikube_start(&self, arguments: &[String], what: &str, progress: &Progress) -> Result<()> {

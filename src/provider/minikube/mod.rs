@@ -4,6 +4,7 @@
 pub mod checks;
 mod event;
 mod images;
+mod look;
 mod make;
 mod mark;
 mod profile;
@@ -25,11 +26,11 @@ use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, ClusterState, Provider, RegistryState, Traits, api,
+    Access, ClusterState, Provider, RegistryState, Traits,
     local::{
         done, engine,
         engine::Container,
-        kubeconfig::{self, UserKubeconfig},
+        kubeconfig::UserKubeconfig,
         lock::{Lock, Waiting},
         members::Members,
         network, nodes,
@@ -44,7 +45,7 @@ use crate::{
     error::{Error, Kind, Result, blocking},
     event::Progress,
     provider::REGISTRY_HOST,
-    state::{Folder, State, read_if_there},
+    state::{Folder, State},
 };
 use profile::Profile;
 use run::Minikube;
@@ -133,73 +134,15 @@ impl MinikubeCluster {
         self.spec.members().containers(&self.docker).await
     }
 
-    async fn judge(&self) -> Result<ClusterState> {
-        if !self.spec.in_engine() {
-            return self.judge_elsewhere().await;
-        }
-        let (containers, profile) = tokio::try_join!(self.containers(), self.profile())?;
-        let state = mark::judge(self.name(), &containers, profile.as_ref());
-        if state == ClusterState::Absent || matches!(state, ClusterState::Foreign { .. }) {
-            return Ok(state);
-        }
-        if !network::is_of(&self.docker, &self.network, self.name()).await? {
-            return Ok(ClusterState::Foreign {
-                why: format!("the network {} of its nodes does not carry stackctl's labels", self.network),
-            });
-        }
-        let ClusterState::Ours { stopped } = state else { return Ok(state) };
-        if !done::is_complete(&self.docker, self.name()).await? {
-            return Ok(ClusterState::HalfMade { why: "its creation did not finish".to_owned() });
-        }
-        Ok(ClusterState::Ours { stopped: stopped || self.is_paused(profile.as_ref()).await })
-    }
-
-    /// Of a cluster without containers: minikube is asked.
-    async fn judge_elsewhere(&self) -> Result<ClusterState> {
-        if self.profile().await?.is_none() {
-            return Ok(ClusterState::Absent);
-        }
-        if !mark::in_profile(self.name()).exists() {
-            return Ok(match self.folder.file(make::MAKING_FILE).exists() {
-                true => ClusterState::HalfMade { why: "its creation did not finish".to_owned() },
-                false => ClusterState::Foreign { why: "its profile does not have stackctl's mark".to_owned() },
-            });
-        }
-        let nodes = self.status().await?;
-        Ok(ClusterState::Ours { stopped: status::is_stopped(&nodes) || status::is_paused(&nodes) })
-    }
-
-    async fn status(&self) -> Result<Vec<status::Node>> {
-        let kubeconfig = self.folder.file(KUBECONFIG_FILE);
-        let text = self.minikube(&kubeconfig, &[]).ask(&["status", "--output=json"]).await?;
-        Ok(status::read(&text))
-    }
-
-    /// minikube is asked only where the API server does not answer at once.
-    async fn is_paused(&self, profile: Option<&Profile>) -> bool {
-        let answers = async { Some(api::ready(&self.known_access(profile)?).await.is_ok()) };
-        match tokio::time::timeout(ANSWERS_WITHIN, answers).await {
-            Ok(Some(true)) => false,
-            _ => self.status().await.is_ok_and(|nodes| status::is_paused(&nodes)),
-        }
-    }
-
     fn minikube<'a>(&'a self, kubeconfig: &'a std::path::Path, unproxied: &'a [String]) -> Minikube<'a> {
-        Minikube { profile: self.name(), kubeconfig, endpoint: &self.endpoint, folder: &self.folder, unproxied }
-    }
-
-    /// What is at hand without asking anybody. None: there is no kubeconfig that fits the profile.
-    fn known_access(&self, profile: Option<&Profile>) -> Option<Access> {
-        let kubeconfig = self.folder.file(KUBECONFIG_FILE);
-        let content = read_if_there(&kubeconfig).ok()?.filter(|content| kubeconfig::is_whole(content))?;
-        let access = Access { kubeconfig, context: self.name().to_owned() };
-        let server = kubeconfig::server(&content)?;
-        // Elsewhere than on Linux, minikube leads to its nodes by ports of this machine.
-        let fits = server.contains("127.0.0.1") || server.contains("localhost") || {
-            let node = profile.and_then(|profile| profile.nodes.first());
-            node.is_none_or(|node| server.contains(&format!("//{}:{}", node.ip, node.port)))
-        };
-        fits.then_some(access)
+        Minikube {
+            program: run::PROGRAM,
+            profile: self.name(),
+            kubeconfig,
+            endpoint: &self.endpoint,
+            folder: &self.folder,
+            unproxied,
+        }
     }
 
     /// Until it is dropped no other process makes or removes the cluster.

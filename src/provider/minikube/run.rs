@@ -16,6 +16,7 @@ use crate::{
     state::Folder,
 };
 
+pub const PROGRAM: &str = "minikube";
 /// All that it said when it failed, in the cluster's state folder.
 pub const LOG_FILE: &str = "minikube.log";
 pub const HOW_TO_GET_MINIKUBE: &str = "install minikube: https://minikube.sigs.k8s.io/docs/start/";
@@ -25,6 +26,8 @@ const ASKED_WITHIN: Duration = Duration::from_secs(120);
 /// minikube, for one profile.
 #[derive(Debug, Clone)]
 pub struct Minikube<'a> {
+    /// `PROGRAM`, but in tests.
+    pub program: &'a str,
     pub profile: &'a str,
     /// Where it writes the profile's context; the user's own kubeconfig is not its business here.
     pub kubeconfig: &'a Path,
@@ -139,7 +142,7 @@ impl Minikube<'_> {
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new("minikube");
+        let mut command = Command::new(self.program);
         command
             .args([verb, "--profile", self.profile])
             .env("DOCKER_HOST", self.endpoint)
@@ -219,5 +222,130 @@ pub fn cannot_run(error: &std::io::Error) -> Error {
         failed.cause("there is no program `minikube` on the PATH").hint(HOW_TO_GET_MINIKUBE)
     } else {
         failed.caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::{event::Event as Seen, event::Events, state::State};
+
+    /// Something else in place of minikube, which does as the script says.
+    struct Lab {
+        home: tempfile::TempDir,
+        folder: Folder,
+    }
+
+    impl Lab {
+        fn new(script: &str) -> Lab {
+            let home = tempfile::tempdir().unwrap();
+            let program = home.path().join("minikube");
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let folder = State::at(home.path().join("state")).cluster("one");
+            folder.make().unwrap();
+            Lab { home, folder }
+        }
+
+        async fn start(&self, within: Duration) -> (Result<()>, Vec<String>) {
+            let (events, mut seen) = Events::channel();
+            let progress = events.progress("cluster:create");
+            let program = self.home.path().join("minikube").display().to_string();
+            let minikube = self.minikube(&program);
+            let ended = minikube.work("start", &[], within, "minikube cannot make the cluster one", &progress).await;
+            drop((events, progress));
+            let mut said = Vec::new();
+            while let Some(event) = seen.recv().await {
+                if let Seen::Progress { message, .. } = event {
+                    said.push(message);
+                }
+            }
+            (ended, said)
+        }
+
+        fn minikube<'a>(&'a self, program: &'a str) -> Minikube<'a> {
+            let kubeconfig = Path::new("/nonexistent/kubeconfig");
+            let endpoint = "unix:///nonexistent";
+            Minikube { program, profile: "one", kubeconfig, endpoint, folder: &self.folder, unproxied: &[] }
+        }
+    }
+
+    fn event(kind: &str, data: &str) -> String {
+        format!(r#"echo '{{"type":"io.k8s.sigs.minikube.{kind}","data":{{{data}}}}}'"#)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_it_begins_is_told_and_a_good_end_leaves_no_log() {
+        let harmless = event("error", r#""message":"not as root""#);
+        let lab = Lab::new(&[event("step", r#""message":"Booting up control plane ...""#), harmless].join("\n"));
+        lab.folder.write(LOG_FILE, b"of an earlier run").unwrap();
+        let (ended, said) = lab.start(LONG).await;
+        ended.unwrap();
+        assert_eq!(said, ["booting up control plane"]);
+        assert!(!lab.folder.file(LOG_FILE).exists());
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_its_own_id_and_advice_and_the_rest_is_in_the_log() {
+        let fatal =
+            r#""name":"GUEST_PROVISION","exitcode":"80","message":"no network","advice":"make one","url":"https://x""#;
+        let lab = Lab::new(&format!("{}\necho klog >&2\nexit 80", event("error", fatal)));
+        let error = lab.start(LONG).await.0.unwrap_err();
+        assert_eq!((error.kind, error.causes[0].as_str()), (Kind::Platform, "GUEST_PROVISION: no network"));
+        assert_eq!(error.hints[..2], ["make one", "see https://x"]);
+        let log = std::fs::read_to_string(lab.folder.file(LOG_FILE)).unwrap();
+        assert!(log.contains("klog") && error.hints[2].contains(LOG_FILE), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn without_an_event_the_last_lines_tell() {
+        let lab = Lab::new("echo 'panic: runtime error' >&2; exit 2");
+        let error = lab.start(LONG).await.0.unwrap_err();
+        assert!(error.causes[0].contains("exit status: 2"), "{error:?}");
+        assert_eq!(error.details, ["panic: runtime error"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_end_is_ended_with_all_that_it_started() {
+        let lab = Lab::new("sleep 1000 & echo $! > \"$(dirname \"$0\")/child\"; wait");
+        let error = lab.start(Duration::from_secs(1)).await.0.unwrap_err();
+        assert!(error.causes[0].contains("still at work"), "{error:?}");
+        let child = std::fs::read_to_string(lab.home.path().join("child")).unwrap();
+        let ended =
+            || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).map_or(true, |it| it.contains(") Z"));
+        for _ in 0..100 {
+            if ended() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("its child {} still runs", child.trim());
+    }
+
+    #[tokio::test]
+    async fn a_stream_reaches_it_whole_and_nothing_is_left_in_the_folder() {
+        let lab = Lab::new("cat > \"$(dirname \"$0\")/fed\"; [ -d \"$TMPDIR\" ] || exit 3; touch \"$TMPDIR/left\"");
+        let program = lab.home.path().join("minikube").display().to_string();
+        let chunks = ["one ", "two"].map(|text| Ok(bytes::Bytes::from(text)));
+        lab.minikube(&program).feed(&["image", "load", "-"], futures::stream::iter(chunks), LONG).await.unwrap();
+        assert_eq!(std::fs::read_to_string(lab.home.path().join("fed")).unwrap(), "one two");
+        assert!(!lab.folder.file("tmp").exists());
+        let failing = Lab::new("echo no space >&2; exit 1");
+        let program = failing.home.path().join("minikube").display().to_string();
+        let stream = futures::stream::iter([Ok(bytes::Bytes::from("x"))]);
+        let error = failing.minikube(&program).feed(&["image", "load", "-"], stream, LONG).await.unwrap_err();
+        assert_eq!(error.details, ["no space"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_there_is_told_with_how_to_get_it() {
+        let lab = Lab::new("");
+        let error = lab.minikube("/nonexistent/minikube").ask(&["status"]).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Preflight);
+        assert!(error.hints[0].contains("https://minikube.sigs.k8s.io"), "{error:?}");
     }
 }

@@ -82,11 +82,6 @@ impl MinikubeSpec {
         Ok(arguments)
     }
 
-    /// Those of a later one, which leaves the cluster as it was made.
-    pub fn to_start(&self) -> Vec<String> {
-        self.flags.clone()
-    }
-
     /// Megabytes, if any were asked for.
     pub fn megabytes(&self) -> Option<u64> {
         let text = self.memory.as_ref()?;
@@ -122,14 +117,13 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_becomes_flags_of_the_first_start_alone() {
+    fn what_is_asked_for_becomes_flags_of_the_first_start() {
         let spec = spec();
         assert_eq!(
             spec.to_make("net").unwrap().join(" "),
             "--driver=docker --container-runtime=containerd --embed-certs --network=net --cpus=2 --memory=2g \
              --kubernetes-version=v1.36.3 --base-image=base:1 --cni=bridge"
         );
-        assert_eq!(spec.to_start(), ["--cni=bridge"]);
         assert_eq!(spec.megabytes(), Some(2048));
     }
 

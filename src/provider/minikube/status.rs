@@ -56,7 +56,8 @@ mod tests {
         let running = read(include_str!("testdata/status.json"));
         assert!(running.len() == 1 && !is_stopped(&running) && !is_paused(&running), "{running:?}");
         assert!(is_stopped(&read(include_str!("testdata/status-stopped.json"))));
-        let paused = r#"{"Name":"a","Host":"Running","Kubelet":"Stopped","APIServer":"Paused","Kubeconfig":"Configured"}"#;
+        let paused =
+            r#"{"Name":"a","Host":"Running","Kubelet":"Stopped","APIServer":"Paused","Kubeconfig":"Configured"}"#;
         assert!(is_paused(&read(paused)) && !is_stopped(&read(paused)));
         let several = format!("[{paused},{paused}]");
         assert_eq!(read(&several).len(), 2);

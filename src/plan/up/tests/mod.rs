@@ -326,7 +326,8 @@ fn a_component_that_says_so_is_left_to_what_somebody_else_has_there() {
     let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": key.name, "namespace": key.namespace,
         "managedFields": [{"manager": "addon", "operation": "Update"}]}});
     let seen = || {
-        let live = LiveState { others: Live { objects: [(key.clone(), theirs.clone())].into() }, ..LiveState::default() };
+        let live =
+            LiveState { others: Live { objects: [(key.clone(), theirs.clone())].into() }, ..LiveState::default() };
         Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, None) }
     };
     let has = |plan: &Plan| plan.steps.iter().any(|step| step.id.contains("Service/metrics"));
@@ -440,7 +441,8 @@ fn stack_with_own_component(without: &[&str]) -> Stack {
     write("manifests/components/metrics/m.yaml", &pods("metrics", volumes));
     let stack = folder.path().join("manifests/shop").display().to_string();
     let without = without.iter().map(|name| (*name).to_owned()).collect();
-    let loaded = load(&LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, without, ..LoadRequest::default() });
+    let loaded =
+        load(&LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, without, ..LoadRequest::default() });
     // The same stack each time, though its folder is another.
     Stack { origin: "path:shop".to_owned(), ..loaded.unwrap_or_else(|error| panic!("{error:?}")) }
 }

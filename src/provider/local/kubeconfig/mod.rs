@@ -6,9 +6,9 @@
 
 mod document;
 mod lock;
-mod users;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{
     fs,

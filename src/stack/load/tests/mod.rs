@@ -125,8 +125,12 @@ fn an_embedded_stack_has_its_services_and_components() {
 fn what_the_binary_carries_is_valid() {
     for summary in list() {
         for provider in crate::stack::declaration::PROVIDERS {
-            let request =
-                LoadRequest { stack: summary.name.clone(), provider: provider.into(), edge_on_nodes: provider == "kind", ..LoadRequest::default() };
+            let request = LoadRequest {
+                stack: summary.name.clone(),
+                provider: provider.into(),
+                edge_on_nodes: provider == "kind",
+                ..LoadRequest::default()
+            };
             let stack = load(&request).unwrap_or_else(|error| panic!("{error}: {:#?}", error.details));
             assert_eq!(stack.name, summary.name);
         }
