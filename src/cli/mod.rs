@@ -43,7 +43,7 @@ pub struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub struct Target {
-    /// kind (default) or existing
+    /// kind (default), minikube or existing
     #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
     /// Name of the local cluster that holds all stacks [default: stackctl]
@@ -77,12 +77,27 @@ pub struct NewClusterArgs {
     /// Such as v1.36.3 [default: the provider's]
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
-    /// kind's node image [default: kind's own]
+    /// kind's node image, or minikube's base image [default: its own]
     #[arg(long, value_name = "IMAGE")]
     node_image: Option<String>,
     /// A kind configuration to merge into the generated one
     #[arg(long, value_name = "FILE")]
     kind_config: Option<String>,
+    /// minikube's driver [default: docker]
+    #[arg(long, value_name = "NAME")]
+    driver: Option<String>,
+    /// The container runtime of minikube's nodes [default: containerd]
+    #[arg(long, value_name = "NAME")]
+    container_runtime: Option<String>,
+    /// CPUs of each of minikube's nodes [default: minikube's]
+    #[arg(long, value_name = "N")]
+    cpus: Option<String>,
+    /// Memory of each of minikube's nodes, such as 4g [default: minikube's]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// A further flag of `minikube start`, such as --disk-size=40g; may be repeated
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    minikube_flag: Vec<String>,
     /// Pull images of HOST through URL first; may be repeated
     #[arg(long, value_name = "HOST=URL")]
     registry_mirror: Vec<String>,
@@ -164,6 +179,11 @@ impl FlagGroups<'_> {
                 ("kubernetesVersion", one(&new.kubernetes_version)),
                 ("nodeImage", one(&new.node_image)),
                 ("kindConfig", one(&new.kind_config)),
+                ("driver", one(&new.driver)),
+                ("containerRuntime", one(&new.container_runtime)),
+                ("cpus", one(&new.cpus)),
+                ("memory", one(&new.memory)),
+                ("minikubeFlags", new.minikube_flag.clone()),
                 ("registryMirrors", new.registry_mirror.clone()),
                 ("caBundle", one(&new.ca_bundle)),
             ]);

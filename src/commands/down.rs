@@ -60,7 +60,7 @@ pub struct DownArgs {
 pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { wait: Some(&args.wait), ..FlagGroups::default() }.settings(&app.common.target)?;
     if args.all {
-        return all(&args, settings, app).await;
+        return Box::pin(all(&args, settings, app)).await;
     }
     // A stack that can no longer be read can still be removed.
     let named = shared::meant(args.stack.as_deref(), app);

@@ -1,6 +1,9 @@
 use clap::Args;
 
-use crate::{cli::FlagGroups, commands::app::App, error::Result, report::document::ClusterPower, session::Session};
+use crate::{
+    cli::FlagGroups, commands::app::App, error::Result, execute::actions, report::document::ClusterPower,
+    session::Session,
+};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -22,7 +25,10 @@ pub async fn start(_: StartArgs, app: &App) -> Result<()> {
     let session =
         Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
-    session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
+    let progress = app.events.progress("cluster");
+    session.until_stopped(session.provider.start(&progress)).await?;
+    progress.say("waiting for the network");
+    session.until_stopped(Box::pin(actions::network(&session, &progress))).await?;
     tell(app, &session, "started").await
 }
 

@@ -233,7 +233,15 @@ pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outc
     let table = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
     let text = lines.into_iter().chain(ways.iter().map(reach::Way::text)).chain(table).collect::<Vec<_>>().join("\n");
     let remarks = if ended.is_ok() { remarks(session, &plan) } else { Vec::new() };
-    let value = StackResult { stack, unchanged: plan.unchanged, starting, reach: ways, urls, proofs };
+    let value = StackResult {
+        stack,
+        unchanged: plan.unchanged,
+        starting,
+        aside: plan.aside.clone(),
+        reach: ways,
+        urls,
+        proofs,
+    };
     Ok(Told { ended, value, text, remarks })
 }
 
@@ -247,6 +255,7 @@ fn remarks(session: &Session, plan: &Plan) -> Vec<String> {
     if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
         lines.extend(plan.kept.iter().map(Kept::to_string));
     }
+    lines.extend(plan.aside.iter().map(ToString::to_string));
     if !plan.starting.is_empty() {
         let names = plan.starting.join(", ");
         lines.push(format!("starting in the background: {names} (`stackctl test` waits for it)"));

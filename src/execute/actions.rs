@@ -96,6 +96,11 @@ pub async fn act(
     }
 }
 
+/// Until connections to Services are no longer refused, after the cluster was started.
+pub async fn network(session: &Session, progress: &Progress) -> Result<()> {
+    await_network(session, &Plan::default(), progress, &session.cancel).await.map(drop)
+}
+
 /// kube-proxy is what makes Services reachable; a cluster without one has its own way.
 async fn await_network(
     session: &Session,

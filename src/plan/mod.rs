@@ -23,13 +23,14 @@ use std::{
 use observed::Observed;
 use serde::Serialize;
 use serde_json::Value;
+use up::aside::Aside;
 
-use crate::object::Key;
+use crate::object::{Key, podspec};
 use crate::{
     event::{PlannedStep, StepId},
     kube::ownership::holds::Kept,
     provider::{
-        self,
+        self, RegistryState,
         step::{Gives, Planned},
     },
     stack::{
@@ -51,6 +52,8 @@ pub struct Plan {
     pub starting: Vec<String>,
     /// Left the stack and stays.
     pub kept: Vec<Kept>,
+    /// Components in place of which somebody else's objects are used.
+    pub aside: Vec<Aside>,
 }
 
 #[derive(Debug)]
@@ -360,8 +363,13 @@ pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
         Some((wanted.secret.clone(), decision.serial()?.to_owned()))
     });
     let serials = serials.collect();
+    let stored = observed.provider.registry == RegistryState::None;
+    let is_stored = |image: &str| observed.images.values().any(|own| own.pinned() == image);
     for object in sets.iter_mut().flat_map(|set| &mut set.objects) {
         desired::mark_certificates(&mut object.object.value, &serials);
+        if stored {
+            podspec::use_stored_images(&mut object.object.value, is_stored);
+        }
     }
     sets
 }

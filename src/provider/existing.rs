@@ -26,6 +26,7 @@ pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Theirs,
     images_reach_nodes_by: ImagesBy::Registry,
     edge_reached_by: EdgeBy::LoadBalancer,
+    pulls_while_made: false,
     nodes_may_grow: Answer::Unknown,
     costs: Answer::Unknown,
     answers_within: Duration::ZERO,

@@ -25,7 +25,10 @@ use crate::{
     kube::{self, Kube, logs::LogLine, noop::known::Known},
     load::order::{LoadOrder, Sent},
     proof::{ProofResult, result::LastProof},
-    provider::{self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig},
+    provider::{
+        self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
+        minikube::MinikubeSpec,
+    },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
     state::{Folder, State},
@@ -302,7 +305,19 @@ fn pulling(mut stack: Stack, remote: Option<&Remote>) -> Stack {
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).without_wishes()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
+    }
+}
+
+fn minikube_spec(settings: &Settings) -> MinikubeSpec {
+    MinikubeSpec {
+        cluster: cluster_spec(settings),
+        driver: settings.minikube.driver.clone(),
+        container_runtime: settings.minikube.container_runtime.clone(),
+        cpus: settings.minikube.cpus,
+        memory: settings.minikube.memory.clone(),
+        flags: settings.minikube.flags.clone(),
     }
 }
 

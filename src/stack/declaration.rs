@@ -41,6 +41,8 @@ pub struct Declaration {
     /// Of a stack: the Pod Security Standard that its namespace enforces.
     pub pod_security: Option<&'static str>,
     pub background: bool,
+    /// Of a component: where its objects are there already, made by somebody else, those are used and not its own.
+    pub steps_aside: bool,
     /// A stack's `components:` or a component's `needs:`.
     pub needs: Vec<Located<String>>,
     pub services: Vec<ServiceDecl>,
@@ -139,13 +141,15 @@ impl Declaration {
         let mut namespace = None;
         let mut scope = Scope::Cluster;
         let mut pod_security = None;
-        let mut background = false;
+        let (mut background, mut steps_aside) = (false, false);
         let (mut load, mut jobs) = (BTreeMap::new(), Vec::new());
         let (mut edge, mut routes) = (None, Vec::new());
         if component {
             namespace = fields.get("namespace").and_then(|item| item.name(problems));
             let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
             background = wait == Some("background");
+            let foreign = fields.get("foreign").and_then(|item| item.one_of(&["refuse", "use"], problems));
+            steps_aside = foreign == Some("use");
             let declared = fields.get("scope").and_then(|item| item.one_of(&["cluster", "stack"], problems));
             if declared == Some("stack") {
                 scope = Scope::Stack;
@@ -172,6 +176,7 @@ impl Declaration {
             scope,
             pod_security,
             background,
+            steps_aside,
             needs,
             services,
             manifests,

@@ -125,6 +125,8 @@ pub struct Set {
     pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
+    /// `foreign: use`: where somebody else's objects are there already, those are used.
+    pub steps_aside: bool,
     /// Names of the sets of components that must be ready first.
     pub needs: Vec<String>,
     /// Labels of the namespace that is made for it.

@@ -12,7 +12,7 @@ use crate::{
     load::{compare::Comparison, document::LoadDocument},
     object::{Key, Removed},
     observe::{overview::Overview, reach::Way, urls::Url},
-    plan::{document::PlanStep, summary},
+    plan::{document::PlanStep, summary, up::aside::Aside},
     proof::ProofResult,
     provider::check::Check,
     report::{Kept, Summary, timings::Timings},
@@ -91,6 +91,8 @@ pub struct StackResult {
     pub unchanged: usize,
     /// Components that are still starting and that nobody waited for.
     pub starting: Vec<String>,
+    /// Components that give way to what the cluster has already.
+    pub aside: Vec<Aside>,
     /// How each Service is reached, where the stack has no edge on this machine.
     pub reach: Vec<Way>,
     /// The stack's routes.
