@@ -107,7 +107,7 @@ pub async fn act(
             wait(session, plan, &key, known, &progress, &cancel).await
         }
         Action::EndDisruption => disruption::restore(session, &progress).await,
-        Action::Prove => provide::prove(session, &progress, &cancel).await,
+        Action::Prove => Box::pin(provide::prove(session, &progress, &cancel)).await,
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
         Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,

@@ -238,7 +238,7 @@ pub async fn prove(session: &Session, progress: &Progress, cancel: &Cancellation
     for proof in &disruptive {
         let result = match results.iter().any(ProofResult::has_failed) {
             true => ProofResult::skipped(&proof.name, "nothing is disturbed while another proof fails"),
-            false => disruption::prove(session, place, proof, cancel, progress).await?,
+            false => Box::pin(disruption::prove(session, place, proof, cancel, progress)).await?,
         };
         results.push(result);
     }

@@ -191,10 +191,7 @@ fn completed(check: &mut Check, sets: &[Set], namespace: &str) -> Result<(), Str
                 expressions.map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin))?;
             Ok(())
         }
-        Check::Logs(check) => {
-            let selectors = check.pods.iter().map(|claim| claim.selector.as_str());
-            selectors.map(|selector| has_pods(selector, sets, namespace)).collect()
-        }
+        Check::Logs(check) => check.pods.iter().try_for_each(|claim| has_pods(&claim.selector, sets, namespace)),
         Check::Replicas(check) => {
             let (name, elsewhere, _) = check.service().ok_or("the request's URL names no Service")?;
             there("Service", elsewhere.as_deref().unwrap_or(namespace), &name).map(|_| ())

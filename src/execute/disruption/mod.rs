@@ -50,7 +50,7 @@ pub async fn prove(
     };
     let expected = || proof::expectation(&proof.check);
     let during = During { session, place, proof: &proof, check, cancel, progress };
-    Ok(match during.course().await? {
+    Ok(match Box::pin(during.course()).await? {
         Course::Unfit(why) => ProofResult::skipped(&proof.name, why),
         Course::Held(note) => ProofResult::passed(&proof.name, began.elapsed(), expected(), Some(note)),
         Course::Wrong(seen) => ProofResult::failed(&proof.name, began.elapsed(), expected(), seen.join("\n")),
@@ -88,7 +88,7 @@ impl During<'_> {
             Ok(number) => number,
             Err(seen) => return Ok(Course::Wrong(vec![seen])),
         };
-        let (sent, (mut seen, away)) = self.under_load().await?;
+        let (sent, (mut seen, away)) = Box::pin(self.under_load()).await?;
         if let (Some(claim), Some(sent)) = (&self.check.load, &sent) {
             seen.extend(sent.judge(claim));
         }
@@ -115,12 +115,13 @@ impl During<'_> {
 
     /// The disturbance, with requests that are sent before it begins and until all is ready again.
     async fn under_load(&self) -> Result<(Option<Sent>, (Vec<String>, Duration))> {
-        let Some(claim) = &self.check.load else { return Ok((None, self.disturbed().await?)) };
+        let Some(claim) = &self.check.load else { return Ok((None, Box::pin(self.disturbed()).await?)) };
         let word = Word::default();
         // An error of the one ends the other, which takes away what it has made.
         let stop = self.cancel.child_token();
         let send = async {
-            let sent = traffic::send(self.session, self.place.agent_image, claim, &word, &stop, self.progress).await;
+            let sent = traffic::send(self.session, self.place.agent_image, claim, &word, &stop, self.progress);
+            let sent = Box::pin(sent).await;
             if sent.is_err() {
                 stop.cancel();
             }
@@ -130,7 +131,7 @@ impl During<'_> {
             word.begun.cancelled().await;
             let disturbed = match stop.is_cancelled() {
                 true => Err(interrupted()),
-                false => self.disturbed().await,
+                false => Box::pin(self.disturbed()).await,
             };
             word.end.cancel();
             if disturbed.is_err() {
@@ -161,7 +162,7 @@ impl During<'_> {
             record.write(changes).await?;
         }
         let ended = until_cancelled(self.cancel, async {
-            act.disturb().await?;
+            Box::pin(act.disturb()).await?;
             self.progress.say(format!("{}: {}", self.proof.name, self.check.disruption));
             self.parts("meanwhile", &self.check.meanwhile).await
         })
@@ -170,7 +171,7 @@ impl During<'_> {
             record.undo(changes).await?;
         }
         let mut seen = ended.or_else(wrong)?;
-        match until_cancelled(self.cancel, act.recovered()).await {
+        match until_cancelled(self.cancel, Box::pin(act.recovered())).await {
             Ok(()) => {}
             Err(error) => seen.extend(wrong(error)?),
         }
@@ -207,7 +208,7 @@ impl During<'_> {
         let kube = self.session.kube().await?;
         let longest = proofs.iter().filter_map(|proof| proof.eventually).max().unwrap_or_default();
         let deadline = self.session.settings.timeout.max(longest * 2);
-        proof::run(kube, self.place, proofs, deadline, self.cancel, self.progress).await
+        Box::pin(proof::run(kube, self.place, proofs, deadline, self.cancel, self.progress)).await
     }
 
     /// The number that is to be kept; None: none is. Err of the inner one: what was seen instead.

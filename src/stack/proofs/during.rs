@@ -105,7 +105,7 @@ fn part(item: &Item, problems: &mut Problems) -> Option<Part> {
     let eventually = eventually(&mut fields, check.as_ref(), problems).unwrap_or_default();
     fields.finish(problems);
     let check = check?;
-    let name = name.map_or_else(|| Some(check.kind().to_owned()), |name| name)?;
+    let name = name.unwrap_or_else(|| Some(check.kind().to_owned()))?;
     Some(Part { name, check, eventually })
 }
 
