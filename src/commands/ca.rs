@@ -1,9 +1,9 @@
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use crate::{
     commands::app::App,
     error::Result,
+    report::document::CertificateAuthority,
     state::State,
     tls::{
         Authority,
@@ -46,7 +46,11 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
     let file = anchor.file.display().to_string();
     let (outcome, text) = match args.action {
         Action::Path => {
-            app.show(|| file.clone(), &json!({ "path": file })).await;
+            app.show(
+                || file.clone(),
+                &CertificateAuthority { path: Some(file.clone()), ..CertificateAuthority::default() },
+            )
+            .await;
             return Ok(());
         }
         Action::Trust => match system.trust(&anchor).await? {
@@ -58,7 +62,9 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
             Outcome::Unchanged => (Outcome::Unchanged, format!("the system does not trust {file}")),
         },
     };
-    app.show(|| text, &json!({ "path": file, "changed": outcome == Outcome::Changed })).await;
+    let changed = outcome == Outcome::Changed;
+    let value = CertificateAuthority { path: Some(file), changed, ..CertificateAuthority::default() };
+    app.show(|| text, &value).await;
     Ok(())
 }
 
@@ -77,6 +83,6 @@ async fn nothing_kept(app: &App, system: &System) -> Result<()> {
             )
         }
     };
-    app.show(text, &json!({ "changed": false, "anchors": anchors })).await;
+    app.show(text, &CertificateAuthority { anchors, ..CertificateAuthority::default() }).await;
     Ok(())
 }

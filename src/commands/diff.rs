@@ -1,29 +1,26 @@
-use std::borrow::Cow;
-
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::object::Object;
 use crate::{
-    cli::{Given, Output, StackArgs},
+    cli::{FlagGroups, Output, StackArgs},
     commands::app::App,
     error::Result,
     kube::{
         apply,
         diff::{self, Differences},
-        scale,
     },
     observe,
     plan::{
-        desired_sets,
-        observed::LiveState,
-        origin,
+        applied::as_applied,
+        desired_sets, origin,
         up::{gone_instances, owners, stale_objects},
     },
-    report,
+    report::{
+        self,
+        document::{Diff, Difference},
+    },
     session::{ApplyOptions, ImageOptions, Session},
-    stack::desired::DesiredObject,
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -32,32 +29,21 @@ pub struct DiffArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Take fields that another manager has set
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     force_conflicts: bool,
     /// Count objects that stackctl did not make as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     adopt: bool,
     /// Count a stack of this name that came from elsewhere as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     take_over: bool,
     /// Count volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     prune_data: bool,
 }
 
-/// Where an autoscaler rules the replicas, `up` leaves their number as it is.
-fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
-    let mut object = desired.object.clone();
-    if let Some(there) = live.live.objects.get(&object.key()).filter(|_| desired.scaled)
-        && let Cow::Owned(kept) = scale::keeping_replicas(&object.value, there)
-    {
-        object.value = kept;
-    }
-    object
-}
-
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
@@ -74,24 +60,26 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, object)));
     let objects: Vec<_> = objects
         .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.object.key()))
-        .map(|(_, object)| as_applied(object, &live))
+        .map(|(_, object)| {
+            let there = live.live.objects.get(&object.object.key());
+            Object { value: as_applied(object, there).into_owned(), origin: object.object.origin.clone() }
+        })
         .collect();
     let options =
         apply::ApplyOptions { force_conflicts: args.force_conflicts, adopt: args.adopt, ..Default::default() };
     let diff = session.kube().await?.diff(&objects, &live.live, &prune, &options);
     let Differences { found, refused } = session.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
-    let value: Vec<_> = found
-        .iter()
-        .map(|diff| json!({ "object": diff.key.to_string(), "namespace": diff.key.namespace, "diff": diff.text }))
-        .collect();
+    let differences =
+        found.iter().map(|diff| Difference { object: diff.key.clone(), diff: diff.text.clone() }).collect();
+    let value = Diff { differences };
     let mut refused = refused.into_iter();
     if let Some(first) = refused.next() {
-        return app.fail_with(text, &json!({ "differences": value }), first.beside(refused)).await;
+        return app.fail_with(text, &value, first.beside(refused)).await;
     }
     match diff::differences(&found) {
         None => {
-            app.show(|| "no differences".to_owned(), &json!({ "differences": value })).await;
+            app.show(|| "no differences".to_owned(), &value).await;
             Ok(())
         }
         Some(error) if app.common.output == Output::Text => {
@@ -100,6 +88,6 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
             // A difference is an answer, not a failure: the exit code tells.
             Err(error.shown())
         }
-        Some(error) => app.fail_with(text, &json!({ "differences": value }), error).await,
+        Some(error) => app.fail_with(text, &value, error).await,
     }
 }

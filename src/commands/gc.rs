@@ -1,14 +1,14 @@
 use crate::execute::garbage;
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     image::store::gc::KEEP,
-    observe, report,
+    observe,
+    report::{self, document::RemovedImages},
     session::{ApplyOptions, ImageOptions, Session},
 };
 
@@ -18,18 +18,19 @@ pub struct GcArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// How many tags of each service stay
-    #[arg(long, default_value_t = KEEP, value_name = "N")]
+    #[arg(long, default_value_t = KEEP, value_name = "N", help_heading = None::<&str>)]
     keep: usize,
 }
 
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
             .await?;
     observe::all(&session).await?;
     let removed = garbage::collect(&session, args.keep).await?;
-    app.show(|| format!("{} removed", report::count(removed.len(), "image")), &json!({ "removed": removed })).await;
+    let value = RemovedImages { removed };
+    app.show(|| format!("{} removed", report::count(value.removed.len(), "image")), &value).await;
     Ok(())
 }

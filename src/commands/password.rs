@@ -1,15 +1,14 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::object::GeneratedSecret;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
+    report::document::Password,
     session::Session,
-    settings::default_stack,
     stack::model::Stack,
 };
 
@@ -18,16 +17,16 @@ use crate::{
 pub struct PasswordArgs {
     /// The generated Secret
     secret: String,
-    /// The stack that the Secret belongs to
-    #[arg(long, default_value_t = default_stack(), value_name = "STACK")]
-    stack: String,
+    /// The stack that the Secret belongs to [default: the stack.yaml of this folder, else hello]
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
     /// Which of the Secret's keys [default: the generated one]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
 
 pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let stack = StackArgs { stack: args.stack, set: Vec::new(), without: Vec::new() };
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;
@@ -43,7 +42,7 @@ pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
         Error::new(Kind::Usage, format!("{place} has no text under {key}"))
             .hint(format!("`stackctl up {}` adds a key that is missing", stack.name))
     })?;
-    app.show(|| value.clone(), &json!({ "secret": secret.name, "key": key, "value": value })).await;
+    app.show(|| value.clone(), &Password { secret: &secret.name, key, value: &value }).await;
     Ok(())
 }
 
@@ -103,8 +102,10 @@ mod tests {
             namespace: "shop".into(),
             objects: Vec::new(),
             secrets,
+            yields: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: BTreeMap::new(),
         };

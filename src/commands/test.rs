@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    cli::{Given, Patience, StackArgs},
+    cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Context, Error, Kind, Result},
     observe, plan, report,
@@ -20,29 +20,29 @@ pub struct TestArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Only the proofs of this name or kind (http, trace, promql, …); may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Proof options")]
     proof: Vec<String>,
     /// Then run the proofs that disturb the stack too: by pods deleted, workloads restarted or scaled, nodes drained
     #[arg(long)]
     disruptive: bool,
     /// Write the results as JUnit XML too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Proof options")]
     junit: Option<PathBuf>,
     /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Proof options")]
     agent_image: Option<String>,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: TestArgs, app: &App) -> Result<()> {
-    let given = Given {
+    let flags = FlagGroups {
         stack: Some(&args.stack),
-        patience: Some(&args.patience),
+        wait: Some(&args.wait),
         agent_image: args.agent_image.as_ref(),
-        ..Given::default()
+        ..FlagGroups::default()
     };
-    let settings = given.settings(&app.common.target)?;
+    let settings = flags.settings(&app.common.target)?;
     let mut stack = shared::load(&args.stack, &settings, app)?;
     if stack.proofs.is_empty() {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));

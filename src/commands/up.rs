@@ -2,18 +2,24 @@ use crate::pipeline::{self, Look, Outcome};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
-use super::shared::{self, ImageArgs};
+use super::{
+    shared::{self, ImageArgs},
+    up_all,
+};
 use crate::{
-    cli::{Given, Making, Patience, Ports, StackArgs},
+    cli::{EdgeArgs, FlagGroups, NewClusterArgs, StackArgs, WaitArgs},
     commands::{app::App, artifacts},
-    error::Result,
+    error::{Error, Result},
     kube::ownership::holds::Kept,
     observe::{reach, urls},
-    plan::{self, Action, Plan, observed::Observed},
-    report,
+    plan::{self, Action, Plan, observed::Observed, summary::Summary},
+    report::{
+        self,
+        document::{self, StackResult, UpResult},
+    },
     session::{ApplyOptions, Session},
+    settings::Settings,
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -23,29 +29,33 @@ use crate::{
 pub struct UpArgs {
     #[command(flatten)]
     stack: StackArgs,
+    /// All stacks that ship with stackctl, one after the other
+    #[arg(long, conflicts_with_all = ["stack", "set"])]
+    all: bool,
     /// Run the stack's proofs at the end
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     test: bool,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub dry_run: bool,
     #[command(flatten)]
     apply: ApplyArgs,
     #[command(flatten)]
     images: ImageArgs,
     #[command(flatten)]
-    making: Making,
+    new_cluster: NewClusterArgs,
     #[command(flatten)]
-    ports: Ports,
+    edge: EdgeArgs,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 /// How objects reach the cluster; `up` and `deploy` share it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Apply options")]
 pub struct ApplyArgs {
     /// Give the images this tag too; pods always name the content's hash
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", help_heading = "Build options")]
     pub tag: Option<String>,
     /// Take fields that another manager has set
     #[arg(long)]
@@ -60,13 +70,13 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub replace: bool,
     /// Remove volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_data: bool,
     /// Remove what left the stack before anything is applied, instead of after it
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_first: bool,
     /// When it fails, keep events, logs and objects in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = None::<&str>)]
     pub artifacts: Option<PathBuf>,
 }
 
@@ -78,15 +88,18 @@ pub struct Mode {
 }
 
 pub async fn run(args: UpArgs, app: &App) -> Result<()> {
-    let given = Given {
-        making: Some(&args.making),
+    let flags = FlagGroups {
+        new_cluster: Some(&args.new_cluster),
         stack: Some(&args.stack),
-        patience: Some(&args.patience),
-        ports: Some(&args.ports),
-        ..Given::default()
+        wait: Some(&args.wait),
+        edge: Some(&args.edge),
+        ..FlagGroups::default()
     };
-    let settings = given.settings(&app.common.target)?;
+    let settings = flags.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
+    if args.all {
+        return up_all::run(app, settings, &args.apply, &args.images, mode).await;
+    }
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
 }
 
@@ -94,7 +107,9 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
 async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
     let ports = match session.learn(|learned| learned.proxy_ports.clone()) {
         ports if !ports.is_empty() => ports,
-        _ => observed.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default(),
+        _ => {
+            observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default()
+        }
     };
     match plan::up::edge::declared(&plan.sets) {
         Some((set, object)) if observed.traits.has_proxy() => {
@@ -108,7 +123,7 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
 /// The pipeline, in order: parse, observe, plan, execute, report.
 pub async fn bring_up(
     app: &App,
-    settings: crate::settings::Settings,
+    settings: Settings,
     stack: &StackArgs,
     apply: &ApplyArgs,
     images: &ImageArgs,
@@ -116,92 +131,134 @@ pub async fn bring_up(
 ) -> Result<()> {
     let mut stack = shared::load(stack, &settings, app)?;
     stack.skip_disruptive_proofs();
-    let how = ApplyOptions {
-        force_conflicts: apply.force_conflicts,
-        replace: apply.replace,
-        prune_data: apply.prune_data,
-        adopt: apply.adopt,
-        take_over: apply.take_over,
-        delete_adopted: false,
-    };
-    let session = Session::open(settings, stack, images.options()?, how, &app.events, &app.cancel).await?;
+    let session = Session::open(settings, stack, images.options()?, apply.how(), &app.events, &app.cancel).await?;
     if !mode.dry_run {
         shared::confirm_remote(app, &session).await?;
     }
-    let options = plan::up::Options {
-        make_cluster: mode.make_cluster,
-        prove: mode.prove,
-        await_background: mode.prove,
-        tag: apply.tag.clone(),
-        agent_given: session.settings.agent_image.is_some(),
-        rebuild: images.rebuild(),
-        prune_data: apply.prune_data,
-        prune_first: apply.prune_first,
-        adopt: apply.adopt,
-        take_over: apply.take_over,
-        asked: session.asked_ports(),
-    };
+    let options = apply.plan(&session, images, &mode);
     if mode.dry_run {
-        let Look { plan, .. } = pipeline::look(&session, &options).await?;
-        let outline = plan.outline();
-        let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
-        let text = || {
-            let steps = match outline.is_empty() {
-                true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-                false => report::plan_text(&outline),
-            };
-            [vec![steps], kept].concat().join("\n")
-        };
-        app.show(text, &value).await;
+        let (text, value) = outlined(app, &pipeline::look(&session, &options).await?);
+        app.show(|| text, &value).await;
         return Ok(());
     }
-    let Outcome { observed, plan, ended } = pipeline::reconcile(&session, &options).await?;
+    let told = told(app, &session, apply, pipeline::reconcile(&session, &options).await?).await?;
+    let value = UpResult { stack: told.value, run: app.settle().await };
+    for line in told.remarks {
+        app.remark(&line).await;
+    }
+    match told.ended {
+        Ok(()) => {
+            app.show(|| told.text, &value).await;
+            Ok(())
+        }
+        Err(error) => app.fail_with(|| told.text, &value, error).await,
+    }
+}
+
+impl ApplyArgs {
+    pub fn how(&self) -> ApplyOptions {
+        ApplyOptions {
+            force_conflicts: self.force_conflicts,
+            replace: self.replace,
+            prune_data: self.prune_data,
+            adopt: self.adopt,
+            take_over: self.take_over,
+            delete_adopted: false,
+        }
+    }
+
+    pub fn plan(&self, session: &Session, images: &ImageArgs, mode: &Mode) -> plan::up::Options {
+        plan::up::Options {
+            make_cluster: mode.make_cluster,
+            prove: mode.prove,
+            await_background: mode.prove,
+            tag: self.tag.clone(),
+            agent_given: session.settings.agent_image.is_some(),
+            rebuild: images.rebuild(),
+            prune_data: self.prune_data,
+            prune_first: self.prune_first,
+            adopt: self.adopt,
+            take_over: self.take_over,
+            asked: session.asked_ports(),
+        }
+    }
+}
+
+/// What a plan would do, for people and for programs.
+pub fn outlined<'a>(app: &App, look: &Look) -> (String, document::Plan<'a>) {
+    let Look { plan, observed } = look;
+    let summary = Summary::of(plan, observed);
+    let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
+    let text = match plan.steps.is_empty() {
+        true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
+        false => shared::plan_text(app, std::iter::once(plan), &summary),
+    };
+    let text = [&[text][..], &kept].concat().join("\n");
+    (text, document::Plan { summary, steps: plan.document(), kept, others: &[], stays: &[] })
+}
+
+/// What a run of one stack came to, to be told.
+pub struct Told {
+    pub ended: Result<()>,
+    pub value: StackResult,
+    pub text: String,
+    /// What there is to say besides, where it ended well.
+    pub remarks: Vec<String>,
+}
+
+impl Told {
+    /// Of a stack for which nothing could be begun.
+    pub fn failed(session: &Session, error: Error) -> Told {
+        let value = StackResult { stack: session.stack.name.clone(), ..StackResult::default() };
+        Told { ended: Err(error), value, text: String::new(), remarks: Vec::new() }
+    }
+}
+
+pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outcome) -> Result<Told> {
+    let Outcome { observed, plan, ended } = outcome;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
-        && let Err(unwritten) = artifacts::write(&session, folder, error).await
+        && let Err(unwritten) = artifacts::write(session, folder, error).await
     {
         // What went wrong first is what the user has to know.
         app.events.warn(format!("no artifacts: {unwritten}"));
     }
     let proofs = session.learn(|learned| learned.proofs.clone());
     let (ways, urls) = match &ended {
-        Ok(()) => reached(&session, &plan, &observed).await?,
+        Ok(()) => reached(session, &plan, &observed).await?,
         Err(_) => (Vec::new(), Vec::new()),
     };
     let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
-    let value = json!({
-        "stack": session.stack.name,
-        "unchanged": plan.unchanged,
-        "starting": plan.starting,
-        "reach": ways,
-        "urls": urls,
-        "proofs": proofs,
-        "run": app.settle().await,
-    });
-    let text = || {
-        let proofs = report::proof_lines(&proofs, app.view.paint());
-        let urls = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
-        proofs.into_iter().chain(ways.iter().map(reach::Way::text)).chain(urls).collect::<Vec<_>>().join("\n")
+    let (starting, stack) = (plan.starting.clone(), session.stack.name.clone());
+    let lines = report::proof_lines(&proofs, app.view.paint());
+    let table = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
+    let text = lines.into_iter().chain(ways.iter().map(reach::Way::text)).chain(table).collect::<Vec<_>>().join("\n");
+    let remarks = if ended.is_ok() { remarks(session, &plan) } else { Vec::new() };
+    let value = StackResult {
+        stack,
+        unchanged: plan.unchanged,
+        starting,
+        aside: plan.aside.clone(),
+        reach: ways,
+        urls,
+        proofs,
     };
-    match ended {
-        Ok(()) => {
-            if plan.steps.is_empty() {
-                let count = report::count(plan.unchanged, "object");
-                app.remark(&format!("{} is up, nothing to do: {count} unchanged", session.stack.name)).await;
-            }
-            // Where something is pruned, that step has told of what stays.
-            if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
-                for kept in &plan.kept {
-                    app.remark(&kept.to_string()).await;
-                }
-            }
-            if !plan.starting.is_empty() {
-                let names = plan.starting.join(", ");
-                app.remark(&format!("starting in the background: {names} (`stackctl test` waits for it)")).await;
-            }
-            app.show(text, &value).await;
-            Ok(())
-        }
-        Err(error) => app.fail_with(text, &value, error).await,
+    Ok(Told { ended, value, text, remarks })
+}
+
+fn remarks(session: &Session, plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if plan.steps.is_empty() {
+        let count = report::count(plan.unchanged, "object");
+        lines.push(format!("{} is up, nothing to do: {count} unchanged", session.stack.name));
     }
+    // Where something is pruned, that step has told of what stays.
+    if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
+        lines.extend(plan.kept.iter().map(Kept::to_string));
+    }
+    lines.extend(plan.aside.iter().map(ToString::to_string));
+    if !plan.starting.is_empty() {
+        let names = plan.starting.join(", ");
+        lines.push(format!("starting in the background: {names} (`stackctl test` waits for it)"));
+    }
+    lines
 }

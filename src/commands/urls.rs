@@ -2,11 +2,14 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     observe::{reach, urls},
-    report,
+    report::{
+        self,
+        document::{Addresses, OpenedUrl},
+    },
     session::{ApplyOptions, ImageOptions, Session},
 };
 
@@ -22,25 +25,27 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     match session.until_stopped(Box::pin(urls::of_stack(&session))).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
+            let value = Addresses { urls: &urls, reach: &[] };
             if let Err(error) = urls::all_answered(&urls) {
-                return app.fail_with(text, &urls, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &urls).await;
+            app.show(text, &value).await;
         }
         None => {
             let ways = reach::of_stack(&session).await;
+            let value = Addresses { urls: &[], reach: &ways };
             let text = || ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n");
             if let Err(error) = reach::all_lead_somewhere(&ways) {
-                return app.fail_with(text, &ways, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &ways).await;
+            app.show(text, &value).await;
         }
     }
     Ok(())
 }
 
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
-    let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(args), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
     let session =
         Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
@@ -54,17 +59,18 @@ async fn open(args: &StackArgs, app: &App) -> Result<Session> {
 pub struct OpenArgs {
     /// A route, such as /hello, or the service behind one, such as grafana [default: the first route]
     route: Option<String>,
-    /// The stack that it belongs to
-    #[arg(long, default_value_t = crate::settings::default_stack(), value_name = "STACK")]
-    stack: String,
+    /// The stack that it belongs to [default: the stack.yaml of this folder, else hello]
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
 }
 
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
     let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
     let session = open(&stack, app).await?;
+    let named = args.stack.map(|stack| format!(" {stack}"));
     let Some(urls) = session.until_stopped(Box::pin(urls::of_stack(&session))).await? else {
         return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
-            .hint(format!("`stackctl urls {}` says how its services are reached", args.stack)));
+            .hint(format!("`stackctl urls{}` says how its services are reached", named.unwrap_or_default())));
     };
     let Some(url) = urls::find(&urls, args.route.as_deref()) else {
         let known: Vec<_> = urls.iter().map(|url| url.route.as_str()).collect();
@@ -78,7 +84,7 @@ pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
             .hint("`stackctl status` shows what is not ready"));
     }
     let opened = browse(&url.url).await;
-    app.show(|| url.url.clone(), &serde_json::json!({ "url": url.url, "opened": opened })).await;
+    app.show(|| url.url.clone(), &OpenedUrl { url: &url.url, opened }).await;
     Ok(())
 }
 

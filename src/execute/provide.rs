@@ -1,5 +1,7 @@
 //! Images: from a service's sources to what pods can pull. And the proofs, which run from such an image.
 
+use std::collections::BTreeMap;
+
 use super::{disruption, garbage};
 use crate::error::words::count;
 use tokio_util::sync::CancellationToken;
@@ -8,14 +10,13 @@ use super::{Done, interrupted};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
-    image, observe,
+    image::{self, agent::AgentImage},
+    observe,
     plan::{
         Images,
         observed::{ImageState, Observed},
     },
     proof::{self, ProofResult},
-    provider as cluster,
-    provider::local::proxy,
     session::Session,
     stack::{desired::DesiredSet, model::Proof},
 };
@@ -73,6 +74,10 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
 
 pub async fn push(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
     let ImageState { reference, digest: before, .. } = state(observed, service)?;
+    if session.loads_images() {
+        session.provider.load_image(reference, progress).await?;
+        return Ok(Done::note("loaded"));
+    }
     let remote = session.push_reference(&session.repository(service), tag_of(reference))?;
     let digest = push_as(session, reference, &remote, progress).await?;
     let unchanged = before.as_ref() == Some(&digest);
@@ -130,6 +135,11 @@ pub async fn tag(
     let state = state(observed, service)?;
     let reference = &state.reference;
     let repository = session.repository(service);
+    if session.loads_images() {
+        let further = session.pod_reference(&repository, tag);
+        image::store::tag::add(session.engine()?, reference, &further).await?;
+        return session.provider.load_image(&further, progress).await.map(|()| Done::default());
+    }
     if let Some(remote) = &session.remote {
         let pinned = session.learn(|learned| learned.images.get(reference).cloned());
         let digest = pinned.as_ref().and_then(|pinned| Some(pinned.rsplit_once('@')?.1)).or(state.digest.as_deref());
@@ -162,26 +172,24 @@ pub async fn pull_secret(session: &Session, set: &DesiredSet, namespace: &str) -
 
 /// The image of this executable, in the registry from which the cluster pulls.
 pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
-    let engine = session.engine()?;
     let platform = session.provider.platform().await?;
     let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
     let repository = session.repository(image::agent::SERVICE);
     let reference = session.pod_reference(&repository, &agent.tag);
+    if session.loads_images() {
+        let there = session.provider.has_image(&reference).await?;
+        if !there {
+            build_agent(session, agent, &reference, progress).await?;
+            session.provider.load_image(&reference, progress).await?;
+        }
+        session.learn(|learned| learned.agent = Some(reference));
+        return Ok(Done { unchanged: there, note: None });
+    }
     let remote = session.push_reference(&repository, &agent.tag)?;
     let (digest, unchanged) = match session.digest(&repository, &agent.tag).await? {
         Some(digest) => (digest, true),
         None => {
-            let labels = session.image_labels(image::agent::SERVICE);
-            let spec = agent.spec();
-            image::build::build_context(
-                engine,
-                &spec,
-                agent.context,
-                std::slice::from_ref(&reference),
-                &labels,
-                progress,
-            )
-            .await?;
+            build_agent(session, agent, &reference, progress).await?;
             (push_as(session, &reference, &remote, progress).await?, false)
         }
     };
@@ -189,28 +197,10 @@ pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     Ok(Done { unchanged, note: None })
 }
 
-/// What the proxy runs from: an image of the user's own, or this executable.
-pub fn proxy_image(session: &Session) -> String {
-    session.settings.agent_image.clone().unwrap_or_else(|| proxy::image(&session.settings.cluster_name))
-}
-
-/// That image in the engine; pods have no use for it, so no registry gets it.
-pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
-    let engine = session.engine()?;
-    let reference = proxy_image(session);
-    if session.settings.agent_image.is_some() {
-        cluster::ensure_image(&engine.docker, &reference, progress).await?;
-        return Ok(Done::default());
-    }
-    if cluster::has_image(&engine.docker, &reference).await? {
-        return Ok(Done { unchanged: true, note: None });
-    }
-    let platform = session.provider.platform().await?;
-    let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
-    let labels = session.image_labels(proxy::ROLE);
-    let spec = agent.spec();
-    image::build::build_context(engine, &spec, agent.context, &[reference], &labels, progress).await?;
-    Ok(Done::default())
+async fn build_agent(session: &Session, agent: AgentImage, reference: &String, progress: &Progress) -> Result<()> {
+    let labels = session.image_labels(image::agent::SERVICE);
+    let (engine, spec, references) = (session.engine()?, agent.spec(), std::slice::from_ref(reference));
+    image::build::build_context(engine, &spec, agent.context, references, &labels, progress).await.map(drop)
 }
 
 pub async fn collect_garbage(session: &Session) -> Result<Done> {
@@ -226,14 +216,31 @@ pub async fn collect_garbage(session: &Session) -> Result<Done> {
     Ok(Done { unchanged: removed.is_empty(), note })
 }
 
+/// What the cluster has of the values that the chosen proofs refer to, by their names.
+async fn values(session: &Session) -> Result<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    let named = session.stack.referred();
+    for (name, reference) in session.stack.references.iter().filter(|(name, _)| named.contains(*name)) {
+        let object = session.kube().await?.get(&reference.key).await?;
+        let value = object.and_then(|object| reference.find(&session.stack.name, &object)).ok_or_else(|| {
+            let place = reference.key.in_words();
+            Error::new(Kind::Preflight, format!("proofs refer to value {name}, which {place} does not show"))
+                .hint(format!("`stackctl up {}` brings the cluster to what the files say", session.stack.name))
+        })?;
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
 pub async fn prove(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let agent = session.settings.agent_image.clone().or_else(|| session.learn(|learned| learned.agent.clone()));
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
     let kube = session.kube().await?;
     let ca = observe::ca_bundle(kube, &session.stack).await?;
     let place = proof::Place { namespace: &session.stack.namespace, agent_image: &agent, ca: ca.as_deref() };
+    let proofs = session.stack.proofs_with(&values(session).await?)?;
     let (disruptive, calm): (Vec<Proof>, Vec<Proof>) =
-        session.stack.proofs.iter().cloned().partition(|proof| proof.check.is_disruptive());
+        proofs.into_iter().partition(|proof| proof.check.is_disruptive());
     let mut results = proof::run(kube, place, &calm, session.settings.timeout, cancel, progress).await?;
     for proof in &disruptive {
         let result = match results.iter().any(ProofResult::has_failed) {

@@ -96,8 +96,10 @@ mod tests {
                 origin: Origin::default(),
             }],
             secrets: Vec::new(),
+            yields: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: Default::default(),
         };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,7 +24,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A Service and the command that makes it reachable.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Way {
     pub service: String,
     pub port: u16,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{holdings, list, proxy_state};
+use super::{holdings, list};
 use crate::{
     error::Result,
     kube::{
@@ -15,9 +15,9 @@ use crate::{
     object::json,
     plan::{
         down,
-        observed::{LiveState, Observed, RegistryState, leaving},
+        observed::{LiveState, Observed, leaving},
     },
-    provider::ClusterState,
+    provider::{ClusterState, Observation},
     session::Session,
     stack::model::instance_name,
 };
@@ -42,17 +42,19 @@ async fn what_can_be_removed(session: &Session, options: &down::Options) -> Resu
         },
         _ => None,
     };
-    let registry = RegistryState::External;
-    let proxy = proxy_state(session).await?;
-    let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
-    Ok(Observed { traits, cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+    let proxy = session.provider.observe_proxy(&session.stack.name).await?;
+    let provider = Observation { proxy, ..Observation::of(cluster) };
+    Ok(Observed { traits, provider, images: BTreeMap::new(), live })
 }
 
 /// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the
 /// cluster may go as well, because it `is_ours`, what else lives in it.
 async fn live_of_removal(kube: &Kube, options: &down::Options, is_ours: bool) -> Result<LiveState> {
     let parents = kube.read_parents().await?;
-    let ids = leaving(&parents, &options.stack, &options.instances);
+    let mut ids = leaving(&parents, &options.stack, &options.instances);
+    if options.all {
+        ids.extend(parents.values().map(|parent| parent.id.clone()));
+    }
     let going: Vec<&Parent> = parents.values().filter(|parent| ids.contains(&parent.id)).collect();
     let namespaces: BTreeSet<String> = going.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let namespaces: Vec<String> = namespaces.into_iter().collect();

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode};
 use rustls::RootCertStore;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,7 +33,7 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A route and what came back from it just now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Url {
     /// `/hello`
@@ -84,7 +85,12 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
     let Some((set, object)) = edge::declared(&sets).filter(|_| session.provider.traits().has_proxy()) else {
         return Ok(None);
     };
-    let container = session.proxy()?.observe().await?.container.filter(|it| it.running && it.foreign.is_none());
+    let container = session
+        .provider
+        .observe_proxy(&session.stack.name)
+        .await?
+        .container
+        .filter(|it| it.running && it.foreign.is_none());
     let Some(container) = container else {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));

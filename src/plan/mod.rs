@@ -1,11 +1,16 @@
 //! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
 
+pub mod applied;
+pub mod document;
 pub mod down;
 pub mod expected;
+mod groups;
 pub mod images;
+pub mod job;
 pub mod load;
 pub mod observed;
 pub mod origin;
+pub mod summary;
 pub mod test;
 pub mod up;
 
@@ -17,11 +22,17 @@ use std::{
 
 use observed::Observed;
 use serde::Serialize;
+use serde_json::Value;
+use up::aside::Aside;
 
-use crate::object::Key;
+use crate::object::{Key, podspec};
 use crate::{
     event::{PlannedStep, StepId},
     kube::ownership::holds::Kept,
+    provider::{
+        self, RegistryState,
+        step::{Gives, Planned},
+    },
     stack::{
         desired::{self, DesiredSet},
         model::{SetKind, Stack},
@@ -41,6 +52,8 @@ pub struct Plan {
     pub starting: Vec<String>,
     /// Left the stack and stays.
     pub kept: Vec<Kept>,
+    /// Components in place of which somebody else's objects are used.
+    pub aside: Vec<Aside>,
 }
 
 #[derive(Debug)]
@@ -55,22 +68,14 @@ pub struct Step {
 
 /// What a step does, as plain data; `execute::actions` knows how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
+#[serde(tag = "action", rename_all = "camelCase")]
 pub enum Action {
     /// A barrier of the graph that does nothing itself: the end of a wave.
     Barrier,
-    CreateNetwork,
-    CreateCluster,
-    StartCluster,
+    /// What only the cluster's provider knows how to do.
+    Provider(provider::step::Step),
     /// Until then connections to Services are refused, which some programs take for the end.
     AwaitNetwork,
-    /// Mirrors, registry and CA bundle of nodes that are there.
-    ConfigureNodes,
-    /// The cluster's context in the user's kubeconfig.
-    MergeKubeconfig,
-    StartRegistry,
-    /// Tells tools where the registry is (KEP-1755).
-    PublishRegistry,
     Build {
         service: String,
     },
@@ -127,14 +132,6 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
-    /// The image that the proxy runs from.
-    ProvideProxy,
-    /// Makes this Service's ports reachable from this machine.
-    StartProxy {
-        set: usize,
-        object: usize,
-    },
-    RemoveProxy,
     /// Brings back what a proof has changed for a while whose run was killed.
     EndDisruption,
     Prove,
@@ -145,6 +142,11 @@ pub enum Action {
     },
     /// Waits until what the load scaled up is back at its minimum.
     AwaitScaleDown,
+    /// Runs a job of the stack to its end and removes its Job, which is made for it.
+    RunJob {
+        object: Value,
+        timeout_seconds: u64,
+    },
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -155,27 +157,32 @@ pub enum Action {
     },
     /// The namespace of the sets' records, once no stack is left.
     DeleteInventory,
-    /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
-    DeleteCluster,
-    DeleteImages,
 }
 
 /// Which images: one of the stack's own, or what a component's manifests name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub enum Images {
     Service(String),
     Named(BTreeSet<String>),
 }
 
 impl Action {
-    /// The set of which it writes a part.
-    fn applies_to(&self) -> Option<usize> {
+    /// Whether it writes a part of its set: of such steps there are many.
+    fn writes(&self) -> bool {
+        matches!(
+            self,
+            Action::WriteInventory { .. }
+                | Action::CreateSecret { .. }
+                | Action::ProvidePullSecret { .. }
+                | Action::Apply { .. }
+        )
+    }
+
+    /// The Job that it runs.
+    pub fn job(&self) -> Option<&Value> {
         match self {
-            Action::WriteInventory { set }
-            | Action::CreateSecret { set, .. }
-            | Action::ProvidePullSecret { set, .. }
-            | Action::Apply { set, .. } => Some(*set),
+            Action::RunJob { object, .. } => Some(object),
             _ => None,
         }
     }
@@ -200,46 +207,50 @@ impl Action {
     }
 }
 
-impl From<&Step> for PlannedStep {
-    fn from(step: &Step) -> Self {
-        // Needs and group are `Plan::outline`'s, which knows what is behind the indices.
-        PlannedStep {
-            id: Arc::clone(&step.id),
-            needs: Vec::new(),
-            hidden: matches!(step.action, Action::Barrier),
-            group: None,
-            deletes: step.deletes.iter().map(Key::place).collect(),
-        }
-    }
-}
-
 impl Plan {
     /// The graph as the report and `--output json` show it.
     pub fn outline(&self) -> Vec<PlannedStep> {
         let named = |step: &Step| PlannedStep {
+            id: Arc::clone(&step.id),
             needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
-            group: step.action.applies_to().map(|set| self.sets[set].name.as_str().into()),
-            ..PlannedStep::from(step)
+            hidden: matches!(step.action, Action::Barrier),
+            group: step.group(&self.sets),
+            writes: step.action.writes(),
+            deletes: step.deletes.iter().map(Key::place).collect(),
         };
         self.steps.iter().map(named).collect()
     }
 
-    /// The steps with their actions, for `--output json`.
-    pub fn document(&self) -> Vec<serde_json::Value> {
-        let step = |(step, outline): (&Step, PlannedStep)| {
-            let mut value = serde_json::to_value(&step.action).unwrap_or_default();
-            value["id"] = step.id.as_ref().into();
-            value["needs"] = outline.needs.iter().map(|need| need.as_ref()).collect();
-            if !outline.deletes.is_empty() {
-                value["deletes"] = outline.deletes.into();
-            }
-            value
-        };
-        self.steps.iter().zip(self.outline()).map(step).collect()
+    /// The same, its steps named as those of this stack: for a run of several.
+    pub fn of_stack(mut self, stack: &str) -> Plan {
+        for step in &mut self.steps {
+            step.id = format!("{stack}/{}", step.id).into();
+        }
+        self
     }
 
     pub fn has(&self, action: &Action) -> bool {
         self.steps.iter().any(|step| step.action == *action)
+    }
+
+    fn provided(&self) -> impl Iterator<Item = &provider::step::Step> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Provider(step) => Some(step),
+            _ => None,
+        })
+    }
+
+    pub fn makes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::makes_cluster)
+    }
+
+    pub fn removes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::removes_cluster)
+    }
+
+    /// Whether ports of this machine that were asked for are taken by it.
+    pub fn takes_ports(&self) -> bool {
+        self.provided().any(provider::step::Step::takes_ports)
     }
 }
 
@@ -276,6 +287,22 @@ impl Graph {
         let node = self.add(id, needs, action);
         self.steps[node.0].deletes = deletes;
         node
+    }
+
+    /// Adds steps of the provider, which need each other by their ids. `after`: what puts the object that one of them reads
+    /// into the state that it is to be seen in.
+    fn add_provided(&mut self, steps: Vec<Planned>, after: Option<Node>) -> Vec<(Option<Gives>, Node)> {
+        let add = |planned: Planned| {
+            let earlier = planned.needs.iter().filter_map(|need| self.find(need));
+            let after = after.filter(|_| planned.step.reads().is_some());
+            let needs: Vec<Node> = earlier.chain(after).collect();
+            (planned.gives, self.add(planned.id, &needs, Action::Provider(planned.step)))
+        };
+        steps.into_iter().map(add).collect()
+    }
+
+    fn find(&self, id: &str) -> Option<Node> {
+        self.steps.iter().position(|step| *step.id == *id).map(Node)
     }
 
     /// The first of several names for a step, from short to full, that no other step has; the last one where all are taken.
@@ -336,8 +363,13 @@ pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
         Some((wanted.secret.clone(), decision.serial()?.to_owned()))
     });
     let serials = serials.collect();
+    let stored = observed.provider.registry == RegistryState::None;
+    let is_stored = |image: &str| observed.images.values().any(|own| own.pinned() == image);
     for object in sets.iter_mut().flat_map(|set| &mut set.objects) {
         desired::mark_certificates(&mut object.object.value, &serials);
+        if stored {
+            podspec::use_stored_images(&mut object.object.value, is_stored);
+        }
     }
     sets
 }

@@ -11,7 +11,7 @@ use crate::{
         noop::known::Known,
         ownership::{foreign::Foreign, holds, holds::Holding, inventory::Parent},
     },
-    provider::{ClusterState, Traits, local::proxy::ProxyState},
+    provider::{Observation, Traits},
     stack::{
         desired,
         facts::Facts,
@@ -25,30 +25,12 @@ use crate::{object::Key, tls::wanted::Certificate};
 pub struct Observed {
     /// What the provider's clusters are like.
     pub traits: Traits,
-    pub cluster: ClusterState,
-    /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
-    pub nodes_outdated: bool,
-    /// The user's kubeconfig lacks the cluster's context, or has it lead elsewhere.
-    pub kubeconfig_outdated: bool,
-    pub registry: RegistryState,
+    /// And what it has seen of the cluster and of what belongs to it.
+    pub provider: Observation,
     /// By service.
     pub images: BTreeMap<String, ImageState>,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
-    /// The container that leads to the stack's edge.
-    pub proxy: ProxyState,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryState {
-    /// Somebody else's, named by `--registry`.
-    External,
-    Absent,
-    Stopped,
-    /// Published on this port of loopback.
-    Running {
-        port: u16,
-    },
 }
 
 impl Observed {
@@ -65,6 +47,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// The nodes' own stores have it, where images are put there.
+    pub loaded: bool,
     /// Further tags that an external registry has not, or has elsewhere.
     pub tags: Vec<String>,
     /// Why the reference may not stand for all that the image is made of.
@@ -72,9 +56,9 @@ pub struct ImageState {
 }
 
 impl ImageState {
-    /// Whether the registry has what the sources amount to, for certain.
+    /// Whether the registry, or the nodes, have what the sources amount to, for certain.
     pub fn is_current(&self) -> bool {
-        self.digest.is_some() && self.doubt.is_none()
+        (self.digest.is_some() || self.loaded) && self.doubt.is_none()
     }
 
     /// How pods name the image: pinned once its digest is known.

@@ -1,9 +1,11 @@
 //! What a check of the machine or of a cluster found.
 
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Status {
     Ok,
     /// Works, with limits.
@@ -13,7 +15,8 @@ pub enum Status {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Check {
     pub name: &'static str,
     pub status: Status,
@@ -33,6 +36,18 @@ impl Check {
 
     pub fn failed(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
         Check { name, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// A check that has not been made yet.
+pub struct Checking<'a> {
+    pub name: &'static str,
+    pub examine: BoxFuture<'a, Vec<Check>>,
+}
+
+impl<'a> Checking<'a> {
+    pub fn new(name: &'static str, examine: BoxFuture<'a, Vec<Check>>) -> Checking<'a> {
+        Checking { name, examine }
     }
 }
 

@@ -22,13 +22,12 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Events, interrupt},
     image::{self, Engine, fingerprint::Sources, store::prefix::Remote},
-    kube::{self, Kube, noop::known::Known},
+    kube::{self, Kube, logs::LogLine, noop::known::Known},
     load::order::{LoadOrder, Sent},
-    plan::up::edge,
     proof::{ProofResult, result::LastProof},
     provider::{
-        self, Choice, ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider,
-        local::{kubeconfig::UserKubeconfig, proxy::Proxy, registry::Registry as LocalRegistry},
+        self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
+        minikube::MinikubeSpec,
     },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
@@ -73,7 +72,6 @@ pub struct Session {
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
     state: State,
-    user: UserKubeconfig,
     /// An error where no engine answers: an existing cluster needs one only to build.
     pub engine: Result<Engine>,
     kube: OnceCell<Kube>,
@@ -107,9 +105,17 @@ pub struct Learned {
     pub foreign_certificates: BTreeMap<String, Option<OwnTrust>>,
     pub proofs: Vec<ProofResult>,
     pub load: Option<Sent>,
+    pub job: Option<JobRun>,
     pub removed: Vec<Removed>,
     /// Left in place on purpose by a removal.
     pub kept: Vec<Key>,
+}
+
+/// What a run of a job came to.
+#[derive(Debug, Default)]
+pub struct JobRun {
+    pub took: Duration,
+    pub log: Vec<LogLine>,
 }
 
 impl Session {
@@ -125,10 +131,7 @@ impl Session {
         let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
         let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, events));
         let remote = remote?;
-        let mut stack = stack;
-        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
-            stack.pull_accounts = stack::pull::accounts(&stack);
-        }
+        let stack = pulling(stack, remote.as_ref());
         let provider = provider::open(choice(&settings), &engine, &user, &state, cancel)?;
         let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));
         Ok(Session {
@@ -141,10 +144,34 @@ impl Session {
             cancel: cancel.clone(),
             provider,
             state,
-            user,
             engine,
             kube: OnceCell::new(),
             known,
+            remote,
+            applying: Semaphore::new(kube::IN_FLIGHT),
+            learned: Mutex::default(),
+        })
+    }
+
+    /// The same for another stack, over the connections that are there.
+    pub async fn beside(&self, stack: Stack) -> Result<Session> {
+        let user = UserKubeconfig::from_env()?;
+        let prefix = self.settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let remote = Remote::look(prefix, &self.events).await?;
+        let stack = pulling(stack, remote.as_ref());
+        Ok(Session {
+            settings: self.settings.clone(),
+            stack,
+            images: self.images.clone(),
+            apply: self.apply,
+            load: None,
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+            provider: provider::open(choice(&self.settings), &self.engine, &user, &self.state, &self.cancel)?,
+            state: self.state.clone(),
+            engine: self.engine.clone(),
+            kube: OnceCell::new_with(self.kube.get().cloned()),
+            known: Arc::clone(&self.known),
             remote,
             applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
@@ -234,12 +261,6 @@ impl Session {
         }
     }
 
-    /// The container of the local registry.
-    pub fn local_registry(&self) -> Result<LocalRegistry> {
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
-    }
-
     /// For `status`. That it cannot be kept is no reason to fail.
     pub fn remember_proofs(&self, results: &[ProofResult]) {
         let last = LastProof::new(&self.stack.name, results);
@@ -254,15 +275,9 @@ impl Session {
         serde_json::from_slice(&content).ok()
     }
 
-    /// The container that leads to the stack's edge.
-    pub fn proxy(&self) -> Result<Proxy> {
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
-    }
-
     /// Ports of 127.0.0.1 that were asked for.
-    pub fn asked_ports(&self) -> edge::Asked {
-        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
+    pub fn asked_ports(&self) -> Asked {
+        Asked { https: self.settings.https_port, http: self.settings.http_port }
     }
 
     /// The certificate authority of this machine, made if there is none.
@@ -278,11 +293,31 @@ impl Session {
     }
 }
 
+/// The stack with the accounts that need the Secret of a private registry, where there is one.
+fn pulling(mut stack: Stack, remote: Option<&Remote>) -> Stack {
+    if remote.is_some_and(|remote| remote.secret.is_some()) {
+        stack.pull_accounts = stack::pull::accounts(&stack);
+    }
+    stack
+}
+
 /// The provider that the settings name, with what they say for it.
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).without_wishes()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
+    }
+}
+
+fn minikube_spec(settings: &Settings) -> MinikubeSpec {
+    MinikubeSpec {
+        cluster: cluster_spec(settings),
+        driver: settings.minikube.driver.clone(),
+        container_runtime: settings.minikube.container_runtime.clone(),
+        cpus: settings.minikube.cpus,
+        memory: settings.minikube.memory.clone(),
+        flags: settings.minikube.flags.clone(),
     }
 }
 
@@ -296,5 +331,6 @@ fn cluster_spec(settings: &Settings) -> ClusterSpec {
         mirrors: settings.mirrors.clone(),
         ca_bundle: settings.ca_bundle.clone(),
         kind_config: settings.kind_config.clone(),
+        agent_image: settings.agent_image.clone(),
     }
 }

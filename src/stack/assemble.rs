@@ -14,7 +14,9 @@ use crate::stack::{
     patch,
     problems::Problems,
     reader::Located,
+    setter::Setter,
     values::ValueDecl,
+    yields::Yielded,
 };
 
 /// Namespace of components that name none, and of what stackctl itself keeps.
@@ -76,6 +78,7 @@ impl Assembly<'_> {
             work.check_confined();
         }
         work.settle_in(&namespace);
+        let yields = work.yields(&self.declaration.yields);
         let incomplete = work.incomplete;
         let objects = work.objects;
         let secrets = self.declaration.generate.iter().map(|secret| GeneratedSecret {
@@ -101,8 +104,10 @@ impl Assembly<'_> {
             namespace,
             objects,
             secrets,
+            yields,
             certificate: None,
             background: self.declaration.background,
+            steps_aside: self.declaration.steps_aside,
             needs: match self.kind {
                 SetKind::Component => self.declaration.needs.iter().map(|name| self.set_name(&name.value)).collect(),
                 SetKind::Stack => Vec::new(),
@@ -217,11 +222,7 @@ impl Work<'_> {
 
     fn set(&mut self, value: &ValueDecl, chosen: &Value) {
         for Located { value: setter, origin } in &value.setters {
-            let is = |object: &&mut Object| {
-                let key = object.key();
-                key.kind == setter.kind && key.name == setter.name
-            };
-            let outcome = match self.objects.iter_mut().find(is) {
+            let outcome = match self.objects.iter_mut().find(|object| setter.is_of(&object.key())) {
                 Some(object) => setter
                     .apply(&mut object.value, chosen)
                     .map_err(|why| format!("{}/{} ({}): {why}", setter.kind, setter.name, object.origin)),
@@ -233,6 +234,30 @@ impl Work<'_> {
                 self.problems.at(origin.clone(), format!("the setter matches nothing: {why} ({field})"));
             }
         }
+    }
+
+    /// The fields of these objects that are left to controllers.
+    fn yields(&mut self, declared: &[Located<Setter>]) -> Vec<(Key, Yielded)> {
+        let mut yields = Vec::new();
+        for Located { value: setter, origin } in declared {
+            let object = self.objects.iter().find(|object| {
+                let key = object.key();
+                key.kind == setter.kind && key.name == setter.name
+            });
+            let found = match object {
+                None if self.incomplete => continue,
+                None => Err(format!("there is no {}/{}", setter.kind, setter.name)),
+                Some(object) => Yielded::of(setter).and_then(|yielded| match yielded.check(&object.value) {
+                    Ok(()) => Ok((object.key(), yielded)),
+                    Err(why) => Err(format!("{}/{} ({}): {why}", setter.kind, setter.name, object.origin)),
+                }),
+            };
+            match found {
+                Ok(found) => yields.push(found),
+                Err(why) => self.problems.at(origin.clone(), format!("`{setter}` names no field: {why} (yields)")),
+            }
+        }
+        yields
     }
 
     /// A value that is not set still has to name fields that exist.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::object::Origin;
 use crate::stack::{
     files::Folder,
+    jobs::JobDecl,
     located::{self, Content, Node},
     model::{LoadProfile, Proof, Scope},
     plain::Scalars,
@@ -13,6 +14,7 @@ use crate::stack::{
     reader::{Fields, Item, Located},
     routes::{self, EdgeDecl, RouteDecl},
     scalar,
+    setter::Setter,
     values::ValueDecl,
 };
 
@@ -39,6 +41,8 @@ pub struct Declaration {
     /// Of a stack: the Pod Security Standard that its namespace enforces.
     pub pod_security: Option<&'static str>,
     pub background: bool,
+    /// Of a component: where its objects are there already, made by somebody else, those are used and not its own.
+    pub steps_aside: bool,
     /// A stack's `components:` or a component's `needs:`.
     pub needs: Vec<Located<String>>,
     pub services: Vec<ServiceDecl>,
@@ -47,10 +51,13 @@ pub struct Declaration {
     pub variants: Vec<VariantDecl>,
     pub generate: Vec<SecretDecl>,
     pub proofs: Vec<ProofDecl>,
+    /// Fields that controllers take over.
+    pub yields: Vec<Located<Setter>>,
     /// None: not said.
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
     pub load: BTreeMap<String, LoadProfile>,
+    pub jobs: Vec<JobDecl>,
 }
 
 #[derive(Debug)]
@@ -130,16 +137,19 @@ impl Declaration {
         let variants = each(fields.get("variants"), problems, |item, problems| variant(item, &values, problems));
         let generate = each(fields.get("generate"), problems, secret);
         let proofs = each(fields.get("proofs"), problems, proofs::proof);
+        let yields = each(fields.get("yields"), problems, setter);
         let mut namespace = None;
         let mut scope = Scope::Cluster;
         let mut pod_security = None;
-        let mut background = false;
-        let mut load = BTreeMap::new();
+        let (mut background, mut steps_aside) = (false, false);
+        let (mut load, mut jobs) = (BTreeMap::new(), Vec::new());
         let (mut edge, mut routes) = (None, Vec::new());
         if component {
             namespace = fields.get("namespace").and_then(|item| item.name(problems));
             let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
             background = wait == Some("background");
+            let foreign = fields.get("foreign").and_then(|item| item.one_of(&["refuse", "use"], problems));
+            steps_aside = foreign == Some("use");
             let declared = fields.get("scope").and_then(|item| item.one_of(&["cluster", "stack"], problems));
             if declared == Some("stack") {
                 scope = Scope::Stack;
@@ -152,6 +162,7 @@ impl Declaration {
             routes = each(fields.get("routes"), problems, routes::route);
             pod_security = fields.get("podSecurity").and_then(|item| item.one_of(&POD_SECURITY, problems));
             load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
+            jobs = named(fields.get("jobs"), problems, JobDecl::read);
         }
         fields.finish(problems);
         unique(proofs.iter().map(|decl| (&decl.proof.name, &decl.proof.origin)), "proof", problems);
@@ -165,6 +176,7 @@ impl Declaration {
             scope,
             pod_security,
             background,
+            steps_aside,
             needs,
             services,
             manifests,
@@ -172,9 +184,11 @@ impl Declaration {
             variants,
             generate,
             proofs,
+            yields,
             edge,
             routes,
             load,
+            jobs,
         })
     }
 }
@@ -192,7 +206,7 @@ fn unique<'a>(all: impl Iterator<Item = (&'a String, &'a Origin)>, what: &str, p
 }
 
 /// The entries of a map of names, each read by `read`; an invalid name is reported.
-fn named<T>(
+pub fn named<T>(
     item: Option<Item>,
     problems: &mut Problems,
     mut read: impl FnMut(&Located<String>, &Item, &mut Problems) -> Option<T>,
@@ -275,6 +289,11 @@ fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option
     let remove = texts(&mut fields, "remove", problems);
     fields.finish(problems);
     Some(VariantDecl { when, add, patch, remove })
+}
+
+fn setter(item: &Item, problems: &mut Problems) -> Option<Located<Setter>> {
+    let text = item.text(problems)?;
+    Setter::parse(&text).map(|setter| item.located(setter)).map_err(|message| item.problem(problems, message)).ok()
 }
 
 fn secret(item: &Item, problems: &mut Problems) -> Option<SecretDecl> {

@@ -7,11 +7,21 @@ use std::{
 };
 
 use include_dir::Dir;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-pub use crate::stack::claims::{AutoscalerCheck, Check};
+pub use crate::stack::{
+    claims::{AutoscalerCheck, Check},
+    jobs::{Job, Template},
+};
 use crate::{
-    error::{Error, Kind, Result},
-    object::{GeneratedSecret, Object, Origin},
+    error::{Context, Error, Kind, Result},
+    object::{GeneratedSecret, Key, Object, Origin},
+    stack::{
+        references::{self, Reference},
+        setter::Setter,
+        yields::Yielded,
+    },
     tls::wanted::Certificate,
 };
 
@@ -32,6 +42,12 @@ pub struct Stack {
     pub edge: Option<Edge>,
     /// Load profiles by name.
     pub load: BTreeMap<String, LoadProfile>,
+    /// What a person may run, by name.
+    pub jobs: BTreeMap<String, Job>,
+    /// Fields that are written once the images are known.
+    pub image_hashes: Vec<ImageHash>,
+    /// What `$(values.NAME)` stands for in proofs, by that name.
+    pub references: BTreeMap<String, Reference>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
     /// What is not done as it is written, each with its place.
@@ -47,6 +63,13 @@ pub struct Service {
     pub dockerfile: String,
     pub target: Option<String>,
     pub args: BTreeMap<String, String>,
+}
+
+/// A field of the stack's own objects that holds the content hash of a service's image.
+#[derive(Debug, Clone)]
+pub struct ImageHash {
+    pub service: String,
+    pub setter: Setter,
 }
 
 /// A proof that cannot hold as the stack is, without a component for instance.
@@ -67,8 +90,8 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum SetKind {
     Component,
     Stack,
@@ -96,10 +119,14 @@ pub struct Set {
     /// In the order of the files.
     pub objects: Vec<Object>,
     pub secrets: Vec<GeneratedSecret>,
+    /// Fields of its objects that controllers take over.
+    pub yields: Vec<(Key, Yielded)>,
     /// Of an edge.
     pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
+    /// `foreign: use`: where somebody else's objects are there already, those are used.
+    pub steps_aside: bool,
     /// Names of the sets of components that must be ready first.
     pub needs: Vec<String>,
     /// Labels of the namespace that is made for it.
@@ -120,7 +147,7 @@ pub struct Edge {
     pub skipped: Vec<SkippedRoute>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EdgeKind {
     /// An nginx of the stack's own.
@@ -187,6 +214,9 @@ impl Stack {
             skipped_proofs: Vec::new(),
             edge: None,
             load: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            image_hashes: Vec::new(),
+            references: BTreeMap::new(),
             pull_accounts: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -226,6 +256,24 @@ impl Stack {
         });
         self.skipped_proofs.extend(skipped);
         self.proofs.retain(is_calm);
+    }
+
+    /// The values that its proofs refer to.
+    pub fn referred(&self) -> BTreeSet<String> {
+        self.proofs.iter().flat_map(|proof| references::names(&proof.check)).collect()
+    }
+
+    /// Its proofs, saying what the values are that they refer to.
+    pub fn proofs_with(&self, values: &BTreeMap<String, String>) -> Result<Vec<Proof>> {
+        let proof = |proof: &Proof| {
+            let check = references::replaced(&proof.check, &|name| values.get(name).cloned());
+            let check = check.context(Kind::Usage, || format!("proof `{}` is none with its values", proof.name))?;
+            Ok(Proof { check, ..proof.clone() })
+        };
+        match values.is_empty() {
+            true => Ok(self.proofs.clone()),
+            false => self.proofs.iter().map(proof).collect(),
+        }
     }
 }
 

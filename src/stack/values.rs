@@ -7,7 +7,7 @@ use crate::{
     quantity,
     stack::{
         problems::Problems,
-        reader::{Item, Located},
+        reader::{Fields, Item, Located},
         setter::Setter,
     },
 };
@@ -21,7 +21,7 @@ pub enum ValueType {
     Quantity,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ValueDecl {
     pub name: String,
     pub origin: Origin,
@@ -32,11 +32,17 @@ pub struct ValueDecl {
     /// None: what the manifests say.
     pub default: Option<Value>,
     pub setters: Vec<Located<Setter>>,
+    /// `setFrom: image.hash`: it is the content hash of this service's image, and nobody sets it.
+    of_image: Option<Located<String>>,
 }
 
 impl ValueDecl {
     pub fn read(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ValueDecl> {
         let mut fields = item.fields(problems)?;
+        check_name(key, problems);
+        if let Some(from) = fields.get("setFrom") {
+            return derived(key, &from, fields, problems);
+        }
         let kind = fields
             .required("type")
             .and_then(|item| item.one_of(&["integer", "number", "string", "boolean", "quantity"], problems))
@@ -59,25 +65,16 @@ impl ValueDecl {
         let choices = fields.get("enum").map(|item| item.list(problems)).unwrap_or_default();
         let choices =
             choices.iter().filter_map(|item| typed(item, kind?, problems).map(|raw| item.located(raw))).collect();
-        // For readers of the file; still a text.
+        // For readers of the file; still a string.
         fields.get("description").and_then(|item| item.text(problems));
         let default = fields.get("default");
         let default_raw = default.as_ref().and_then(|item| typed(item, kind?, problems));
-        let mut setters = Vec::new();
-        for item in fields.required("sets").map(|item| item.list(problems)).unwrap_or_default() {
-            let Some(text) = item.text(problems) else { continue };
-            match Setter::parse(&text) {
-                Ok(setter) => setters.push(item.located(setter)),
-                Err(message) => item.problem(problems, message),
-            }
-        }
+        let setters = setters(&mut fields, problems);
         fields.finish(problems);
-        let reserved = ["", "provider", "without"].contains(&key.value.as_str());
-        if reserved || key.value.contains('=') || key.value.split('.').any(str::is_empty) {
-            problems.at(key.origin.clone(), format!("a value cannot be named `{}` (values)", key.value));
-        }
         let (name, origin) = (key.value.clone(), key.origin.clone());
-        let mut decl = ValueDecl { name, origin, kind: kind?, minimum, maximum, choices, default: None, setters };
+        let kind = kind?;
+        let mut decl =
+            ValueDecl { name, origin, kind, minimum, maximum, choices, default: None, setters, of_image: None };
         if let (Some(item), Some(raw)) = (default, default_raw) {
             match decl.parse(&raw) {
                 Ok(value) => decl.default = Some(value),
@@ -89,6 +86,12 @@ impl ValueDecl {
 
     /// From the text of `--set`, or why not.
     pub fn parse(&self, raw: &str) -> Result<Value, String> {
+        if let Some(service) = self.service() {
+            return Err(format!(
+                "`{}` is the content hash of the image of service `{service}`; nobody sets it",
+                self.name
+            ));
+        }
         let value = parse(self.kind, raw)?;
         if let Some(number) = self.number(raw) {
             for (bound, wrong, word) in [
@@ -115,6 +118,16 @@ impl ValueDecl {
         Ok(value)
     }
 
+    /// The service whose image's content hash it is.
+    pub fn service(&self) -> Option<&str> {
+        self.of_image.as_ref().map(|service| service.value.as_str())
+    }
+
+    /// The same, with its place.
+    pub fn located_service(&self) -> Option<&Located<String>> {
+        self.of_image.as_ref()
+    }
+
     /// Some value of the type, to try the setters with when there is none to set.
     pub fn probe(&self) -> Value {
         match self.kind {
@@ -139,6 +152,45 @@ impl ValueDecl {
             ValueType::Text | ValueType::Boolean => None,
         }
     }
+}
+
+fn check_name(key: &Located<String>, problems: &mut Problems) {
+    let reserved = ["", "provider", "without"].contains(&key.value.as_str());
+    if reserved || key.value.contains(['=', ')']) || key.value.split('.').any(str::is_empty) {
+        problems.at(key.origin.clone(), format!("a value cannot be named `{}` (values)", key.value));
+    }
+}
+
+/// A value that comes from something stackctl knows.
+fn derived(key: &Located<String>, from: &Item, mut fields: Fields, problems: &mut Problems) -> Option<ValueDecl> {
+    from.one_of(&["image.hash"], problems);
+    let service = fields.required("service").and_then(|item| item.text(problems).map(|text| item.located(text)));
+    fields.get("description").and_then(|item| item.text(problems));
+    let setters = setters(&mut fields, problems);
+    fields.finish(problems);
+    Some(ValueDecl {
+        name: key.value.clone(),
+        origin: key.origin.clone(),
+        kind: ValueType::Text,
+        minimum: None,
+        maximum: None,
+        choices: Vec::new(),
+        default: None,
+        setters,
+        of_image: Some(service?),
+    })
+}
+
+fn setters(fields: &mut Fields, problems: &mut Problems) -> Vec<Located<Setter>> {
+    let mut setters = Vec::new();
+    for item in fields.required("sets").map(|item| item.list(problems)).unwrap_or_default() {
+        let Some(text) = item.text(problems) else { continue };
+        match Setter::parse(&text) {
+            Ok(setter) => setters.push(item.located(setter)),
+            Err(message) => item.problem(problems, message),
+        }
+    }
+    setters
 }
 
 /// `inf` and `NaN` are of no use to a manifest.

@@ -13,6 +13,7 @@
 
 mod case;
 mod images;
+mod jobs;
 mod manifests;
 mod network;
 mod ownership;
@@ -22,6 +23,8 @@ mod place;
 mod proofs;
 mod refusals;
 mod removal;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod waiting;
 
 use std::{sync::Arc, time::Instant};
@@ -40,6 +43,7 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let tests: Vec<Test> = [
         images::ALL,
+        jobs::ALL,
         manifests::ALL,
         network::ALL,
         ownership::ALL,

@@ -1,4 +1,4 @@
-//! hello on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
+//! The stacks on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
 //! cluster takes longer to make than all that is asked of it; the last one takes it down.
 
 #![allow(
@@ -9,11 +9,17 @@
 )]
 
 mod components;
+mod counter;
 mod failures;
+mod greeter;
 mod lifecycle;
 mod load;
+mod minikube;
 mod place;
 mod private;
+mod pubsub;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod soak;
 mod stacks;
 
@@ -37,9 +43,19 @@ fn timed(name: &str, test: impl FnOnce()) {
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> =
-        [lifecycle::FIRST, failures::ALL, stacks::ALL, components::ALL, load::ALL, private::ALL, lifecycle::LAST]
-            .concat();
+    let tests: Vec<Test> = [
+        lifecycle::FIRST,
+        failures::ALL,
+        stacks::ALL,
+        components::ALL,
+        counter::ALL,
+        greeter::ALL,
+        pubsub::ALL,
+        load::ALL,
+        private::ALL,
+        lifecycle::LAST,
+    ]
+    .concat();
     // Another name lets several people of one machine run them side by side.
     let cluster = std::env::var("STACKCTL_TEST_CLUSTER").unwrap_or_else(|_| "e2e".to_owned());
     let place = Arc::new(Place::new(&cluster));
@@ -59,7 +75,18 @@ fn main() {
             };
             Trial::test(*name, trial).with_ignored_flag(true)
         }))
+        .chain(minikube::ALL.iter().map(|(name, test)| {
+            let trial = move || {
+                timed(name, test);
+                Ok(())
+            };
+            Trial::test(*name, trial).with_ignored_flag(minikube::config().is_none())
+        }))
         .collect();
+    if minikube::config().is_none() {
+        let names: Vec<&str> = minikube::ALL.iter().map(|(name, _)| *name).collect();
+        eprintln!("skipped: {}: the world has no minikube; `{}` builds it", names.join(", "), minikube::BUILT_BY);
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     // `exit` runs no destructors, and the place takes its cluster with it.
     drop(place);

@@ -4,11 +4,10 @@ use crate::pipeline;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::{
         app::App,
         shared::{self, ImageArgs},
@@ -17,7 +16,9 @@ use crate::{
     execute::load,
     load::order::LoadOrder,
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe, plan, report,
+    observe,
+    plan::{self, summary::Summary},
+    report::{self, document},
     session::{ApplyOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
@@ -31,19 +32,20 @@ pub struct FleetArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Where the load comes from [default: cluster; with --url alone host]
-    #[arg(long, value_enum, value_name = "PLACE")]
+    #[arg(long, value_enum, value_name = "PLACE", help_heading = "Load options")]
     from: Option<Place>,
     /// Pods that share the load
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(help_heading = "Load options")]
     workers: u32,
     /// Of the load profiles that the stack declares [default: default, with --url none]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Load options")]
     profile: Option<String>,
     /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Load options")]
     agent_image: Option<String>,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     dry_run: bool,
     #[command(flatten)]
     pub verdict: VerdictArgs,
@@ -134,8 +136,9 @@ impl FleetArgs {
 
 pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
-    let given = Given { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..Given::default() };
-    let settings = given.settings(&app.common.target)?;
+    let flags =
+        FlagGroups { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..FlagGroups::default() };
+    let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
     let options = plan::load::Options {
@@ -154,7 +157,9 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let plan = plan::load::plan(&session.stack, &options, &observed)?;
     if fleet.dry_run {
         let outline = plan.outline();
-        app.show(|| report::plan_text(&outline), &json!({ "steps": plan.document() })).await;
+        let summary = Summary::of(&plan, &observed);
+        let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
+        app.show(|| report::plan_text(&outline), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;

@@ -161,12 +161,12 @@ impl During<'_> {
         if let Some(changes) = &changes {
             record.write(changes).await?;
         }
-        let ended = until_cancelled(self.cancel, async {
-            Box::pin(act.disturb()).await?;
+        let disturbing = Box::pin(async {
+            act.disturb().await?;
             self.progress.say(format!("{}: {}", self.proof.name, self.check.disruption));
             self.parts("meanwhile", &self.check.meanwhile).await
-        })
-        .await;
+        });
+        let ended = until_cancelled(self.cancel, disturbing).await;
         if let Some(changes) = &changes {
             record.undo(changes).await?;
         }

@@ -137,8 +137,10 @@ fn the_stacks_own_workloads_are_watched() {
         namespace: "hello".into(),
         objects: objects.into_iter().map(|value| Object { value, origin: Origin::default() }).collect(),
         secrets: Vec::new(),
+        yields: Vec::new(),
         certificate: None,
         background: false,
+        steps_aside: false,
         needs: Vec::new(),
         namespace_labels: Default::default(),
     };

@@ -3,8 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     kube::ownership::{foreign::Foreign, inventory::Parent},
-    plan::observed::RegistryState,
-    provider::{existing, kind, local::proxy::ProxyState},
+    provider::{Observation, RegistryState, existing, kind},
 };
 
 fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
@@ -14,13 +13,9 @@ fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
     let live = LiveState { parents, ..LiveState::default() };
     Observed {
         traits: kind::TRAITS,
-        cluster,
-        nodes_outdated: false,
-        kubeconfig_outdated: false,
-        registry: RegistryState::Absent,
+        provider: Observation { registry: RegistryState::Absent, ..Observation::of(cluster) },
         images: BTreeMap::new(),
         live: Some(live),
-        proxy: ProxyState::default(),
     }
 }
 
@@ -194,4 +189,14 @@ fn what_carries_the_label_of_a_lost_record_goes() {
     let plan = plan(&options, &seen).unwrap();
     assert_eq!(ids(&plan), ["delete:lost", "delete:lost.collector", "delete:inventory"]);
     assert_eq!(plan.steps[0].deletes.iter().map(Key::place).collect::<Vec<_>>(), ["n/ConfigMap/lost"]);
+}
+
+#[test]
+fn all_stacks_take_the_cluster_with_them_unless_something_else_lives_in_it() {
+    let all = Options { all: true, stack: String::new(), ..options() };
+    let parents: &[(&str, &[&str])] = &[("stack-hello", &[]), ("stack-counter", &[])];
+    assert_eq!(ids(&plan(&all, &observed(RUNNING, parents)).unwrap()), ["delete:cluster", "delete:images"]);
+    let team = in_the_cluster(Foreign { namespaces: [("team".to_owned(), 3)].into(), ..Foreign::default() });
+    assert!(!plan(&all, &team).unwrap().removes_cluster());
+    assert_eq!(stays(&all, &team), ["namespace team with 3 objects"]);
 }

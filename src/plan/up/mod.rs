@@ -1,5 +1,6 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
+pub mod aside;
 pub mod edge;
 mod held;
 pub mod owners;
@@ -12,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets,
-    observed::{LiveState, Observed, RegistryState, other_user},
+    observed::{LiveState, Observed, other_user},
     origin,
 };
 use crate::object::{GeneratedSecret, Key};
 use crate::{
-    error::{Error, Kind, Result},
+    error::Result,
     kube::{
         SYSTEM_NAMESPACE,
         discovery::KindRef,
@@ -27,10 +28,14 @@ use crate::{
             prune,
             prune::Candidates,
         },
-        pull_secret, readiness,
+        pull_secret, readiness, runs,
     },
     object::{json, podspec},
-    provider::ClusterState,
+    provider::{
+        self, Asked, ClusterState, RegistryState,
+        plan::Wanted,
+        step::{Gives, Planned},
+    },
     stack::{
         desired::DesiredSet,
         model::{SetKind, Stack},
@@ -60,23 +65,28 @@ pub struct Options {
     /// And so does a stack of that name that came from elsewhere.
     pub take_over: bool,
     /// For the edge, if the stack has one.
-    pub asked: edge::Asked,
+    pub asked: Asked,
 }
 
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
 pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Plan> {
     let mut graph = Graph::default();
-    let mut platform = platform(&mut graph, options, observed)?;
-    let pushed = images(&mut graph, options, observed, platform.registry);
-    if options.make_cluster {
-        publish_registry(&mut graph, observed, &platform);
-    }
+    let published_port = observed.live.as_ref().and_then(|live| live.published_port);
+    let wanted = Wanted { make_cluster: options.make_cluster, published_port };
+    let mut platform = platform(&mut graph, wanted, observed)?;
+    // Where images go: into a registry, or into the nodes themselves.
+    let store = if observed.provider.registry == RegistryState::None { platform.cluster } else { platform.registry };
+    let pushed = images(&mut graph, options, observed, store);
+    graph.add_provided(provider::plan::publish_registry(&observed.provider, wanted, &platform.steps), None);
 
     if observed.live.as_ref().is_some_and(|live| live.is_disrupted(&stack.name)) {
         // Before anything is applied: both write the same fields.
         platform.cluster = Some(graph.add("restore", platform.cluster.as_slice(), Action::EndDisruption));
     }
     let mut sets = desired_sets(stack, observed);
+    // Who adopts wants what is there to become the stack's.
+    let live = observed.live.as_ref().filter(|_| !options.adopt);
+    let aside = live.map(|live| aside::take(&mut sets, live)).unwrap_or_default();
     if let Some(live) = &observed.live {
         origin::check(stack, &sets, live, options.take_over)?;
         owners::check(&sets, live, options.adopt)?;
@@ -85,7 +95,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
     // Nodes of a half-made cluster are about to go.
-    if observed.cluster == ClusterState::Absent {
+    if observed.provider.cluster == ClusterState::Absent && observed.traits.pulls_while_made {
         preload(&mut graph, &sets, observed, &pushed, platform.registry);
     }
     let given = Inputs { stack, observed, options, pushed: &pushed, sets: &sets, cluster: platform.cluster, network };
@@ -109,14 +119,14 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         sets.push(set);
     }
     everything.extend(awaited);
-    edge::plan(&mut graph, options, observed, &sets, platform.cluster);
-    if !pushed.is_empty() && observed.registry != RegistryState::External {
+    edge::plan(&mut graph, options, &stack.name, observed, &sets, platform.cluster);
+    if !pushed.is_empty() && !matches!(observed.provider.registry, RegistryState::External | RegistryState::None) {
         graph.add("gc", &everything, Action::CollectGarbage);
     }
     if options.prove {
         let mut needs = everything;
         if !options.agent_given {
-            needs.push(graph.add("agent", &platform.registry.into_iter().collect::<Vec<_>>(), Action::ProvideAgent));
+            needs.push(graph.add("agent", store.as_slice(), Action::ProvideAgent));
         }
         needs.extend(platform.cluster);
         graph.add("prove", &needs, Action::Prove);
@@ -132,7 +142,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         .iter()
         .flat_map(|live| sets.iter().flat_map(|set| stale_objects(set, live, options.prune_data).keep));
     let kept = kept.filter(|kept| matches!(kept.why, Why::Data | Why::Holds(_))).collect();
-    Ok(Plan { sets, unchanged, starting, kept, ..Plan::from(graph) })
+    Ok(Plan { sets, unchanged, starting, kept, aside, ..Plan::from(graph) })
 }
 
 fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
@@ -146,56 +156,31 @@ struct Platform {
     /// And its nodes are as they should be.
     cluster: Option<Node>,
     registry: Option<Node>,
+    steps: Vec<Planned>,
 }
 
-/// Network, cluster and registry, as far as they are missing.
-fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result<Platform> {
-    let make = match &observed.cluster {
-        ClusterState::Ours { stopped } => stopped.then_some(Action::StartCluster),
-        ClusterState::Absent | ClusterState::HalfMade { .. } => Some(Action::CreateCluster),
-        ClusterState::Foreign { why } => {
-            return Err(Error::new(Kind::Preflight, why.clone())
-                .hint("choose another name with --cluster-name, or use it as it is with --provider existing"));
-        }
-        ClusterState::Unreachable { why } => {
-            return Err(Error::new(Kind::Platform, why.clone()).hint("`stackctl doctor` looks at what is in the way"));
-        }
-    };
-    if make.is_some() && !options.make_cluster {
-        return Err(Error::new(Kind::Preflight, "there is no running cluster to deploy to")
-            .hint("`stackctl up` makes one, `stackctl start` wakes a stopped one"));
-    }
-    let registry_missing = matches!(observed.registry, RegistryState::Absent | RegistryState::Stopped);
-    // Two containers that make the same network at once would make two of that name.
-    let network = (make == Some(Action::CreateCluster) || registry_missing)
-        .then(|| graph.add("network", &[], Action::CreateNetwork));
-    let network = network.as_slice();
-    let made = make.map(|action| {
-        let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
-        graph.add(id, network, action)
-    });
-    let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
-    let outdated = observed.nodes_outdated && options.make_cluster;
-    let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
-    if observed.kubeconfig_outdated && options.make_cluster {
-        graph.add("kubeconfig", made.as_slice(), Action::MergeKubeconfig);
-    }
-    Ok(Platform { made, cluster, registry })
+/// The provider's steps, as far as something is missing.
+fn platform(graph: &mut Graph, wanted: Wanted, observed: &Observed) -> Result<Platform> {
+    let steps = provider::plan::bring_up(&observed.provider, wanted)?;
+    let added = graph.add_provided(steps.clone(), None);
+    let that = |gives: Gives| added.iter().find(|(given, _)| *given == Some(gives)).map(|(_, node)| *node);
+    let made = that(Gives::Cluster);
+    Ok(Platform { made, cluster: that(Gives::Nodes).or(made), registry: that(Gives::Registry), steps })
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.
-fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: Option<Node>) -> BTreeMap<String, Node> {
+fn images(graph: &mut Graph, options: &Options, observed: &Observed, store: Option<Node>) -> BTreeMap<String, Node> {
     let mut pushed = BTreeMap::new();
     for (service, image) in &observed.images {
         let mut last = None;
         if !image.is_current() || options.rebuild {
             let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
-            let needs: Vec<_> = registry.into_iter().chain([build]).collect();
+            let needs: Vec<_> = store.into_iter().chain([build]).collect();
             last = Some(graph.add(format!("push:{service}"), &needs, Action::Push { service: service.clone() }));
         }
         let tags: BTreeSet<&String> = options.tag.iter().chain(&image.tags).collect();
         for tag in tags {
-            let needs: Vec<_> = last.or(registry).into_iter().collect();
+            let needs: Vec<_> = last.or(store).into_iter().collect();
             let action = Action::Tag { service: service.clone(), tag: tag.clone() };
             graph.add(format!("tag:{service}:{tag}"), &needs, action);
         }
@@ -231,19 +216,6 @@ fn preload(
             let id = graph.set_step("preload", set);
             graph.add(id, &[], Action::Preload { images });
         }
-    }
-}
-
-fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform) {
-    let published = observed.live.as_ref().and_then(|live| live.published_port);
-    let wanted = match observed.registry {
-        RegistryState::External => return,
-        RegistryState::Running { port } => Some(port),
-        RegistryState::Absent | RegistryState::Stopped => None,
-    };
-    if wanted.is_none() || published != wanted {
-        let needs: Vec<_> = platform.cluster.into_iter().chain(platform.registry).collect();
-        graph.add("registry:publish", &needs, Action::PublishRegistry);
     }
 }
 
@@ -309,5 +281,8 @@ pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Ca
     let wanted: HashSet<Key> = keys(set).chain(live.declared.iter().cloned()).collect();
     let parent = set.parent();
     let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
-    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings)
+    let mut found = prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings);
+    // Its run removes it, or the next one.
+    found.remove.retain(|object| !runs::is_run(object));
+    found
 }

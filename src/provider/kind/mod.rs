@@ -1,39 +1,45 @@
 //! Clusters made by kind. What is there is read from the container engine alone: kind itself is run to make things.
 
 pub mod access;
+pub mod checks;
 pub mod config;
 pub mod create;
 mod failure;
 mod make;
 pub mod mark;
 mod preload;
+mod remove;
 #[cfg(test)]
 mod tests;
 
-use crate::provider::local::nodes;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
+use bollard::Docker;
 use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Answer, CLUSTER_LABEL, ClusterSpec, ClusterState, EdgeBy, ImagesBy, KIND_CLUSTER_LABEL, Lifecycle, MayGo,
-    OWNER, OWNER_LABEL, Provider, Traits, api,
-};
-use crate::object::Removed;
-use crate::provider::local::{
-    engine,
-    engine::Container,
-    kubeconfig::UserKubeconfig,
-    lock::{Lock, Waiting},
-    network, proxy,
-    registry::Registry,
+    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, Provider, RegistryState, Traits, api,
+    local::{
+        audit, child, done, engine,
+        engine::Container,
+        kubeconfig::UserKubeconfig,
+        lock::{Lock, Waiting},
+        network, nodes,
+        place::Place,
+        proxy::{self, ProxyState},
+    },
+    step::{Acted, Given, Step},
+    sweep::Swept,
 };
 use crate::{
-    error::{Context, Error, Kind, Result, blocking},
+    error::{Error, Kind, Result},
     event::Progress,
     state::{Folder, State},
 };
@@ -43,17 +49,18 @@ pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
     images_reach_nodes_by: ImagesBy::LocalRegistry,
     edge_reached_by: EdgeBy::ProxyContainer,
+    pulls_while_made: true,
     nodes_may_grow: Answer::No,
     costs: Answer::No,
     answers_within: Duration::from_secs(60),
 };
 
+/// What kind's node images are called.
+const NODE_REPOSITORY: &str = "kindest/node";
 const OWNER_FOLDER: &str = "owner";
 const API_WITHIN: Duration = Duration::from_secs(120);
 /// For another process to make the cluster, or to remove it.
 const LOCKED_WITHIN: Duration = Duration::from_secs(create::WITHIN.as_secs() + 300);
-const REMOVE_WITHIN: Duration = Duration::from_secs(30);
-const STOP_WITHIN_SECONDS: i32 = 20;
 
 /// A cluster made by kind in one container engine.
 #[derive(Debug, Clone)]
@@ -102,16 +109,22 @@ impl KindCluster {
         format!("kind-{}", self.spec.name)
     }
 
-    fn registry(&self) -> Registry {
-        Registry::new(&self.docker, &self.endpoint, &self.spec.name, &self.network)
+    pub fn place(&self) -> Place {
+        Place {
+            docker: self.docker.clone(),
+            endpoint: self.endpoint.clone(),
+            network: self.network.clone(),
+            members: mark::members(&self.spec.name),
+            agent_image: self.spec.agent_image.clone(),
+        }
     }
 
     async fn nodes(&self) -> Result<Vec<Container>> {
-        Ok(self.containers().await?.into_iter().filter(mark::is_node).collect())
+        mark::members(&self.spec.name).nodes(&self.docker).await
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {
-        engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await
+        mark::members(&self.spec.name).containers(&self.docker).await
     }
 
     async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
@@ -140,7 +153,7 @@ impl KindCluster {
         if !nodes.iter().any(|node| node.name == first) {
             return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
         }
-        if !mark::is_complete(&self.docker, &self.spec.name).await? {
+        if !done::is_complete(&self.docker, &first).await? {
             return Ok(ClusterState::HalfMade { why: "its creation did not finish".to_owned() });
         }
         Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
@@ -161,36 +174,6 @@ impl KindCluster {
         try_join_all(stopped.map(|container| engine::start_container(&self.docker, &container.name))).await.map(drop)
     }
 
-    /// Containers of the cluster besides kind's own, such as its registry.
-    async fn companions(&self) -> Result<Vec<Container>> {
-        engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
-    }
-
-    /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
-    /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
-    async fn remove_nodes(&self) -> Result<Vec<Removed>> {
-        let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
-        let mut names: BTreeSet<String> = BTreeSet::new();
-        loop {
-            let containers = self.containers().await?;
-            if containers.is_empty() {
-                return Ok(names.iter().map(|name| removed_container(name)).collect());
-            }
-            if let ClusterState::Foreign { why } = self.judge(&containers).await? {
-                return Err(self.refuse(why));
-            }
-            if tokio::time::Instant::now() > deadline {
-                return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
-                    .cause(format!("the container {} is still, or again, there", containers[0].name))
-                    .hint("look whether something else makes a cluster of that name, then run it again"));
-            }
-            nodes::quiesce(&self.docker, &containers).await;
-            try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-            names.extend(containers.into_iter().map(|container| container.name));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     fn refuse(&self, why: String) -> Error {
         let name = &self.spec.name;
         Error::new(Kind::Preflight, format!("there is a kind cluster {name} that stackctl did not make"))
@@ -198,10 +181,6 @@ impl KindCluster {
             .hint("choose another name with --cluster-name")
             .hint(format!("or remove that cluster, if nobody needs it: kind delete cluster --name {name}"))
     }
-}
-
-fn removed_container(name: &str) -> Removed {
-    Removed { kind: "container".to_owned(), name: name.to_owned() }
 }
 
 #[async_trait]
@@ -222,87 +201,47 @@ impl Provider for KindCluster {
         self.judge(&containers).await
     }
 
-    async fn create(&self, progress: &Progress) -> Result<()> {
-        let _lock = self.lock("making", progress).await?;
-        let containers = self.containers().await?;
-        match self.judge(&containers).await? {
-            ClusterState::Absent => self.make(progress).await,
-            ClusterState::HalfMade { why } => {
-                progress.say(format!("replacing a half-made cluster: {why}"));
-                create::end_leftover(&self.folder)?;
-                self.remove_nodes().await?;
-                self.make(progress).await
-            }
-            ClusterState::Ours { stopped } => {
-                if stopped {
-                    self.start(progress).await?;
-                }
-                self.configure(progress).await?;
-                self.merge_into_users(false, progress).await
-            }
-            ClusterState::Foreign { why } => Err(self.refuse(why)),
-            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, "cannot reach the engine").cause(why)),
-        }
-    }
-
     async fn outdated(&self) -> Result<bool> {
         let wanted = nodes::Configuration::new(&self.spec)?.hash();
-        Ok(!mark::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
-    }
-
-    async fn configure(&self, progress: &Progress) -> Result<bool> {
-        if !self.outdated().await? {
-            return Ok(false);
-        }
-        let configuration = nodes::Configuration::new(&self.spec)?;
-        progress.say("configuring the nodes");
-        let nodes = self.nodes().await?;
-        mark::forget_configured(&self.docker, &nodes).await?;
-        configuration.apply(&self.docker, &nodes, false).await?;
-        mark::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
-        Ok(true)
+        Ok(!done::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
     }
 
     async fn kubeconfig_outdated(&self) -> Result<bool> {
-        self.is_outdated_at_users().await
+        self.user.lacks(access::KUBECONFIG_FILE, &self.folder).await
     }
 
-    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
-        self.merge_into_users(false, progress).await
+    async fn observe_registry(&self) -> Result<RegistryState> {
+        self.place().observe_registry().await
     }
 
-    /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
-    /// entries, the state; and the network, if no other cluster uses it.
-    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
-        let _lock = self.lock("removing", progress).await?;
-        let containers = self.containers().await?;
-        match self.judge(&containers).await? {
-            ClusterState::Foreign { why } => return Err(self.refuse(why)),
-            ClusterState::Ours { stopped: false } => may_go().await?,
-            _ => {}
+    async fn observe_proxy(&self, stack: &str) -> Result<ProxyState> {
+        self.place().proxy(stack).observe().await
+    }
+
+    async fn edges(&self) -> Result<Vec<(String, BTreeMap<u16, u16>)>> {
+        self.place().edges().await
+    }
+
+    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted> {
+        let place = self.place();
+        if let Some(acted) = place.act(step, &given).await {
+            return acted;
         }
-        create::end_leftover(&self.folder)?;
-        progress.say("removing the nodes");
-        let mut removed = self.remove_nodes().await?;
-        removed.extend(self.registry().delete().await?);
-        let companions = self.companions().await?;
-        try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-        removed.extend(companions.iter().map(|container| removed_container(&container.name)));
-        if network::remove_if_unused(&self.docker, &self.network).await? {
-            removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
+        let progress = given.progress;
+        match step {
+            Step::CreateCluster => self.create(progress).await.map(|()| Acted::note("created")),
+            Step::StartCluster => self.start(progress).await.map(|()| Acted::note("started")),
+            Step::ConfigureNodes => Ok(Acted::unchanged(!self.configure(progress).await?)),
+            Step::MergeKubeconfig => self.merge_kubeconfig(progress).await.map(|()| Acted::default()),
+            Step::DeleteCluster => self.delete(given.may_go, progress).await.map(Acted::removed),
+            other => Err(other.is_not_mine("kind")),
         }
-        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
-        let taken = blocking(move || user.remove(&context, &folder)).await?;
-        removed.extend(taken.removed);
-        for error in &taken.failures {
-            let context = self.context();
-            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
-        }
-        // What the file was before stays with what is left of the cluster: the next removal needs it.
-        if taken.failures.is_empty() && self.folder.remove()? {
-            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
-        }
-        Ok(removed)
+    }
+
+    async fn sweep(&self, bases: &BTreeSet<String>) -> Result<Swept> {
+        let (place, context) = (self.place(), self.context());
+        let names = audit::Names { node: NODE_REPOSITORY, given: self.spec.node_image.iter().chain(bases) };
+        audit::sweep(&place, &audit::Traces { user: &self.user, context: &context, folder: &self.folder }, names).await
     }
 
     async fn preload(&self, image: &str, progress: &Progress) -> Result<()> {
@@ -317,8 +256,12 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("start")),
         }
         progress.say("starting the containers");
-        let (proxies, companions): (Vec<_>, Vec<_>) =
-            self.companions().await?.into_iter().partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
+        let (proxies, companions): (Vec<_>, Vec<_>) = self
+            .place()
+            .companions()
+            .await?
+            .into_iter()
+            .partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
         self.start_all(&companions).await?;
         self.start_all(&nodes).await?;
         // A port that somebody else took meanwhile is no reason to leave the cluster stopped.
@@ -337,33 +280,67 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("stop")),
         }
         progress.say("stopping the containers");
-        nodes::quiesce(&self.docker, &containers).await;
-        containers.extend(self.companions().await?);
-        let stop = |container: Container| async move {
-            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            self.docker
-                .stop_container(&container.id, Some(options))
-                .await
-                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
-        };
-        let running = containers.into_iter().filter(|container| container.running);
-        try_join_all(running.map(stop)).await.map(drop)
+        remove::quiesce(&self.docker, &containers).await;
+        containers.extend(self.place().companions().await?);
+        let running = containers.iter().filter(|container| container.running);
+        try_join_all(running.map(|container| engine::stop_container(&self.docker, container))).await.map(drop)
     }
 
     async fn access(&self) -> Result<Access> {
         self.private_access().await
     }
 
-    /// Nodes run on the engine's own platform.
     async fn platform(&self) -> Result<String> {
-        let version = self.docker.version().await;
-        let version = version.context(Kind::Platform, || "cannot ask the engine for its platform".to_owned())?;
-        let (os, arch) = (version.os.unwrap_or_default(), version.arch.unwrap_or_default());
-        Ok(format!("{os}/{arch}"))
+        self.place().platform().await
     }
 }
 
 impl KindCluster {
+    /// Makes the cluster, replacing a half-made one, and returns once its API server answers and its nodes can pull
+    /// through the mirrors.
+    pub async fn create(&self, progress: &Progress) -> Result<()> {
+        let _lock = self.lock("making", progress).await?;
+        let containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Absent => self.make(progress).await,
+            ClusterState::HalfMade { why } => {
+                progress.say(format!("replacing a half-made cluster: {why}"));
+                child::end_leftover(&self.folder)?;
+                self.remove_nodes().await?;
+                self.make(progress).await
+            }
+            ClusterState::Ours { stopped } => {
+                if stopped {
+                    self.start(progress).await?;
+                }
+                self.configure(progress).await?;
+                self.merge_into_users(false, progress).await
+            }
+            ClusterState::Foreign { why } => Err(self.refuse(why)),
+            ClusterState::Unreachable { why } => Err(Error::new(Kind::Platform, "cannot reach the engine").cause(why)),
+        }
+    }
+
+    /// Brings a cluster that is there up to date with what may change after its creation: mirrors, the registry and
+    /// the CA bundle of its nodes. True: something had to be changed.
+    pub async fn configure(&self, progress: &Progress) -> Result<bool> {
+        if !self.outdated().await? {
+            return Ok(false);
+        }
+        let configuration = nodes::Configuration::new(&self.spec)?;
+        progress.say("configuring the nodes");
+        let nodes = self.nodes().await?;
+        done::forget_configured(&self.docker, &nodes).await?;
+        configuration.apply(&self.docker, &nodes, false).await?;
+        done::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
+        Ok(true)
+    }
+
+    /// Puts the context of a cluster that is there into the user's kubeconfig, or puts it right there.
+    pub async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+        self.merge_into_users(false, progress).await
+    }
+
     fn nothing_to(&self, verb: &str) -> Error {
         Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
             .hint("`stackctl up` makes it")

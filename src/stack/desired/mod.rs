@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -15,7 +18,8 @@ use crate::{
         assemble::SYSTEM_NAMESPACE,
         facts::Facts,
         model::{Scope, Set, SetKind, Stack},
-        scalar, yields,
+        scalar,
+        yields::{self, Yielded},
     },
 };
 use crate::{
@@ -47,6 +51,7 @@ pub struct DesiredSet {
     pub secrets: Vec<GeneratedSecret>,
     pub certificate: Option<Certificate>,
     pub background: bool,
+    pub steps_aside: bool,
     pub needs: Vec<String>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
@@ -65,6 +70,8 @@ pub struct DesiredObject {
     pub initial_replicas: Option<i64>,
     /// An autoscaler targets it.
     pub scaled: bool,
+    /// Fields that controllers take over.
+    pub yields: Vec<Yielded>,
 }
 
 /// The ConfigMap in `stackctl-system` that is the ApplySet's parent.
@@ -96,6 +103,7 @@ impl DesiredSet {
             secrets: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             pull_accounts: BTreeMap::new(),
         }
@@ -154,6 +162,7 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
 
 /// `images`: service to the full reference that pods name; a service that is not in it keeps its bare name.
 pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Facts) -> Vec<DesiredSet> {
+    let stack = &*with_image_hashes(stack, images);
     let declared = stack.sets.iter().flat_map(|set| &set.objects);
     let scaled: BTreeSet<Key> = declared.filter_map(|object| yields::scaled_by(&object.value)).collect();
     let configs = configs(stack);
@@ -174,7 +183,13 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
                 mark_config(&mut object.value, &seen, &configs);
                 label(&mut object.value, set);
                 let wave = wave(&key.kind, &key.group);
-                DesiredObject { object, wave, services, configs: seen, initial_replicas, scaled }
+                // The cluster may know better than the files that a kind lives outside namespaces.
+                let is = |of: &Key| {
+                    *of == key
+                        || *of == Key { namespace: of.namespace.clone(), ..key.clone() } && key.namespace.is_none()
+                };
+                let yields = set.yields.iter().filter(|(of, _)| is(of)).map(|(_, yielded)| yielded.clone()).collect();
+                DesiredObject { object, wave, services, configs: seen, initial_replicas, scaled, yields }
             })
             .collect();
         objects.sort_by_key(|object| object.wave);
@@ -187,6 +202,7 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
             secrets: set.secrets.clone(),
             certificate: set.certificate.clone(),
             background: set.background,
+            steps_aside: set.steps_aside,
             needs: set.needs.clone(),
             pull_accounts: match set.kind {
                 SetKind::Stack => stack.pull_accounts.clone(),
@@ -195,6 +211,28 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
         }
     };
     stack.sets.iter().map(finish).collect()
+}
+
+/// The stack with the content hashes of its images in the fields that are to hold them, as far as they are known.
+fn with_image_hashes<'a>(stack: &'a Stack, images: &BTreeMap<String, String>) -> Cow<'a, Stack> {
+    let known = stack.image_hashes.iter().filter_map(|field| Some((field, content_hash(images.get(&field.service)?)?)));
+    let mut stack = Cow::Borrowed(stack);
+    for (field, hash) in known {
+        let own = stack.to_mut().sets.iter_mut().filter(|set| set.kind == SetKind::Stack);
+        let object = own.flat_map(|set| &mut set.objects).find(|object| field.setter.is_of(&object.key()));
+        if let Some(object) = object {
+            // Loading has tried it.
+            let _ = field.setter.apply(&mut object.value, &hash.into());
+        }
+    }
+    stack
+}
+
+/// The tag of a service's image: the hash of all that it is built from.
+pub fn content_hash(reference: &str) -> Option<&str> {
+    let name = reference.split('@').next()?;
+    let (_, tag) = name.rsplit_once(':')?;
+    (!tag.contains('/')).then_some(tag)
 }
 
 /// The set's namespace, unless it is shared or a manifest declares it.

@@ -81,10 +81,10 @@ fn an_nginx_by_default() {
 }
 
 #[test]
-fn only_a_cluster_on_this_machine_gets_a_node_port() {
-    let stack = repository(ROUTES).provider("existing").stack();
+fn only_where_the_nodes_are_led_to_there_is_a_node_port() {
+    let stack = repository(ROUTES).edge_in_the_cluster().stack();
     assert_eq!(object(&stack, "Service/edge").value["spec"]["type"], "ClusterIP");
-    let stack = repository(ROUTES).provider("minikube").stack();
+    let stack = repository(ROUTES).stack();
     assert_eq!(object(&stack, "Service/edge").value["spec"]["type"], "NodePort");
 }
 
@@ -298,8 +298,8 @@ proptest! {
     }
 
     #[test]
-    fn every_kind_says_each_route_once(backends in backends(), local: bool) {
-        let front = Front { namespace: "shop", hosts: &[], class: Some("c"), local, backends: &backends };
+    fn every_kind_says_each_route_once(backends in backends(), on_nodes: bool) {
+        let front = Front { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, backends: &backends };
         let text = |objects: Vec<Value>| serde_json::to_string(&objects).unwrap();
         let (ingress, gateway) = (text(ingress::objects(&front)), text(gateway::objects(&front)));
         prop_assert_eq!(ingress.matches("\"pathType\"").count(), backends.len());

@@ -16,10 +16,12 @@ use crate::{
         embedded::{BUILT_IN, Tree},
         facts,
         files::Folder,
+        jobs,
         model::{SetKind, SkippedProof, Stack},
         origin,
         problems::{Problems, closest},
         reader::Located,
+        references::{self, Declarer},
         scalar, sizes,
     },
 };
@@ -30,6 +32,8 @@ pub struct LoadRequest {
     /// An embedded stack's name, or a folder.
     pub stack: String,
     pub provider: String,
+    /// A generated edge listens on the nodes: the provider leads from there to this machine.
+    pub edge_on_nodes: bool,
     /// `--set`: a value's name, or `COMPONENT.NAME`, to its text.
     pub values: BTreeMap<String, String>,
     /// Components to leave out; those that the stack does not use are ignored.
@@ -40,7 +44,8 @@ pub struct LoadRequest {
     pub namespace: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct StackSummary {
     pub name: String,
     pub description: Option<String>,
@@ -165,6 +170,7 @@ fn assemble(
     let mut sets = Vec::new();
     let mut proofs = Vec::new();
     let mut skipped_proofs = Vec::new();
+    let mut references = BTreeMap::new();
     let mut incomplete = false;
     for (kind, own_name, declaration, folder) in all.chain([own]) {
         let component = (kind == SetKind::Component).then(|| own_name.to_owned());
@@ -195,6 +201,10 @@ fn assemble(
                 continue;
             }
             let mut proof = decl.proof.clone();
+            if !assembled.incomplete {
+                let declarer = Declarer { component: component.as_deref(), declaration, set: &assembled.set };
+                references::collect(&mut proof, &declarer, &mut references, problems);
+            }
             proof.check.settle_namespace(&assembled.set.namespace);
             proofs.push(proof);
         }
@@ -204,7 +214,7 @@ fn assemble(
     let edge_request = edge::Request {
         declaration,
         components: &components,
-        provider: &request.provider,
+        on_nodes: request.edge_on_nodes,
         left_out: request.without.iter().any(|name| name == edge::NAME),
         incomplete,
     };
@@ -219,6 +229,9 @@ fn assemble(
     sizes::check(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
+    let around = jobs::Surroundings { folder, namespace: &namespace, sets: &sets, services: &services, incomplete };
+    let image_hashes = checks::image_hashes(declaration, &components, &services, problems);
+    let jobs = jobs::assemble(&declaration.jobs, &around, problems);
     Stack {
         name: name.to_owned(),
         origin: origin::of(folder),
@@ -229,6 +242,9 @@ fn assemble(
         skipped_proofs,
         edge: edge.edge,
         load: declaration.load.clone(),
+        jobs,
+        image_hashes,
+        references,
         pull_accounts: BTreeMap::new(),
         notes: Vec::new(),
     }

@@ -177,7 +177,7 @@ impl<'a> Builder<'a> {
                         if value.is_null() && self.scalars == Scalars::Kubectl {
                             self.problem(node.mark, "a key must not be null");
                         } else if !kept {
-                            // A key is a text to whoever writes it, whatever YAML 1.1 says.
+                            // A key is a string to whoever writes it, whatever YAML 1.1 says.
                             let message = format!(
                                 "the key `{raw}` stays as it is written, where kubectl reads {value}; write \"{raw}\" in quotes"
                             );
@@ -217,7 +217,7 @@ impl<'a> Builder<'a> {
             None | Some(Some(_)) => self.scalars.resolve(raw),
         };
         let Some(value) = value else {
-            self.problem(mark, format!("{raw} is no value in Kubernetes; write \"{raw}\" in quotes if it is a text"));
+            self.problem(mark, format!("{raw} is no value in Kubernetes; write \"{raw}\" in quotes if it is a string"));
             return text();
         };
         let fits = match tag.and_then(|tag| tag.core_suffix()) {

@@ -106,7 +106,7 @@ impl Node {
             Content::Scalar { value: Value::Null, .. } => "nothing".into(),
             Content::Scalar { value: Value::String(text), .. } => {
                 let short: String = text.chars().take(40).collect();
-                format!("the text `{short}`")
+                format!("the string `{short}`")
             }
             Content::Scalar { raw, value: Value::Number(_) } => format!("the number {raw}"),
             Content::Scalar { raw, .. } => raw.clone(),

@@ -15,9 +15,9 @@ use bollard::{
 };
 use tokio::net::TcpStream;
 
-use super::engine;
+use super::{engine, members::Members};
 use crate::object::Removed;
-use crate::provider::{CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, kind::mark, local::nodes::REGISTRY_HOST};
+use crate::provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, REGISTRY_HOST};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
@@ -32,6 +32,8 @@ pub const ROLE: &str = "proxy";
 /// Counts up when a proxy that an older version made must be replaced.
 const REVISION: u32 = 1;
 const STOPPED: &str = "it is stopped";
+/// Pairs of ports that are tried before any that is free.
+const PAIRS: u16 = 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// What is there, as seen without changing anything.
@@ -44,6 +46,7 @@ pub struct ProxyState {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
+    pub name: String,
     pub running: bool,
     /// What `config` gave when it was made.
     pub config: String,
@@ -101,7 +104,7 @@ impl ProxyState {
 #[derive(Debug, Clone)]
 pub struct Proxy {
     docker: Docker,
-    cluster: String,
+    members: Members,
     stack: String,
     network: String,
     /// The engine publishes ports on this machine.
@@ -110,10 +113,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// `endpoint`: as in DOCKER_HOST.
-    pub fn new(docker: &Docker, endpoint: &str, cluster: &str, stack: &str, network: &str) -> Proxy {
+    pub fn new(docker: &Docker, endpoint: &str, members: &Members, stack: &str, network: &str) -> Proxy {
         Proxy {
             docker: docker.clone(),
-            cluster: cluster.to_owned(),
+            members: members.clone(),
             stack: stack.to_owned(),
             network: network.to_owned(),
             local: super::registry::is_local(endpoint),
@@ -121,7 +124,7 @@ impl Proxy {
     }
 
     pub fn name(&self) -> String {
-        format!("{}-proxy-{}", self.cluster, self.stack)
+        format!("{}-proxy-{}", self.members.cluster, self.stack)
     }
 
     /// Reads only.
@@ -169,8 +172,7 @@ impl Proxy {
     }
 
     async fn nodes(&self) -> Result<Vec<String>> {
-        let found = engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.cluster)]).await?;
-        Ok(found.into_iter().filter(mark::is_node).map(|node| node.name).collect())
+        Ok(self.members.nodes(&self.docker).await?.into_iter().map(|node| node.name).collect())
     }
 
     async fn container(&self) -> Result<Option<engine::Container>> {
@@ -178,9 +180,10 @@ impl Proxy {
     }
 
     fn judge(&self, container: &engine::Container) -> Container {
-        let wanted = [(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.cluster), (STACK_LABEL, &self.stack)];
+        let wanted = [(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.members.cluster), (STACK_LABEL, &self.stack)];
         let missing = wanted.iter().find(|(key, value)| container.label(key) != Some(value));
         Container {
+            name: container.name.clone(),
             running: container.running,
             config: container.label(CONFIG_LABEL).unwrap_or_default().to_owned(),
             published: container.ports.iter().copied().collect(),
@@ -188,7 +191,8 @@ impl Proxy {
         }
     }
 
-    /// Ports that were asked for must be had; others are the ones it had, the preferred ones, or any that is free.
+    /// Ports that were asked for must be had; others are the ones it had, the preferred ones, or those of the next pair
+    /// that is free. Those of other stacks are no surprise; any other program in the way is named.
     async fn make(
         &self,
         image: &str,
@@ -197,20 +201,25 @@ impl Proxy {
         before: &BTreeMap<u16, u16>,
         progress: &Progress,
     ) -> Result<()> {
-        let mut published: BTreeMap<u16, u16> = BTreeMap::new();
-        for port in ports {
-            let wanted = port.asked.unwrap_or_else(|| before.get(&port.inside).copied().unwrap_or(port.inside));
-            let free = !self.local || ports::is_free(wanted);
-            if let (false, Some(asked)) = (free, port.asked) {
-                return Err(taken(asked));
-            }
-            if !free {
-                let owner = ports::owner(wanted).map(|owner| format!(" by {owner}")).unwrap_or_default();
-                progress.warn(format!("port {wanted} of 127.0.0.1 is in use{owner}: the edge gets another one"));
-            }
-            // One that is chosen here stays the same when the container restarts.
-            published.insert(port.inside, if free { wanted } else { ports::any_free().unwrap_or(0) });
+        let is_free = |port: u16| !self.local || ports::is_free(port);
+        if let Some(asked) = ports.iter().filter_map(|port| port.asked).find(|asked| !is_free(*asked)) {
+            return Err(taken(asked));
         }
+        let had = |port: &Port| port.asked.or_else(|| before.get(&port.inside).copied()).filter(|had| is_free(*had));
+        let wanted: Vec<u16> = ports.iter().filter(|port| had(port).is_none()).map(|port| port.inside).collect();
+        let pair = next_pair(&wanted, is_free);
+        if pair != Some(0) {
+            let others = of_cluster(&self.docker, &self.members.cluster).await?;
+            let is_ours = |port: &u16| others.iter().any(|(_, published)| published.values().any(|it| it == port));
+            for port in wanted.iter().filter(|port| !is_free(**port) && !is_ours(port)) {
+                let owner = ports::owner(*port).map(|owner| format!(" by {owner}")).unwrap_or_default();
+                progress.warn(format!("port {port} of 127.0.0.1 is in use{owner}: the edge gets another one"));
+            }
+        }
+        // One that is chosen here stays the same when the container restarts.
+        let chosen = |port: &Port| pair.map(|step| port.inside + step).or_else(ports::any_free).unwrap_or(0);
+        let mut published: BTreeMap<u16, u16> =
+            ports.iter().map(|port| (port.inside, had(port).unwrap_or_else(|| chosen(port)))).collect();
         match self.try_make(image, nodes, ports, &published).await {
             // Between the look and the start somebody else may have taken a port that nobody asked for.
             Err(error) if is_port_taken(&error) && ports.iter().all(|port| port.asked.is_none()) => {
@@ -229,7 +238,7 @@ impl Proxy {
         ports: &[Port],
         published: &BTreeMap<u16, u16>,
     ) -> Result<()> {
-        let mut labels = engine::our_labels(Some(&self.cluster));
+        let mut labels = engine::our_labels(Some(&self.members.cluster));
         labels.insert(STACK_LABEL.to_owned(), self.stack.clone());
         labels.insert(ROLE_LABEL.to_owned(), ROLE.to_owned());
         labels.insert(CONFIG_LABEL.to_owned(), config(nodes, ports));
@@ -318,6 +327,12 @@ pub async fn of_cluster(docker: &Docker, cluster: &str) -> Result<Vec<(String, B
     Ok(found.into_iter().filter(|container| container.running).filter_map(of_stack).collect())
 }
 
+/// How far above the preferred ports the first are that are all free: 8443 and 8080, 9443 and 9080, 10443 and 10080, …,
+/// the pairs between which the edge's redirects lead. None: none of these.
+fn next_pair(preferred: &[u16], is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    (0..PAIRS).map(|pair| pair * 1000).find(|step| preferred.iter().all(|port| is_free(port + step)))
+}
+
 /// A port that was asked for and is somebody else's.
 pub fn taken(port: u16) -> Error {
     let owner = ports::owner(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
@@ -340,12 +355,23 @@ mod tests {
     fn state(ports: &[Port], published: &[(u16, u16)]) -> ProxyState {
         let nodes = vec!["one-control-plane".to_owned(), "one-worker".to_owned()];
         let container = Container {
+            name: "one-proxy-hello".to_owned(),
             running: true,
             config: config(&nodes, ports),
             published: published.iter().copied().collect(),
             foreign: None,
         };
         ProxyState { nodes, container: Some(container) }
+    }
+
+    #[test]
+    fn further_stacks_get_the_next_pair_of_ports() {
+        let taken = |taken: &'static [u16]| move |port: u16| !taken.contains(&port);
+        assert_eq!(next_pair(&[8443, 8080], taken(&[])), Some(0));
+        assert_eq!(next_pair(&[8443, 8080], taken(&[8443])), Some(1000));
+        assert_eq!(next_pair(&[8443, 8080], taken(&[8443, 8080, 9080])), Some(2000));
+        assert_eq!(next_pair(&[8443, 8080], |_| false), None);
+        assert_eq!(next_pair(&[], |_| false), Some(0), "nothing is wanted");
     }
 
     #[test]

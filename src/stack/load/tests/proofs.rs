@@ -24,7 +24,7 @@ proofs:
             "manifests/shop/stack.yaml:6:48: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, found `GTE`; \
              did you mean `GET`? (proofs[2].http.method)",
             "manifests/shop/stack.yaml:6:61: 99 is not within 100 to 599 (proofs[2].http.status)",
-            "manifests/shop/stack.yaml:6:78: expected a duration such as `500ms`, `60s` or `1m30s`, found the text `soon` \
+            "manifests/shop/stack.yaml:6:78: expected a duration such as `500ms`, `60s` or `1m30s`, found the string `soon` \
              (proofs[2].eventually)",
             "manifests/shop/stack.yaml:7:5: proof `c` is there twice, first at manifests/shop/stack.yaml:6:5",
             "manifests/shop/stack.yaml:7:5: there is no HorizontalPodAutoscaler/web in shop",
@@ -188,7 +188,7 @@ proofs:
       request: {method: POST, url: 'http://web/', body: $(id)}
       pods:
         - {selector: app=web, container: app, matches: ['Received (?<m>\\S+): $(id)', 'Deleted $(m)'], every: true}
-        - {selector: app=web, matches: [a, $(values.tag)], anyOrder: true}
+        - {selector: app=web, matches: [a, b], anyOrder: true}
   - name: counted
     count: {request: {url: 'http://web/'}, number: 'hit (\\d+) times', requests: 200}
   - name: all answer
@@ -221,7 +221,7 @@ fn what_is_logged_counted_and_alerted_is_read() {
 fn what_cannot_be_logged_counted_or_alerted_is_told_where_it_stands() {
     let wrong = SEEN
         .replace("Received (?<m>", "Received (?<m")
-        .replace("matches: [a, $(values.tag)]", "matches: [a, 'b $(m)']")
+        .replace("matches: [a, b]", "matches: [a, 'b $(m)']")
         .replace("{selector: app=web, matches", "{selector: app=wbe, matches")
         .replace("container: app", "container: App, colour: red")
         .replace("'hit (\\d+) times', requests: 200", "hit, requests: 0")
