@@ -18,7 +18,7 @@ use crate::{
         self,
         document::{self, StackResult, UpResult},
     },
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
     settings::Settings,
 };
 
@@ -156,8 +156,8 @@ pub async fn bring_up(
 }
 
 impl ApplyArgs {
-    pub fn how(&self) -> ApplyOptions {
-        ApplyOptions {
+    pub fn how(&self) -> ChangeOptions {
+        ChangeOptions {
             force_conflicts: self.force_conflicts,
             replace: self.replace,
             prune_data: self.prune_data,
