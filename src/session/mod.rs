@@ -44,7 +44,7 @@ pub struct ImageOptions {
     pub pull: bool,
 }
 
-/// How objects are applied, from the command line.
+/// What a run may change of what is there, from the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ChangeOptions {
     pub force_conflicts: bool,

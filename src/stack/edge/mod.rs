@@ -1,4 +1,4 @@
-//! The one front of a stack: from routes as declared to the objects that serve them. Pure.
+//! The edge of a stack: from routes as declared to the objects that serve them. Pure.
 
 mod gateway;
 mod ingress;
@@ -93,7 +93,7 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
     if request.left_out || backends.is_empty() {
         return assembled;
     }
-    let front = Front {
+    let input = EdgeInput {
         namespace: &namespace,
         hosts: declaration.edge.as_ref().map(|edge| edge.hosts.as_slice()).unwrap_or_default(),
         class: declaration.edge.as_ref().and_then(|edge| edge.class.as_deref()),
@@ -102,13 +102,13 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
     };
     let origin = backends[0].route.origin.clone();
     if let Some(own) = sets.last_mut() {
-        own.objects.extend(front.objects(kind, &origin));
-        own.certificate = (kind != EdgeKind::None).then(|| front.certificate(&origin));
+        own.objects.extend(input.objects(kind, &origin));
+        own.certificate = (kind != EdgeKind::None).then(|| input.certificate(&origin));
     }
     assembled.edge = Some(Edge {
         kind,
-        hosts: front.hosts.to_vec(),
-        class: front.class.map(str::to_owned),
+        hosts: input.hosts.to_vec(),
+        class: input.class.map(str::to_owned),
         namespace: namespace.clone(),
         routes: backends.into_iter().map(|backend| backend.route).collect(),
         skipped,
@@ -175,7 +175,7 @@ fn backend(
 }
 
 /// What the objects are generated from.
-struct Front<'a> {
+struct EdgeInput<'a> {
     namespace: &'a str,
     hosts: &'a [String],
     class: Option<&'a str>,
@@ -183,7 +183,7 @@ struct Front<'a> {
     backends: &'a [Backend],
 }
 
-impl Front<'_> {
+impl EdgeInput<'_> {
     fn objects(&self, kind: EdgeKind, origin: &Origin) -> Vec<Object> {
         let values: Vec<Value> = match kind {
             EdgeKind::Nginx => nginx::objects(self),
