@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a store's program may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const KEYCHAIN: &str = "/Library/Keychains/System.keychain";
 
 /// A way in which systems keep anchors: a folder, and the program that reads it.
@@ -199,9 +199,9 @@ impl System {
     async fn run(&self, program: &Path, arguments: &[&str]) -> Result<()> {
         let shown = line(&program.display().to_string(), arguments);
         let child = Command::new(program).args(arguments).env("PATH", &self.path).kill_on_drop(true).output();
-        let output = tokio::time::timeout(PATIENCE, child)
+        let output = tokio::time::timeout(TIMEOUT, child)
             .await
-            .map_err(|_| Error::new(Kind::Unexpected, format!("{shown} did not end in {} s", PATIENCE.as_secs())))?
+            .map_err(|_| Error::new(Kind::Unexpected, format!("{shown} did not end in {} s", TIMEOUT.as_secs())))?
             .context(Kind::Unexpected, || format!("cannot run {shown}"))?;
         if output.status.success() {
             return Ok(());
