@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     observe,
     plan::{self, Plan, observed::Observed},
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
 };
 
 /// Build the images of a stack's services
@@ -37,7 +37,7 @@ impl ImageWork {
         let settings = FlagGroups { stack: Some(&self.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
         let stack = shared::load(&self.stack, &settings, app)?;
         let session =
-            Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), &app.events, &app.cancel)
+            Session::open(settings, stack, self.images.options()?, ChangeOptions::default(), &app.events, &app.cancel)
                 .await?;
         let observed = observe::images(&session).await?;
         let plan = plan(&observed)?;

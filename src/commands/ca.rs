@@ -8,7 +8,7 @@ use crate::{
     tls::{
         Authority,
         authority::now,
-        trust::{Outcome, System},
+        trust::{System, TrustChange},
     },
 };
 
@@ -54,15 +54,15 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
             return Ok(());
         }
         Action::Trust => match system.trust(&anchor).await? {
-            Outcome::Changed => (Outcome::Changed, format!("the system trusts {file}")),
-            Outcome::Unchanged => (Outcome::Unchanged, format!("the system trusts {file} already")),
+            TrustChange::Changed => (TrustChange::Changed, format!("the system trusts {file}")),
+            TrustChange::Unchanged => (TrustChange::Unchanged, format!("the system trusts {file} already")),
         },
         Action::Untrust => match system.untrust(&anchor).await? {
-            Outcome::Changed => (Outcome::Changed, format!("the system trusts {file} no longer")),
-            Outcome::Unchanged => (Outcome::Unchanged, format!("the system does not trust {file}")),
+            TrustChange::Changed => (TrustChange::Changed, format!("the system trusts {file} no longer")),
+            TrustChange::Unchanged => (TrustChange::Unchanged, format!("the system does not trust {file}")),
         },
     };
-    let changed = outcome == Outcome::Changed;
+    let changed = outcome == TrustChange::Changed;
     let value = CertificateAuthority { path: Some(file), changed, ..CertificateAuthority::default() };
     app.show(|| text, &value).await;
     Ok(())

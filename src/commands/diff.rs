@@ -20,7 +20,7 @@ use crate::{
         self,
         document::{Diff, Difference},
     },
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -46,7 +46,7 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;

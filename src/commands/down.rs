@@ -20,7 +20,7 @@ use crate::{
         self,
         document::{self, RemovalResult},
     },
-    session::{ApplyOptions, ImageOptions, Session, choice},
+    session::{ChangeOptions, ImageOptions, Session, choice},
     settings::Settings,
     stack::{
         self, LoadRequest,
@@ -146,10 +146,10 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
 
 impl DownArgs {
     async fn session(&self, settings: Settings, stack: &str, app: &App) -> Result<Session> {
-        let how = ApplyOptions {
+        let how = ChangeOptions {
             prune_data: self.prune_data,
             delete_adopted: self.delete_adopted,
-            ..ApplyOptions::default()
+            ..ChangeOptions::default()
         };
         Session::open(settings, Stack::named(stack), ImageOptions::default(), how, &app.events, &app.cancel).await
     }

@@ -9,7 +9,7 @@ use crate::{
     image::store::gc::KEEP,
     observe,
     report::{self, document::RemovedImages},
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Remove old image tags; the newest of each service and those that run stay
@@ -26,7 +26,7 @@ pub async fn run(args: GcArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     observe::all(&session).await?;
     let removed = garbage::collect(&session, args.keep).await?;

@@ -12,7 +12,7 @@ use crate::{
         self,
         document::{JobDescription, JobList, JobPlan, JobResult, LogLine},
     },
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ChangeOptions, ImageOptions, Session},
     settings::Settings,
     stack::{
         self, closest,
@@ -110,7 +110,7 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
     let timeout = asked.or(job.timeout).unwrap_or(settings.timeout);
     let options = plan::job::Options { chosen: job.choose(&given)?, timeout };
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     if !how.dry_run {
         shared::confirm_remote(app, &session).await?;

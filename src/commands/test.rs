@@ -9,7 +9,7 @@ use crate::{
     commands::app::App,
     error::{Context, Error, Kind, Result},
     observe, plan, report,
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
 };
 
 /// Prove that a running stack does what it declares
@@ -55,7 +55,7 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         settings,
         stack,
         ImageArgs::default().options()?,
-        ApplyOptions::default(),
+        ChangeOptions::default(),
         &app.events,
         &app.cancel,
     )

@@ -1,4 +1,4 @@
-use crate::pipeline::{self, Look, Outcome};
+use crate::pipeline::{self, Look, Reconciled};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -18,7 +18,7 @@ use crate::{
         self,
         document::{self, StackResult, UpResult},
     },
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
     settings::Settings,
 };
 
@@ -156,8 +156,8 @@ pub async fn bring_up(
 }
 
 impl ApplyArgs {
-    pub fn how(&self) -> ApplyOptions {
-        ApplyOptions {
+    pub fn how(&self) -> ChangeOptions {
+        ChangeOptions {
             force_conflicts: self.force_conflicts,
             replace: self.replace,
             prune_data: self.prune_data,
@@ -214,8 +214,8 @@ impl Told {
     }
 }
 
-pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outcome) -> Result<Told> {
-    let Outcome { observed, plan, ended } = outcome;
+pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Reconciled) -> Result<Told> {
+    let Reconciled { observed, plan, ended } = outcome;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
         && let Err(unwritten) = artifacts::write(session, folder, error).await
     {

@@ -10,7 +10,7 @@ use crate::{
         self,
         document::{Addresses, OpenedUrl},
     },
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// List where a stack is reached, each address tried
@@ -48,7 +48,7 @@ async fn open(args: &StackArgs, app: &App) -> Result<Session> {
     let settings = FlagGroups { stack: Some(args), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     session.require_running().await?;
     Ok(session)

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Progress, interrupt::interrupted},
     kube::{
-        apply::{ApplyOptions, Outcome},
+        apply::{ApplyOptions, ApplyOutcome},
         ownership::inventory::Write,
         readiness::references::Reference,
         wait::WaitOptions,
@@ -167,11 +167,11 @@ async fn apply(
     });
     Ok(match outcome {
         _ if created => Done::note("created"),
-        Outcome::Unchanged => Done { unchanged: true, note: None },
-        Outcome::Created => Done::note("created"),
-        Outcome::Adopted => Done::note("adopted"),
-        Outcome::Configured => Done::note("changed"),
-        Outcome::Replaced => Done::note("replaced"),
+        ApplyOutcome::Unchanged => Done { unchanged: true, note: None },
+        ApplyOutcome::Created => Done::note("created"),
+        ApplyOutcome::Adopted => Done::note("adopted"),
+        ApplyOutcome::Configured => Done::note("changed"),
+        ApplyOutcome::Replaced => Done::note("replaced"),
     })
 }
 
@@ -186,7 +186,7 @@ async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Desi
     let options = ApplyOptions { force_conflicts: session.apply.force_conflicts, ..ApplyOptions::default() };
     let applied = session.kube().await?.apply(&object, there, &options).await?;
     match applied.outcome {
-        Outcome::Unchanged => Ok(Done { unchanged: true, note: None }),
+        ApplyOutcome::Unchanged => Ok(Done { unchanged: true, note: None }),
         _ => Ok(Done::note("lets pass what nobody answers while its pods are replaced")),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Service and the command that makes it reachable.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -78,7 +78,7 @@ async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<W
         Some(async move {
             let namespace = key.namespace.unwrap_or_default();
             let tried = match touched {
-                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, PATIENCE).await),
+                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, TIMEOUT).await),
                 false => None,
             };
             Some(Way {

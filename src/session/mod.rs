@@ -47,9 +47,9 @@ pub struct ImageOptions {
     pub pull: bool,
 }
 
-/// How objects are applied, from the command line.
+/// What a run may change of what is there, from the command line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ApplyOptions {
+pub struct ChangeOptions {
     pub force_conflicts: bool,
     pub replace: bool,
     pub prune_data: bool,
@@ -65,7 +65,7 @@ pub struct Session {
     pub settings: Settings,
     pub stack: Stack,
     pub images: ImageOptions,
-    pub apply: ApplyOptions,
+    pub apply: ChangeOptions,
     /// What `loadgen` puts on the stack.
     pub load: Option<LoadOrder>,
     pub events: Events,
@@ -123,7 +123,7 @@ impl Session {
         settings: Settings,
         stack: Stack,
         images: ImageOptions,
-        apply: ApplyOptions,
+        apply: ChangeOptions,
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Session> {
@@ -180,7 +180,7 @@ impl Session {
 
     /// For commands that are about the cluster alone.
     pub async fn without_stack(settings: Settings, events: &Events, cancel: &CancellationToken) -> Result<Session> {
-        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), events, cancel)
+        Session::open(settings, Stack::named(""), ImageOptions::default(), ChangeOptions::default(), events, cancel)
             .await
     }
 

@@ -133,7 +133,7 @@ pub struct Set {
     pub namespace_labels: BTreeMap<String, String>,
 }
 
-/// The one front of a stack: where requests from outside come in.
+/// The edge of a stack: where requests from outside come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     pub kind: EdgeKind,

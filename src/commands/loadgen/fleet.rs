@@ -19,7 +19,7 @@ use crate::{
     observe,
     plan::{self, summary::Summary},
     report::{self, document},
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
@@ -148,7 +148,8 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
         scale_down: request.verdict.scale_down,
     };
     let images = ImageArgs::default().options()?;
-    let mut session = Session::open(settings, stack, images, ApplyOptions::default(), &app.events, &app.cancel).await?;
+    let mut session =
+        Session::open(settings, stack, images, ChangeOptions::default(), &app.events, &app.cancel).await?;
     session.load = Some(request);
     if !fleet.dry_run {
         shared::confirm_remote(app, &session).await?;
