@@ -267,7 +267,7 @@ impl Session {
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
-        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).as_it_is()),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).with_profile()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
     }
 }
