@@ -305,7 +305,7 @@ fn pulling(mut stack: Stack, remote: Option<&Remote>) -> Stack {
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
-        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).matching_its_profile()),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).with_profile()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
     }
 }

@@ -75,7 +75,7 @@ pub struct MinikubeCluster {
 
 impl MinikubeSpec {
     /// As the profile of that name says, if there is one that can be read.
-    pub fn matching_its_profile(self) -> MinikubeSpec {
+    pub fn with_profile(self) -> MinikubeSpec {
         let profile = profile::read(&self.cluster.name).ok().flatten();
         self.settled(profile.as_ref())
     }
