@@ -215,7 +215,7 @@ fn yielded(case: &Case) {
             "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{ name: own-yielded }}\n\
              webhooks:\n  - name: hook.example.org\n    clientConfig: {{ url: \"https://127.0.0.1:1/\" }}\n    failurePolicy: Ignore\n    \
              sideEffects: None\n    admissionReviewVersions: [v1]\n    timeoutSeconds: {timeout}\n    rules:\n      - apiGroups: \
-             [nothing.example.org]\n        apiVersions: [v1]\n        resources: [things]\n        operations: [CREATE]\n"
+             [nothing.example.org]\n        apiVersions: [v1]\n        resources: [things]\n        operations: [CREATE]\n        scope: \"*\"\n"
         )
     };
     let declaration = |yields: &str| format!("name: yielded\nmanifests: [hook.yaml]\nyields: [{yields}]\n");
