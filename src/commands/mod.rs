@@ -26,6 +26,7 @@ mod plan;
 mod power;
 mod push;
 mod render;
+mod schema;
 mod shared;
 mod status;
 mod test;
@@ -80,6 +81,7 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     List(list::ListArgs),
     Render(render::RenderArgs),
+    Schema(schema::SchemaArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     Ca(ca::CaArgs),
     Password(password::PasswordArgs),
@@ -121,6 +123,7 @@ impl Command {
             Command::Doctor(args) => doctor::run(args, app).await,
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
+            Command::Schema(args) => schema::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
             Command::Ca(args) => ca::run(args, app).await,
             Command::Password(args) => password::run(args, app).await,

@@ -16,6 +16,7 @@ mod exported;
 pub mod facts;
 mod field;
 mod files;
+mod format;
 pub mod load;
 mod located;
 mod manifests;
@@ -37,6 +38,7 @@ pub mod testing;
 mod values;
 pub mod yields;
 
+pub use format::schema;
 pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;
