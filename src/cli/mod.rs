@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     error::Result,
-    settings::{Flags, Settings, default_stack},
+    settings::{Flags, Settings},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +69,7 @@ impl Target {
 
 /// How a cluster is made; ignored when it is there.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "New clusters")]
+#[command(next_help_heading = "New cluster options")]
 pub struct Making {
     /// CONTROL-PLANES+WORKERS, such as 1+2 [default: 1]
     #[arg(long, value_name = "N")]
@@ -95,9 +95,9 @@ pub struct Making {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Stack options")]
 pub struct StackArgs {
-    /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value_t = default_stack(), help_heading = "Arguments")]
-    pub stack: String,
+    /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
+    #[arg(help_heading = None::<&str>)]
+    pub stack: Option<String>,
     /// Set a value that the stack declares; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -108,6 +108,7 @@ pub struct StackArgs {
 
 /// Where a local cluster's edge is reached.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Edge options")]
 pub struct Ports {
     /// Port of 127.0.0.1 for a local cluster's edge [default: 8443 or a free one]
     #[arg(long, value_name = "PORT")]
@@ -119,6 +120,7 @@ pub struct Ports {
 
 /// How long is waited.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Wait options")]
 pub struct Patience {
     /// For everything that is waited for [default: 5m]
     #[arg(long, value_name = "DURATION")]

@@ -43,7 +43,7 @@ async fn collect(session: &Session) -> Result<Vec<(String, String)>> {
     let list = async |kind| kube.list_all(&KindRef::any_version("", kind), Some(namespace)).await;
     let mut files = vec![("events.yaml".to_owned(), yaml(&list("Event").await?)?)];
     let pods = list("Pod").await?;
-    let live = crate::observe::recorded_objects(kube).await?.live;
+    let live = crate::observe::recorded_objects(kube, None).await?.live;
     let mut objects: Vec<_> = live.objects.into_iter().filter(|(key, _)| key.kind != "Secret").collect();
     objects.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut objects: Vec<_> = objects.into_iter().map(|(_, object)| object).collect();

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use clap::Args;
 use serde_json::json;
 
@@ -12,18 +10,15 @@ use crate::{
     kube::{
         apply,
         diff::{self, Differences},
-        scale,
     },
     observe,
     plan::{
-        desired_sets,
-        observed::LiveState,
-        origin,
+        applied::as_applied,
+        desired_sets, origin,
         up::{gone_instances, owners, stale_objects},
     },
     report,
     session::{ApplyOptions, ImageOptions, Session},
-    stack::desired::DesiredObject,
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -32,28 +27,17 @@ pub struct DiffArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Take fields that another manager has set
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     force_conflicts: bool,
     /// Count objects that stackctl did not make as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     adopt: bool,
     /// Count a stack of this name that came from elsewhere as taken over
-    #[arg(long)]
+    #[arg(long, help_heading = "Apply options")]
     take_over: bool,
     /// Count volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     prune_data: bool,
-}
-
-/// Where an autoscaler rules the replicas, `up` leaves their number as it is.
-fn as_applied(desired: &DesiredObject, live: &LiveState) -> Object {
-    let mut object = desired.object.clone();
-    if let Some(there) = live.live.objects.get(&object.key()).filter(|_| desired.scaled)
-        && let Cow::Owned(kept) = scale::keeping_replicas(&object.value, there)
-    {
-        object.value = kept;
-    }
-    object
 }
 
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
@@ -74,7 +58,10 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, object)));
     let objects: Vec<_> = objects
         .filter(|(set, object)| !live.leaves_alone(&set.applyset_id(), &object.object.key()))
-        .map(|(_, object)| as_applied(object, &live))
+        .map(|(_, object)| {
+            let there = live.live.objects.get(&object.object.key());
+            Object { value: as_applied(object, there).into_owned(), origin: object.object.origin.clone() }
+        })
         .collect();
     let options =
         apply::ApplyOptions { force_conflicts: args.force_conflicts, adopt: args.adopt, ..Default::default() };

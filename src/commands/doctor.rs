@@ -9,7 +9,8 @@ use crate::{
     image,
     observe::doctor,
     pipeline::preflight::{doctor_request, wanted_ports},
-    provider as cluster, report,
+    report,
+    session::choice,
 };
 
 /// Look at everything that `up` needs, and say how to fix each failure
@@ -28,7 +29,7 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let mut ports = wanted_ports(&settings)?;
     if let Ok(engine) = &engine {
         // What the cluster has already is no obstacle.
-        let published = cluster::published(&engine.docker, &settings.cluster_name).await.unwrap_or_default();
+        let published = choice(&settings).published(engine).await.unwrap_or_default();
         ports.retain(|port| !published.contains(port));
     }
     let request = doctor_request(&settings, engine, ports);

@@ -10,12 +10,11 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result, words::few},
     image, observe,
-    plan::{self, Action, Plan, down::Options, observed::Observed},
+    plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
     provider::ClusterState,
     report,
-    session::{ApplyOptions, ImageOptions, Session},
+    session::{ApplyOptions, ImageOptions, Session, choice},
     settings::Settings,
-    settings::default_stack,
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
@@ -30,9 +29,8 @@ const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 /// Volumes, and definitions and namespaces in which others have objects, stay unless --prune-data is given.
 #[derive(Debug, Args)]
 pub struct DownArgs {
-    /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value_t = default_stack())]
-    stack: String,
+    /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
+    stack: Option<String>,
     /// Remove the cluster too, whatever else runs in it
     #[arg(long)]
     cluster: bool,
@@ -40,10 +38,10 @@ pub struct DownArgs {
     #[arg(long)]
     dry_run: bool,
     /// Remove volumes too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     prune_data: bool,
     /// Delete objects that were taken over with --adopt too, instead of leaving them in place
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     delete_adopted: bool,
     #[command(flatten)]
     patience: Patience,
@@ -52,8 +50,9 @@ pub struct DownArgs {
 pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let settings = Given { patience: Some(&args.patience), ..Given::default() }.settings(&app.common.target)?;
     // A stack that can no longer be read can still be removed.
-    let name = stack::name_of(&args.stack)?;
-    let readable = readable(&args.stack, &settings);
+    let named = shared::meant(args.stack.as_deref(), app);
+    let name = stack::name_of(&named)?;
+    let readable = readable(&named, &settings);
     let how =
         ApplyOptions { prune_data: args.prune_data, delete_adopted: args.delete_adopted, ..ApplyOptions::default() };
     let session =
@@ -61,7 +60,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let options = Options {
         stack: name,
         instances: readable.iter().flat_map(instances).collect(),
-        known: stack::is_known(&args.stack),
+        known: stack::is_known(&named),
         cluster: args.cluster,
         prune_data: args.prune_data,
         delete_adopted: args.delete_adopted,
@@ -69,7 +68,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     };
     let observed = observe::for_removal(&session, &options).await?;
     if let Some(live) = &observed.live {
-        plan::origin::check_removal(&options.stack, stack::origin_of(&args.stack).as_deref(), live)?;
+        plan::origin::check_removal(&options.stack, stack::origin_of(&named).as_deref(), live)?;
         // A configured namespace may be meant for another stack.
         let asked =
             session.settings.namespace.as_deref().filter(|_| !args.cluster && app.common.target.has_namespace());
@@ -78,7 +77,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);
     if args.dry_run {
-        show_plan(app, &plan, &plan::down::others(&options, &observed), &stays).await;
+        show_plan(app, &plan, &Summary::of(&plan, &observed), &plan::down::others(&options, &observed), &stays).await;
         return Ok(());
     }
     shared::confirm_remote(app, &session).await?;
@@ -99,9 +98,9 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 /// to them: the last one takes it along.
 async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
     let others = observed.live.as_ref().filter(|live| observed.traits.is_ours() && !options.is_last(live));
-    if others.is_none() || plan.has(&Action::DeleteCluster) {
+    if others.is_none() || plan.removes_cluster() {
         pipeline::execute(session, plan, observed).await?;
-        return Ok(plan.has(&Action::DeleteCluster));
+        return Ok(plan.removes_cluster());
     }
     let work = async {
         pipeline::execute(session, plan, observed).await?;
@@ -113,7 +112,7 @@ async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &O
         let options = Options { known: true, ..options.clone() };
         let observed = observe::for_removal(session, &options).await?;
         let plan = plan::down::plan(&options, &observed)?;
-        Ok(plan.has(&Action::DeleteCluster).then_some((plan, observed)))
+        Ok(plan.removes_cluster().then_some((plan, observed)))
     };
     match unless_gone(session, Box::pin(work)).await? {
         Some(None) => Ok(false),
@@ -140,13 +139,12 @@ async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>
     }
 }
 
-async fn show_plan(app: &App, plan: &Plan, others: &[String], stays: &[String]) {
-    let outline = plan.outline();
-    let value = json!({ "steps": plan.document(), "others": others, "stays": stays });
+async fn show_plan(app: &App, plan: &Plan, summary: &Summary, others: &[String], stays: &[String]) {
+    let value = json!({ "summary": summary, "steps": plan.document(), "others": others, "stays": stays });
     let text = || {
-        let mut lines = vec![match outline.is_empty() {
+        let mut lines = vec![match plan.steps.is_empty() {
             true => "nothing to do".to_owned(),
-            false => report::plan_text(&outline),
+            false => shared::plan_text(app, plan, summary),
         }];
         lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
         lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));
@@ -187,6 +185,9 @@ async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) 
     if let Some(blind_spot) = left.blind_spot() {
         app.events.warn(blind_spot);
     }
+    if let Some(lookalikes) = left.lookalikes() {
+        app.events.warn(lookalikes);
+    }
     if done.forgets && left.things.is_empty() && kept.is_empty() {
         removed.extend(session.forget_cluster()?);
     }
@@ -219,6 +220,7 @@ fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
     let request = LoadRequest {
         stack: stack.to_owned(),
         provider: settings.provider.name().to_owned(),
+        edge_on_nodes: choice(settings).traits().has_proxy(),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };

@@ -95,7 +95,7 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
     }
     let cancel = app.end_quietly();
     let settings = Given::default().settings(&app.common.target)?;
-    let namespace = args.stack.namespace(&settings)?;
+    let namespace = args.stack.namespace(&settings, app)?;
     let mut listens = Vec::new();
     for wanted in &args.services {
         let listen = wanted.listen(args.local_port)?;

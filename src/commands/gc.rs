@@ -18,7 +18,7 @@ pub struct GcArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// How many tags of each service stay
-    #[arg(long, default_value_t = KEEP, value_name = "N")]
+    #[arg(long, default_value_t = KEEP, value_name = "N", help_heading = None::<&str>)]
     keep: usize,
 }
 

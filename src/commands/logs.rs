@@ -36,7 +36,7 @@ pub struct LogsArgs {
 pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
     let settings = Given::default().settings(&app.common.target)?;
-    let namespace = args.stack.namespace(&settings)?;
+    let namespace = args.stack.namespace(&settings, app)?;
     let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_running().await?;
     let kube = session.kube().await?;

@@ -9,7 +9,6 @@ use crate::{
     error::{Error, Kind, Result},
     kube::secrets,
     session::Session,
-    settings::default_stack,
     stack::model::Stack,
 };
 
@@ -18,9 +17,9 @@ use crate::{
 pub struct PasswordArgs {
     /// The generated Secret
     secret: String,
-    /// The stack that the Secret belongs to
-    #[arg(long, default_value_t = default_stack(), value_name = "STACK")]
-    stack: String,
+    /// The stack that the Secret belongs to [default: the stack.yaml of this folder, else hello]
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
     /// Which of the Secret's keys [default: the generated one]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,

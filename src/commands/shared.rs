@@ -9,20 +9,31 @@ use crate::{
     commands::app::App,
     error::{Error, Kind, Result},
     execute::actions,
-    plan::observed::Observed,
+    plan::{Plan, observed::Observed, summary::Summary},
     report,
-    session::{ImageOptions, Session},
+    session::{ImageOptions, Session, choice},
     settings::Settings,
-    settings::default_stack,
+    settings::{DEFAULT_STACK, default_stack},
     stack::{self, LoadRequest, model::Stack},
 };
+
+/// The stack that was named, else the one of the working folder, else the embedded one, which is said: it may not be what
+/// was meant.
+pub fn meant(named: Option<&str>, app: &App) -> String {
+    let stack = named.map_or_else(default_stack, str::to_owned);
+    if named.is_none() && stack == DEFAULT_STACK {
+        app.events.info(format!("no stack is named and this folder has no stack.yaml: {DEFAULT_STACK} is meant"));
+    }
+    stack
+}
 
 /// Reads and validates the stack that the arguments name.
 pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
     let values = args.set.iter().map(|text| pair("--set", text)).collect::<Result<_>>()?;
     let stack = stack::load(&LoadRequest {
-        stack: args.stack.clone(),
+        stack: meant(args.stack.as_deref(), app),
         provider: settings.provider.name().to_owned(),
+        edge_on_nodes: choice(settings).traits().has_proxy(),
         values,
         without: settings.without.clone(),
         left_out_now: args.without.clone(),
@@ -110,6 +121,15 @@ pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Res
     }
 }
 
+/// What a plan changes; with `-v` its whole graph, too.
+pub fn plan_text(app: &App, plan: &Plan, summary: &Summary) -> String {
+    let summary = report::plan_summary(summary);
+    match app.view.verbose {
+        0 => summary,
+        _ => format!("{summary}\n\n{}", report::plan_text(&plan.outline())),
+    }
+}
+
 /// The references of the images that a plan of `build` or `push` was about.
 pub async fn show_images(app: &App, observed: &Observed) {
     let references: BTreeMap<&str, &str> =
@@ -121,17 +141,17 @@ pub async fn show_images(app: &App, observed: &Observed) {
 /// Names the stack of a running service, for commands whose first argument is the service.
 #[derive(Debug, Args)]
 pub struct OfStack {
-    /// The stack that the service belongs to
-    #[arg(long, default_value_t = default_stack(), value_name = "STACK")]
-    stack: String,
+    /// The stack that the service belongs to [default: the stack.yaml of this folder, else hello]
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
 }
 
 impl OfStack {
     /// The namespace in which the stack's objects are.
-    pub fn namespace(&self, settings: &Settings) -> Result<String> {
+    pub fn namespace(&self, settings: &Settings, app: &App) -> Result<String> {
         match &settings.namespace {
             Some(namespace) => Ok(namespace.clone()),
-            None => stack::name_of(&self.stack),
+            None => stack::name_of(&meant(self.stack.as_deref(), app)),
         }
     }
 }

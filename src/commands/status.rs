@@ -9,6 +9,7 @@ use crate::{
     observe::overview,
     report,
     session::Session,
+    settings, stack,
 };
 
 const PAUSE: Duration = Duration::from_secs(2);
@@ -16,6 +17,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Show the cluster and its stacks: workloads, images, addresses, the last proof, alerts
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Only this stack and what it uses [default: the stack.yaml of this folder, else all stacks]
+    stack: Option<String>,
+    /// All stacks, although this folder has a stack.yaml
+    #[arg(long, conflicts_with = "stack")]
+    all: bool,
     /// Go on showing it as it changes, until interrupted
     #[arg(long, short)]
     watch: bool,
@@ -24,21 +30,35 @@ pub struct StatusArgs {
 pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
     let session =
         Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+    let only = args.only(app)?;
     if args.watch {
-        return watch(&session, app).await;
+        return watch(&session, only.as_deref(), app).await;
     }
-    let overview = session.until_stopped(Box::pin(overview::look(&session))).await?;
+    let overview = session.until_stopped(Box::pin(overview::look(&session, only.as_deref()))).await?;
     app.show(|| report::status_screen(&overview, report::width()), &overview).await;
     Ok(())
 }
 
+impl StatusArgs {
+    /// The one stack to show. One that nobody named is said, or the others would seem to be gone.
+    fn only(&self, app: &App) -> Result<Option<String>> {
+        let here = settings::folder_stack().filter(|_| self.stack.is_none() && !self.all);
+        let Some(stack) = self.stack.as_deref().or(here) else { return Ok(None) };
+        let name = stack::name_of(stack)?;
+        if self.stack.is_none() {
+            app.events.info(format!("only {name}, the stack of this folder; --all shows all stacks"));
+        }
+        Ok(Some(name))
+    }
+}
+
 /// An API server that is away for a while is part of what there is to see.
-async fn watch(session: &Session, app: &App) -> Result<()> {
+async fn watch(session: &Session, only: Option<&str>, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
     app.settle().await;
     loop {
         let seen = tokio::select! {
-            seen = overview::look(session) => seen,
+            seen = overview::look(session, only) => seen,
             () = cancel.cancelled() => return Ok(()),
         };
         match (seen, app.common.output) {

@@ -20,13 +20,13 @@ pub struct TestArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Only the proofs of this name or kind (http, trace, promql, …); may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Proof options")]
     proof: Vec<String>,
     /// Write the results as JUnit XML too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Proof options")]
     junit: Option<PathBuf>,
     /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Proof options")]
     agent_image: Option<String>,
     #[command(flatten)]
     patience: Patience,

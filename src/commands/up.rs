@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     kube::ownership::holds::Kept,
     observe::{reach, urls},
-    plan::{self, Action, Plan, observed::Observed},
+    plan::{self, Action, Plan, observed::Observed, summary::Summary},
     report,
     session::{ApplyOptions, Session},
 };
@@ -24,10 +24,10 @@ pub struct UpArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Run the stack's proofs at the end
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     test: bool,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub dry_run: bool,
     #[command(flatten)]
     apply: ApplyArgs,
@@ -43,9 +43,10 @@ pub struct UpArgs {
 
 /// How objects reach the cluster; `up` and `deploy` share it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Apply options")]
 pub struct ApplyArgs {
     /// Give the images this tag too; pods always name the content's hash
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", help_heading = "Build options")]
     pub tag: Option<String>,
     /// Take fields that another manager has set
     #[arg(long)]
@@ -60,13 +61,13 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub replace: bool,
     /// Remove volumes that left the stack too, and definitions and namespaces that others use
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_data: bool,
     /// Remove what left the stack before anything is applied, instead of after it
-    #[arg(long)]
+    #[arg(long, help_heading = "Removal options")]
     pub prune_first: bool,
     /// When it fails, keep events, logs and objects in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = None::<&str>)]
     pub artifacts: Option<PathBuf>,
 }
 
@@ -94,7 +95,9 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
 async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
     let ports = match session.learn(|learned| learned.proxy_ports.clone()) {
         ports if !ports.is_empty() => ports,
-        _ => observed.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default(),
+        _ => {
+            observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default()
+        }
     };
     match plan::up::edge::declared(&plan.sets) {
         Some((set, object)) if observed.traits.has_proxy() => {
@@ -141,16 +144,16 @@ pub async fn bring_up(
         asked: session.asked_ports(),
     };
     if mode.dry_run {
-        let Look { plan, .. } = pipeline::look(&session, &options).await?;
-        let outline = plan.outline();
+        let Look { plan, observed } = pipeline::look(&session, &options).await?;
+        let summary = Summary::of(&plan, &observed);
         let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-        let value = json!({ "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
+        let value = json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
         let text = || {
-            let steps = match outline.is_empty() {
+            let summary = match plan.steps.is_empty() {
                 true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-                false => report::plan_text(&outline),
+                false => shared::plan_text(app, &plan, &summary),
             };
-            [vec![steps], kept].concat().join("\n")
+            [vec![summary], kept].concat().join("\n")
         };
         app.show(text, &value).await;
         return Ok(());

@@ -54,17 +54,18 @@ async fn open(args: &StackArgs, app: &App) -> Result<Session> {
 pub struct OpenArgs {
     /// A route, such as /hello, or the service behind one, such as grafana [default: the first route]
     route: Option<String>,
-    /// The stack that it belongs to
-    #[arg(long, default_value_t = crate::settings::default_stack(), value_name = "STACK")]
-    stack: String,
+    /// The stack that it belongs to [default: the stack.yaml of this folder, else hello]
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
 }
 
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
     let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
     let session = open(&stack, app).await?;
+    let named = args.stack.map(|stack| format!(" {stack}"));
     let Some(urls) = session.until_stopped(Box::pin(urls::of_stack(&session))).await? else {
         return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
-            .hint(format!("`stackctl urls {}` says how its services are reached", args.stack)));
+            .hint(format!("`stackctl urls{}` says how its services are reached", named.unwrap_or_default())));
     };
     let Some(url) = urls::find(&urls, args.route.as_deref()) else {
         let known: Vec<_> = urls.iter().map(|url| url.route.as_str()).collect();

@@ -3,7 +3,7 @@
 pub mod interrupt;
 pub mod load;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -55,11 +55,39 @@ pub struct PlannedStep {
     pub needs: Vec<StepId>,
     /// Waves and other barriers of the graph: in the timings, not on the screen.
     pub hidden: bool,
-    /// The set whose objects it is one of the steps to apply: shown together.
-    pub group: Option<Arc<str>>,
+    /// Steps of one group are shown together. None for barriers.
+    pub group: Option<Group>,
+    /// Writes an object of its group: such steps are counted, not named.
+    pub writes: bool,
     /// Objects that it deletes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deletes: Vec<String>,
+}
+
+/// What a person takes for one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Group {
+    Cluster,
+    Images,
+    Stack { name: Arc<str> },
+    Component { name: Arc<str> },
+    Edge,
+    Proofs,
+    Load,
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Group::Cluster => "cluster",
+            Group::Images => "images",
+            Group::Stack { name } | Group::Component { name } => name,
+            Group::Edge => "edge",
+            Group::Proofs => "proofs",
+            Group::Load => "load",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, load, provide, prune, share};
-use crate::object::{Key, Object, Origin};
+use super::{Done, certificate, delete, load, provide, provider, prune, share};
+use crate::object::{Key, Object};
 use crate::{
     error::{Error, Kind, Result},
     event::{Progress, interrupt::interrupted},
@@ -16,16 +16,15 @@ use crate::{
     },
     object::json,
     plan::{
-        Action, Plan, Step, expected,
+        Action, Plan, Step,
+        applied::yielding,
+        expected,
         observed::{LiveState, Observed},
         up,
     },
-    provider::{
-        Answer, DEFAULT_NETWORK,
-        local::{hosting::local_registry_hosting, network},
-    },
+    provider::Answer,
     session::Session,
-    stack::desired::{self, DesiredSet},
+    stack::desired::{self, DesiredObject, DesiredSet},
 };
 
 pub async fn act(
@@ -39,35 +38,13 @@ pub async fn act(
     let live = observed.live.as_ref();
     match &step.action {
         Action::Barrier => Ok(Done::default()),
-        Action::CreateNetwork => {
-            network::ensure(&session.engine()?.docker, DEFAULT_NETWORK).await?;
-            Ok(Done::default())
-        }
-        Action::CreateCluster => session.provider.create(&progress).await.map(|()| Done::note("created")),
-        Action::StartCluster => session.provider.start(&progress).await.map(|()| Done::note("started")),
+        Action::Provider(step) => provider::act(session, live, step, &progress).await,
         Action::AwaitNetwork => await_network(session, plan, &progress, &cancel).await,
-        Action::ConfigureNodes => {
-            let changed = session.provider.configure(&progress).await?;
-            Ok(Done { unchanged: !changed, note: None })
-        }
-        Action::MergeKubeconfig => session.provider.merge_kubeconfig(&progress).await.map(|()| Done::default()),
-        Action::StartRegistry => {
-            let port = session.local_registry()?.ensure(&progress).await?;
-            session.learn(|learned| learned.registry_port = Some(port));
-            Ok(Done::note(format!("127.0.0.1:{port}")))
-        }
-        Action::PublishRegistry => publish_registry(session).await,
         Action::Build { service } => provide::build(session, observed, service, &progress).await,
         Action::Push { service } => provide::push(session, observed, service, &progress).await,
         Action::Preload { images } => provide::preload(session, observed, images, &progress, &cancel).await,
         Action::Tag { service, tag } => provide::tag(session, observed, service, tag, &progress).await,
         Action::ProvideAgent => provide::agent(session, &progress).await,
-        Action::ProvideProxy => provide::proxy(session, &progress).await,
-        Action::StartProxy { set, object } => {
-            let key = plan.sets[*set].objects[*object].object.key();
-            start_proxy(session, &key, &progress).await
-        }
-        Action::RemoveProxy => delete::proxy(session).await,
         Action::CollectGarbage => provide::collect_garbage(session).await,
         Action::WriteInventory { set } => {
             let parent = up::inventory(&plan.sets[*set], &session.stack);
@@ -93,7 +70,7 @@ pub async fn act(
             provide::pull_secret(session, &plan.sets[*set], namespace).await
         }
         Action::Apply { set, object } => apply(session, live, &plan.sets[*set], *object, progress).await,
-        Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object].object).await,
+        Action::RelaxWebhook { set, object } => relax(session, live, &plan.sets[*set].objects[*object]).await,
         Action::PruneFirst { set } | Action::Prune { set } => {
             let (Some(live), set) = (live, &plan.sets[*set]) else { return Ok(Done { unchanged: true, note: None }) };
             match step.action {
@@ -112,8 +89,6 @@ pub async fn act(
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::component(session, None, name, &progress).await,
         Action::DeleteInventory => delete::inventory(session, &progress).await,
-        Action::DeleteCluster => delete::cluster(session, live, &progress).await,
-        Action::DeleteImages => delete::images(session).await,
     }
 }
 
@@ -130,34 +105,6 @@ async fn await_network(
         Some(proxy) => wait(session, plan, &key, Some(&proxy), progress, cancel).await,
         None => Ok(Done { unchanged: true, note: None }),
     }
-}
-
-async fn start_proxy(session: &Session, service: &Key, progress: &Progress) -> Result<Done> {
-    let live = session.kube().await?.get(service).await?;
-    let ports = up::edge::ports(live.as_ref().unwrap_or_default(), session.asked_ports());
-    if ports.is_empty() {
-        return Err(Error::new(Kind::Platform, format!("{service} has no ports on the nodes")));
-    }
-    let proxy = session.proxy()?;
-    let unchanged = proxy.observe().await?.needs(&ports).is_none();
-    let published = proxy.ensure(&provide::proxy_image(session), &ports, progress).await?;
-    let places: Vec<_> = published.values().map(|port| format!("127.0.0.1:{port}")).collect();
-    session.learn(|learned| learned.proxy_ports = published);
-    Ok(Done { unchanged, note: Some(places.join(", ")) })
-}
-
-async fn publish_registry(session: &Session) -> Result<Done> {
-    let port = session.learn(|learned| learned.registry_port);
-    let port = port.ok_or_else(|| Error::new(Kind::Unexpected, "the registry's port is not known"))?;
-    let value = local_registry_hosting(&session.settings.cluster_name, port);
-    let origin = Origin { file: "the local registry".to_owned(), line: 1, column: 1 };
-    let object = Object { value, origin };
-    session
-        .kube()
-        .await?
-        .apply(&object, None, &ApplyOptions { force_conflicts: true, ..ApplyOptions::default() })
-        .await?;
-    Ok(Done::default())
 }
 
 async fn apply(
@@ -180,7 +127,13 @@ async fn apply(
         }
         created = made;
     }
-    let mut object = desired.object.clone();
+    let now = match desired.yields.is_empty() {
+        true => None,
+        // Looked at again, for the controller may have taken the field over since.
+        false => kube.get(&key).await?,
+    };
+    let mut object =
+        Object { value: yielding(desired, now.as_ref()).into_owned(), origin: desired.object.origin.clone() };
     session.learn(|learned| {
         desired::pin_images(&mut object.value, &learned.images);
         desired::mark_certificates(&mut object.value, &learned.certificates);
@@ -214,9 +167,13 @@ async fn apply(
 }
 
 /// As it is declared, but for what happens while nobody answers.
-async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Object) -> Result<Done> {
-    let object = Object { value: up::webhooks::relaxed(&configuration.value), ..configuration.clone() };
+async fn relax(session: &Session, live: Option<&LiveState>, configuration: &DesiredObject) -> Result<Done> {
+    let object = &configuration.object;
     let there = live.and_then(|live| live.live.objects.get(&object.key()));
+    let mut relaxed = configuration.clone();
+    relaxed.object.value = up::webhooks::relaxed(&object.value);
+    // What is left to a controller is not ours to relax.
+    let object = Object { value: yielding(&relaxed, there).into_owned(), origin: object.origin.clone() };
     let options = ApplyOptions { force_conflicts: session.apply.force_conflicts, ..ApplyOptions::default() };
     let applied = session.kube().await?.apply(&object, there, &options).await?;
     match applied.outcome {

@@ -1,14 +1,13 @@
-//! Removal: sets of objects, and all that a local cluster consists of.
+//! Removal of sets of objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::{Done, share, spare};
 use crate::object::{Key, Removed};
 use crate::{
-    error::{Error, Kind, Result},
+    error::Result,
     event::Progress,
     kube::{
         CREATED_LABEL, Kube, SYSTEM_NAMESPACE,
@@ -24,7 +23,6 @@ use crate::{
     object::json,
     observe,
     plan::observed::{LiveState, leaving},
-    provider::local::audit,
     session::Session,
     stack::{desired, model::SetKind},
 };
@@ -93,7 +91,7 @@ async fn members(
     let live = match live {
         Some(live) => live,
         None => {
-            read = observe::recorded_objects(kube).await?;
+            read = observe::recorded_objects(kube, None).await?;
             &read
         }
     };
@@ -234,34 +232,6 @@ pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
     let options = DeleteOptions { foreground: false, patience: None };
     let deleted = kube.delete_waves(&[spared.empty, spared.go], options, progress).await?;
     Ok(removed(session, as_removed(&deleted)))
-}
-
-/// `seen`: the stacks that were in it when the plan was made. One that came since keeps it.
-pub async fn cluster(session: &Session, seen: Option<&LiveState>, progress: &Progress) -> Result<Done> {
-    let may_go = || -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let Some(seen) = seen else { return Ok(()) };
-            let parents = session.kube().await?.read_parents().await?;
-            let new = parents.keys().filter(|parent| !seen.parents.contains_key(*parent));
-            let new: Vec<&str> = new.filter_map(|parent| parent.strip_prefix("stack-")).collect();
-            match new.as_slice() {
-                [] => Ok(()),
-                new => Err(Error::new(Kind::Refused, format!("the cluster stays: it holds {} by now", new.join(", ")))
-                    .hint("run the same command again: it looks at what is there")),
-            }
-        })
-    };
-    Ok(removed(session, session.provider.delete(&may_go, progress).await?))
-}
-
-/// The container that leads to the stack's edge.
-pub async fn proxy(session: &Session) -> Result<Done> {
-    Ok(removed(session, session.proxy()?.delete().await?))
-}
-
-pub async fn images(session: &Session) -> Result<Done> {
-    let docker = &session.engine()?.docker;
-    Ok(removed(session, audit::remove_images(docker, &session.settings.cluster_name).await?))
 }
 
 #[cfg(test)]

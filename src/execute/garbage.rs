@@ -45,7 +45,7 @@ async fn tags_in_use(session: &Session) -> Result<BTreeSet<String>> {
     let kinds = WORKLOADS.map(|(group, kind)| KindRef::any_version(group, kind));
     let listed = try_join_all(kinds.iter().map(|kind| kube.list_all(kind, None)));
     // Custom resources have templates too.
-    let (listed, recorded) = tokio::try_join!(listed, observe::recorded_objects(kube))?;
+    let (listed, recorded) = tokio::try_join!(listed, observe::recorded_objects(kube, None))?;
     // Of what a Deployment was before, the newest tags stay anyway.
     let is_history = |object: &&Value| {
         json::kind(object) == "ReplicaSet"

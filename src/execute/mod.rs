@@ -6,6 +6,7 @@ mod delete;
 pub mod garbage;
 pub mod load;
 pub mod provide;
+mod provider;
 mod prune;
 mod share;
 mod spare;

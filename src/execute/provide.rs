@@ -14,8 +14,6 @@ use crate::{
         observed::{ImageState, Observed},
     },
     proof::{self, ProofResult},
-    provider as cluster,
-    provider::local::proxy,
     session::Session,
     stack::desired::DesiredSet,
 };
@@ -187,30 +185,6 @@ pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
     };
     session.learn(|learned| learned.agent = Some(format!("{reference}@{digest}")));
     Ok(Done { unchanged, note: None })
-}
-
-/// What the proxy runs from: an image of the user's own, or this executable.
-pub fn proxy_image(session: &Session) -> String {
-    session.settings.agent_image.clone().unwrap_or_else(|| proxy::image(&session.settings.cluster_name))
-}
-
-/// That image in the engine; pods have no use for it, so no registry gets it.
-pub async fn proxy(session: &Session, progress: &Progress) -> Result<Done> {
-    let engine = session.engine()?;
-    let reference = proxy_image(session);
-    if session.settings.agent_image.is_some() {
-        cluster::ensure_image(&engine.docker, &reference, progress).await?;
-        return Ok(Done::default());
-    }
-    if cluster::has_image(&engine.docker, &reference).await? {
-        return Ok(Done { unchanged: true, note: None });
-    }
-    let platform = session.provider.platform().await?;
-    let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
-    let labels = session.image_labels(proxy::ROLE);
-    let spec = agent.spec();
-    image::build::build_context(engine, &spec, agent.context, &[reference], &labels, progress).await?;
-    Ok(Done::default())
 }
 
 pub async fn collect_garbage(session: &Session) -> Result<Done> {

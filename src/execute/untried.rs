@@ -9,7 +9,8 @@ use crate::{
     error::Error,
     event::StepId,
     kube::apply::ApplyOptions,
-    plan::{Action, Plan, Step, observed::Observed},
+    object::Object,
+    plan::{Action, Plan, Step, applied::yielding, observed::Observed},
     session::Session,
 };
 
@@ -41,12 +42,15 @@ pub async fn refusals(session: &Session, plan: &Plan, observed: &Observed, begun
         ..ApplyOptions::default()
     };
     let left = plan.steps.iter().filter(|step| !begun.has(step)).filter_map(|step| match &step.action {
-        Action::Apply { set, object } => Some(&plan.sets[*set].objects[*object].object),
+        Action::Apply { set, object } => Some(&plan.sets[*set].objects[*object]),
         _ => None,
     });
-    let tried = stream::iter(left).map(|object| {
-        let there = live.and_then(|live| live.get(&object.key()));
-        kube.would_refuse(object, there, &options)
+    let options = &options;
+    let tried = stream::iter(left).map(|desired| async move {
+        let there = live.and_then(|live| live.get(&desired.object.key()));
+        let value = yielding(desired, there).into_owned();
+        let object = Object { value, origin: desired.object.origin.clone() };
+        kube.would_refuse(&object, there, options).await
     });
     tried.buffered(AT_ONCE).filter_map(std::future::ready).collect().await
 }

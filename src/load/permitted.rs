@@ -96,6 +96,7 @@ mod tests {
                 origin: Origin::default(),
             }],
             secrets: Vec::new(),
+            yields: Vec::new(),
             certificate: None,
             background: false,
             needs: Vec::new(),

@@ -31,12 +31,13 @@ impl fmt::Display for Origin {
 }
 
 /// Identifies an object in a cluster, apart from its version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Key {
     /// Empty for the core group.
     pub group: String,
     pub kind: String,
     /// None for cluster-scoped objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     pub name: String,
 }

@@ -32,13 +32,10 @@ use crate::{
     },
     object::json,
     plan::{
-        observed::{ImageState, LiveState, Observed, RegistryState},
+        observed::{ImageState, LiveState, Observed},
         up::{self, inventory},
     },
-    provider::{
-        ClusterState, ImagesBy,
-        local::{hosting::local_registry_hosting, proxy::ProxyState, registry},
-    },
+    provider::{ClusterState, ImagesBy, Observation, RegistryState, hosting},
     session::{
         Session,
         images::{plain_spec, pod_reference},
@@ -52,10 +49,7 @@ use crate::{
     },
     tls::{self, Authority, Decision, OwnTrust, Seen, authority},
 };
-use crate::{
-    object::{Key, Object, Origin},
-    tls::wanted::Certificate,
-};
+use crate::{object::Key, tls::wanted::Certificate};
 
 pub use removal::for_removal;
 /// Objects of which more has to be seen, at once.
@@ -76,28 +70,20 @@ async fn everything(session: &Session) -> Result<Observed> {
     let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
         Box::pin(cluster_and_live(session)),
         Box::pin(registry_and_images(session)),
-        proxy_state(session)
+        session.provider.observe_proxy(&session.stack.name)
     )?;
     let is_there = matches!(cluster, ClusterState::Ours { .. });
     let nodes_outdated = is_there && session.provider.outdated().await?;
     let kubeconfig_outdated = is_there && session.provider.kubeconfig_outdated().await?;
-    let traits = session.provider.traits();
-    Ok(Observed { traits, cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+    let provider = Observation { cluster, nodes_outdated, kubeconfig_outdated, registry, proxy };
+    Ok(Observed { traits: session.provider.traits(), provider, images, live })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
 pub async fn images(session: &Session) -> Result<Observed> {
     let (registry, images) = session.until_stopped(registry_and_images(session)).await?;
-    Ok(Observed {
-        traits: session.provider.traits(),
-        cluster: ClusterState::Absent,
-        nodes_outdated: false,
-        kubeconfig_outdated: false,
-        registry,
-        images,
-        live: None,
-        proxy: ProxyState::default(),
-    })
+    let provider = Observation { registry, ..Observation::of(ClusterState::Absent) };
+    Ok(Observed { traits: session.provider.traits(), provider, images, live: None })
 }
 
 /// What would go along with the definitions and namespaces among these objects.
@@ -124,9 +110,13 @@ async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<Liv
     Ok((cluster, live))
 }
 
-/// Objects of all sets on record, whichever stack they belong to.
-pub async fn recorded_objects(kube: &Kube) -> Result<LiveState> {
-    let parents = kube.read_parents().await?;
+/// Objects of all sets on record, or of those that one stack uses.
+pub async fn recorded_objects(kube: &Kube, only: Option<&str>) -> Result<LiveState> {
+    let mut parents = kube.read_parents().await?;
+    if let Some(stack) = only {
+        let own = desired::parent_name(SetKind::Stack, stack);
+        parents.retain(|name, parent| desired::are_of_one_stack(name, &own) || parent.users.contains(stack));
+    }
     let live = list(kube, &parents.values().collect::<Vec<_>>()).await?;
     Ok(LiveState { live, parents, ..LiveState::default() })
 }
@@ -340,10 +330,7 @@ async fn pull_secrets(session: &Session, kube: &Kube, live: &Live, others: &Live
 
 /// The port that the KEP-1755 ConfigMap names.
 async fn published_port(kube: &Kube) -> Result<Option<u16>> {
-    let key = Object { value: local_registry_hosting("", 0), origin: Origin::default() }.key();
-    let hosting = kube.get(&key).await?;
-    let text = hosting.as_ref().and_then(|hosting| json::text(hosting, "/data/localRegistryHosting.v1"));
-    Ok(text.and_then(|text| text.lines().next()?.trim_end_matches('"').rsplit_once(':')?.1.parse().ok()))
+    Ok(kube.get(&hosting::key()).await?.as_ref().and_then(hosting::port))
 }
 
 async fn endpoint_slices(kube: &Kube, namespaces: &BTreeSet<String>) -> Result<Vec<Value>> {
@@ -368,14 +355,6 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     Ok((registry, images.into_iter().collect()))
 }
 
-/// Elsewhere than on local clusters there is none.
-async fn proxy_state(session: &Session) -> Result<ProxyState> {
-    match session.provider.traits().has_proxy() {
-        true => session.proxy()?.observe().await,
-        false => Ok(ProxyState::default()),
-    }
-}
-
 /// Further tags that the registry has not, or has on something else than `digest`.
 async fn missing_tags(session: &Session, service: &str, repository: &str, digest: Option<&str>) -> Result<Vec<String>> {
     let wanted = session.further_tags(service).await;
@@ -396,14 +375,7 @@ async fn registry_state(session: &Session) -> Result<RegistryState> {
                 .hint("name it with --registry, such as --registry ghcr.io/ORG")),
         };
     }
-    Ok(match session.local_registry()?.observe().await? {
-        registry::RegistryState::Absent | registry::RegistryState::Outdated { .. } => RegistryState::Absent,
-        registry::RegistryState::Stopped => RegistryState::Stopped,
-        registry::RegistryState::Running { port } => RegistryState::Running { port },
-        registry::RegistryState::Foreign { why } => {
-            return Err(Error::new(Kind::Preflight, why).hint("choose another name with --cluster-name"));
-        }
-    })
+    session.provider.observe_registry().await
 }
 
 /// The tag of each service's image, and why it may not stand for all of it.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,16 +16,18 @@ use crate::{
         Kube,
         status::{self, ObjectStatus},
     },
-    object::json,
+    object::{Key, json},
     observe,
     plan::observed::LiveState,
     proof::result::LastProof,
-    provider::{ClusterState, local::proxy},
+    provider::ClusterState,
     session::Session,
 };
 
-/// For a question to a stack's Prometheus.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// For a question to a Prometheus.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// On a Service that leads to a Prometheus: its port and the path before `/api`, such as `9090/prometheus`.
+const PROMETHEUS: &str = "stackctl.io/prometheus";
 
 #[derive(Debug, Serialize)]
 pub struct Overview {
@@ -62,7 +65,8 @@ pub struct Alert {
     pub summary: Option<String>,
 }
 
-pub async fn look(session: &Session) -> Result<Overview> {
+/// Of the whole cluster, or of one stack and what it uses.
+pub async fn look(session: &Session, only: Option<&str>) -> Result<Overview> {
     let cluster = session.provider.observe().await?;
     // The cluster of a context has no other name.
     let name = match session.provider.traits().is_ours() {
@@ -86,7 +90,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
     }
     let kube = session.kube().await?;
     overview.version = Some(kube.server_version().to_owned());
-    let recorded = observe::recorded_objects(kube).await?;
+    let recorded = observe::recorded_objects(kube, only).await?;
     overview.stacks = recorded.stacks().map(str::to_owned).collect();
     overview.components = recorded.components().map(|(name, _)| name.to_owned()).collect();
     let mut keys: Vec<_> = recorded.live.objects.keys().filter(|key| status::is_shown(key)).collect();
@@ -97,6 +101,7 @@ pub async fn look(session: &Session) -> Result<Overview> {
     overview.objects = objects?;
     overview.images = images(&overview.objects, &trees);
     overview.edges = edges;
+    overview.edges.retain(|stack, _| only.is_none_or(|only| only == stack));
     overview.alerts = alerts;
     overview.proofs = overview.stacks.iter().filter_map(|stack| session.last_proof(stack)).collect();
     Ok(overview)
@@ -126,11 +131,7 @@ async fn trees(session: &Session) -> BTreeMap<String, String> {
 }
 
 async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
-    let Ok(engine) = session.engine() else { return BTreeMap::new() };
-    if !session.provider.traits().has_proxy() {
-        return BTreeMap::new();
-    }
-    let found = proxy::of_cluster(&engine.docker, &session.settings.cluster_name).await.unwrap_or_default();
+    let found = session.provider.edges().await.unwrap_or_default();
     let urls = |published: BTreeMap<u16, u16>| {
         let urls = published.into_iter().rev().map(|(inside, port)| match inside {
             8443 => format!("https://localhost:{port}"),
@@ -141,23 +142,29 @@ async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
     found.into_iter().map(|(stack, published)| (stack, urls(published))).collect()
 }
 
-/// Firing alerts of every namespace that has a Prometheus of ours.
+/// Firing alerts of every Prometheus that a stack or a component declares as such.
 async fn alerts(kube: &Kube, recorded: &LiveState) -> Option<Vec<Alert>> {
-    let services = recorded.live.objects.keys().filter(|key| key.kind == "Service" && key.name == "prometheus");
+    let places = recorded.live.objects.iter().filter_map(|(key, object)| prometheus(key, object));
+    let asked = places.map(|(namespace, service, path)| async move {
+        let answer = kube.ask_service(namespace, &service, &path, ASKED_FOR).await;
+        answer.filter(|answer| answer["status"] == "success").map(|answer| firing(namespace, &answer))
+    });
     let mut found: Option<Vec<Alert>> = None;
-    for namespace in services.filter_map(|key| key.namespace.as_deref()) {
-        for path in ["/prometheus/api/v1/alerts", "/api/v1/alerts"] {
-            let asked = kube.ask_service(namespace, "prometheus:9090", path, PATIENCE).await;
-            if let Some(answer) = asked.filter(|answer| answer["status"] == "success") {
-                found.get_or_insert_default().extend(firing(namespace, &answer));
-                break;
-            }
-        }
+    for alerts in join_all(asked).await.into_iter().flatten() {
+        found.get_or_insert_default().extend(alerts);
     }
     if let Some(alerts) = &mut found {
         alerts.sort();
     }
     found
+}
+
+/// The namespace, `SERVICE:PORT` and the path of the alerts, of a Service that says that it leads to a Prometheus.
+fn prometheus<'a>(key: &'a Key, object: &Value) -> Option<(&'a str, String, String)> {
+    let place = json::annotation(object, PROMETHEUS).filter(|_| key.kind == "Service" && key.group.is_empty())?;
+    let (port, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = if prefix.is_empty() { String::new() } else { format!("/{}", prefix.trim_end_matches('/')) };
+    Some((key.namespace.as_deref()?, format!("{}:{port}", key.name), format!("{prefix}/api/v1/alerts")))
 }
 
 fn firing(namespace: &str, answer: &Value) -> Vec<Alert> {
@@ -186,6 +193,19 @@ mod tests {
         let found = firing("hello", &answer);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].name.as_str(), found[0].severity.as_deref()), ("Errors", Some("page")));
+    }
+
+    #[test]
+    fn a_prometheus_says_what_it_is_and_where_it_answers() {
+        let key =
+            Key { group: String::new(), kind: "Service".into(), namespace: Some("n".into()), name: "metrics".into() };
+        let place = |says: &str| {
+            let service = json!({"metadata": {"annotations": {PROMETHEUS: says}}});
+            prometheus(&key, &service).map(|(_, service, path)| format!("{service}{path}"))
+        };
+        assert_eq!(place("9090/prometheus").as_deref(), Some("metrics:9090/prometheus/api/v1/alerts"));
+        assert_eq!(place("web").as_deref(), Some("metrics:web/api/v1/alerts"));
+        assert_eq!(prometheus(&key, &json!({"metadata": {}})), None, "a name says nothing");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{holdings, list, proxy_state};
+use super::{holdings, list};
 use crate::{
     error::Result,
     kube::{
@@ -15,9 +15,9 @@ use crate::{
     object::json,
     plan::{
         down,
-        observed::{LiveState, Observed, RegistryState, leaving},
+        observed::{LiveState, Observed, leaving},
     },
-    provider::ClusterState,
+    provider::{ClusterState, Observation},
     session::Session,
     stack::model::instance_name,
 };
@@ -42,10 +42,9 @@ async fn what_can_be_removed(session: &Session, options: &down::Options) -> Resu
         },
         _ => None,
     };
-    let registry = RegistryState::External;
-    let proxy = proxy_state(session).await?;
-    let (nodes_outdated, kubeconfig_outdated, images) = (false, false, BTreeMap::new());
-    Ok(Observed { traits, cluster, nodes_outdated, kubeconfig_outdated, registry, images, live, proxy })
+    let proxy = session.provider.observe_proxy(&session.stack.name).await?;
+    let provider = Observation { proxy, ..Observation::of(cluster) };
+    Ok(Observed { traits, provider, images: BTreeMap::new(), live })
 }
 
 /// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the

@@ -84,7 +84,12 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
     let Some((set, object)) = edge::declared(&sets).filter(|_| session.provider.traits().has_proxy()) else {
         return Ok(None);
     };
-    let container = session.proxy()?.observe().await?.container.filter(|it| it.running && it.foreign.is_none());
+    let container = session
+        .provider
+        .observe_proxy(&session.stack.name)
+        .await?
+        .container
+        .filter(|it| it.running && it.foreign.is_none());
     let Some(container) = container else {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));

@@ -60,7 +60,7 @@ pub async fn execute(session: &Session, plan: &Plan, observed: &Observed) -> Res
         ended => ended,
     };
     // After the cluster is gone there is nothing to remember.
-    if !plan.has(&Action::DeleteCluster)
+    if !plan.removes_cluster()
         && let Err(error) = session.known.save()
     {
         session.events.warn(format!("could not save the cache; the next run will be slower: {error}"));

@@ -5,8 +5,9 @@ use crate::{
     error::Result,
     image::Engine,
     observe::{doctor, doctor::DoctorRequest},
-    plan::{Action, Plan, observed::Observed, up::edge},
+    plan::{Action, Plan, observed::Observed},
     provider::{
+        Asked,
         check::Status,
         local::{ports, proxy},
     },
@@ -30,7 +31,7 @@ impl Session {
     pub async fn preflight(&self, plan: &Plan, observed: &Observed) -> Result<()> {
         self.preflight_ports(plan, observed)?;
         self.may_push(plan).await?;
-        if !plan.has(&Action::CreateCluster) {
+        if !plan.makes_cluster() {
             return Ok(());
         }
         let request = doctor_request(&self.settings, self.engine.clone(), wanted_ports(&self.settings)?);
@@ -46,12 +47,11 @@ impl Session {
 
     /// A port that was asked for by number is had, or nothing is made.
     fn preflight_ports(&self, plan: &Plan, observed: &Observed) -> Result<()> {
-        let starts = plan.steps.iter().any(|step| matches!(step.action, Action::StartProxy { .. }));
-        let edge::Asked { https, http } = self.asked_ports();
-        let has = observed.proxy.container.as_ref().map(|container| &container.published);
+        let Asked { https, http } = self.asked_ports();
+        let has = observed.provider.proxy.container.as_ref().map(|container| &container.published);
         let ours = |port: &u16| has.is_some_and(|published| published.values().any(|known| known == port));
         match https.into_iter().chain(http).find(|port| !ours(port) && !ports::is_free(*port)) {
-            Some(port) if starts => Err(proxy::taken(port)),
+            Some(port) if plan.takes_ports() => Err(proxy::taken(port)),
             _ => Ok(()),
         }
     }
@@ -59,15 +59,12 @@ impl Session {
 
 /// `ports`: of 127.0.0.1, that must be free.
 pub fn doctor_request(settings: &Settings, engine: Result<Engine>, ports: Vec<u16>) -> DoctorRequest {
-    let choice = choice(settings);
     DoctorRequest {
-        endpoint: engine.as_ref().map(|engine| engine.endpoint.clone()).unwrap_or_default(),
-        engine: engine.map(|engine| engine.docker),
-        kind: choice.needs_kind(),
+        engine,
+        choice: choice(settings),
         ports,
         docker_hub: !settings.mirrors.iter().any(|mirror| mirror.host == "docker.io"),
         registry: settings.registry.clone(),
-        existing: choice.needs_context().map(|context| context.map(str::to_owned)),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The plans of `build` and `push`.
 
-use super::{
-    Action, Graph, Plan,
-    observed::{Observed, RegistryState},
+use super::{Action, Graph, Plan, observed::Observed};
+use crate::{
+    error::{Error, Kind, Result},
+    provider::RegistryState,
 };
-use crate::error::{Error, Kind, Result};
 
 /// The engine's cache decides what there is to do.
 pub fn build(observed: &Observed) -> Plan {
@@ -17,7 +17,7 @@ pub fn build(observed: &Observed) -> Plan {
 
 /// Builds and pushes what the registry lacks.
 pub fn push(observed: &Observed, rebuild: bool) -> Result<Plan> {
-    if matches!(observed.registry, RegistryState::Absent | RegistryState::Stopped) {
+    if matches!(observed.provider.registry, RegistryState::Absent | RegistryState::Stopped) {
         return Err(Error::new(Kind::Preflight, "the cluster's registry is not running")
             .hint("`stackctl up` makes it; --registry names another one"));
     }

@@ -32,21 +32,17 @@ mod tests {
     use crate::{
         error::Kind,
         kube::ownership::inventory::Parent,
-        plan::observed::{LiveState, RegistryState},
-        provider::{ClusterState, existing, local::proxy::ProxyState},
+        plan::observed::LiveState,
+        provider::{ClusterState, Observation, existing},
     };
 
     fn observed(up: bool) -> Observed {
         let parents = BTreeMap::from_iter(up.then(|| ("stack-hello".to_owned(), Parent::default())));
         Observed {
             traits: existing::TRAITS,
-            cluster: ClusterState::Ours { stopped: false },
-            nodes_outdated: false,
-            kubeconfig_outdated: false,
-            registry: RegistryState::External,
+            provider: Observation::of(ClusterState::Ours { stopped: false }),
             images: BTreeMap::new(),
             live: Some(LiveState { parents, ..LiveState::default() }),
-            proxy: ProxyState::default(),
         }
     }
 

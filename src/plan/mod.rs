@@ -1,11 +1,14 @@
 //! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
 
+pub mod applied;
 pub mod down;
 pub mod expected;
+mod groups;
 pub mod images;
 pub mod load;
 pub mod observed;
 pub mod origin;
+pub mod summary;
 pub mod test;
 pub mod up;
 
@@ -22,6 +25,10 @@ use crate::object::Key;
 use crate::{
     event::{PlannedStep, StepId},
     kube::ownership::holds::Kept,
+    provider::{
+        self,
+        step::{Gives, Planned},
+    },
     stack::{
         desired::{self, DesiredSet},
         model::{SetKind, Stack},
@@ -59,18 +66,10 @@ pub struct Step {
 pub enum Action {
     /// A barrier of the graph that does nothing itself: the end of a wave.
     Barrier,
-    CreateNetwork,
-    CreateCluster,
-    StartCluster,
+    /// What only the cluster's provider knows how to do.
+    Provider(provider::step::Step),
     /// Until then connections to Services are refused, which some programs take for the end.
     AwaitNetwork,
-    /// Mirrors, registry and CA bundle of nodes that are there.
-    ConfigureNodes,
-    /// The cluster's context in the user's kubeconfig.
-    MergeKubeconfig,
-    StartRegistry,
-    /// Tells tools where the registry is (KEP-1755).
-    PublishRegistry,
     Build {
         service: String,
     },
@@ -127,14 +126,6 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
-    /// The image that the proxy runs from.
-    ProvideProxy,
-    /// Makes this Service's ports reachable from this machine.
-    StartProxy {
-        set: usize,
-        object: usize,
-    },
-    RemoveProxy,
     Prove,
     /// Puts the load on from pods in the cluster.
     Load {
@@ -153,9 +144,6 @@ pub enum Action {
     },
     /// The namespace of the sets' records, once no stack is left.
     DeleteInventory,
-    /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
-    DeleteCluster,
-    DeleteImages,
 }
 
 /// Which images: one of the stack's own, or what a component's manifests name.
@@ -167,15 +155,15 @@ pub enum Images {
 }
 
 impl Action {
-    /// The set of which it writes a part.
-    fn applies_to(&self) -> Option<usize> {
-        match self {
-            Action::WriteInventory { set }
-            | Action::CreateSecret { set, .. }
-            | Action::ProvidePullSecret { set, .. }
-            | Action::Apply { set, .. } => Some(*set),
-            _ => None,
-        }
+    /// Whether it writes a part of its set: of such steps there are many.
+    fn writes(&self) -> bool {
+        matches!(
+            self,
+            Action::WriteInventory { .. }
+                | Action::CreateSecret { .. }
+                | Action::ProvidePullSecret { .. }
+                | Action::Apply { .. }
+        )
     }
 
     /// Steps that leave nothing half done when they are stopped at once.
@@ -198,26 +186,16 @@ impl Action {
     }
 }
 
-impl From<&Step> for PlannedStep {
-    fn from(step: &Step) -> Self {
-        // Needs and group are `Plan::outline`'s, which knows what is behind the indices.
-        PlannedStep {
-            id: Arc::clone(&step.id),
-            needs: Vec::new(),
-            hidden: matches!(step.action, Action::Barrier),
-            group: None,
-            deletes: step.deletes.iter().map(Key::place).collect(),
-        }
-    }
-}
-
 impl Plan {
     /// The graph as the report and `--output json` show it.
     pub fn outline(&self) -> Vec<PlannedStep> {
         let named = |step: &Step| PlannedStep {
+            id: Arc::clone(&step.id),
             needs: step.needs.iter().map(|&need| Arc::clone(&self.steps[need].id)).collect(),
-            group: step.action.applies_to().map(|set| self.sets[set].name.as_str().into()),
-            ..PlannedStep::from(step)
+            hidden: matches!(step.action, Action::Barrier),
+            group: step.group(&self.sets),
+            writes: step.action.writes(),
+            deletes: step.deletes.iter().map(Key::place).collect(),
         };
         self.steps.iter().map(named).collect()
     }
@@ -238,6 +216,26 @@ impl Plan {
 
     pub fn has(&self, action: &Action) -> bool {
         self.steps.iter().any(|step| step.action == *action)
+    }
+
+    fn provided(&self) -> impl Iterator<Item = &provider::step::Step> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Provider(step) => Some(step),
+            _ => None,
+        })
+    }
+
+    pub fn makes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::makes_cluster)
+    }
+
+    pub fn removes_cluster(&self) -> bool {
+        self.provided().any(provider::step::Step::removes_cluster)
+    }
+
+    /// Whether ports of this machine that were asked for are taken by it.
+    pub fn takes_ports(&self) -> bool {
+        self.provided().any(provider::step::Step::takes_ports)
     }
 }
 
@@ -274,6 +272,22 @@ impl Graph {
         let node = self.add(id, needs, action);
         self.steps[node.0].deletes = deletes;
         node
+    }
+
+    /// Adds steps of the provider, which need each other by their ids. `after`: what puts the object that one of them reads
+    /// into the state that it is to be seen in.
+    fn add_provided(&mut self, steps: Vec<Planned>, after: Option<Node>) -> Vec<(Option<Gives>, Node)> {
+        let add = |planned: Planned| {
+            let earlier = planned.needs.iter().filter_map(|need| self.find(need));
+            let after = after.filter(|_| planned.step.reads().is_some());
+            let needs: Vec<Node> = earlier.chain(after).collect();
+            (planned.gives, self.add(planned.id, &needs, Action::Provider(planned.step)))
+        };
+        steps.into_iter().map(add).collect()
+    }
+
+    fn find(&self, id: &str) -> Option<Node> {
+        self.steps.iter().position(|step| *step.id == *id).map(Node)
     }
 
     /// The first of several names for a step, from short to full, that no other step has; the last one where all are taken.

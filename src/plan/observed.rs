@@ -11,7 +11,7 @@ use crate::{
         noop::known::Known,
         ownership::{foreign::Foreign, holds, holds::Holding, inventory::Parent},
     },
-    provider::{ClusterState, Traits, local::proxy::ProxyState},
+    provider::{Observation, Traits},
     stack::{
         desired,
         facts::Facts,
@@ -25,30 +25,12 @@ use crate::{object::Key, tls::wanted::Certificate};
 pub struct Observed {
     /// What the provider's clusters are like.
     pub traits: Traits,
-    pub cluster: ClusterState,
-    /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
-    pub nodes_outdated: bool,
-    /// The user's kubeconfig lacks the cluster's context, or has it lead elsewhere.
-    pub kubeconfig_outdated: bool,
-    pub registry: RegistryState,
+    /// And what it has seen of the cluster and of what belongs to it.
+    pub provider: Observation,
     /// By service.
     pub images: BTreeMap<String, ImageState>,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
-    /// The container that leads to the stack's edge.
-    pub proxy: ProxyState,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryState {
-    /// Somebody else's, named by `--registry`.
-    External,
-    Absent,
-    Stopped,
-    /// Published on this port of loopback.
-    Running {
-        port: u16,
-    },
 }
 
 impl Observed {

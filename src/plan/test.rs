@@ -28,7 +28,7 @@ pub(super) fn readied(
         Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))
             .hint(format!("`stackctl up {}` brings it up, `up --test` proves it at once", stack.name))
     };
-    if observed.cluster != (ClusterState::Ours { stopped: false }) {
+    if observed.provider.cluster != (ClusterState::Ours { stopped: false }) {
         return Err(absent());
     }
     let live = observed.live.as_ref().ok_or_else(absent)?;

@@ -1,5 +1,6 @@
 //! What a check of the machine or of a cluster found.
 
+use futures::future::BoxFuture;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,6 +34,18 @@ impl Check {
 
     pub fn failed(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
         Check { name, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// A check that has not been made yet.
+pub struct Checking<'a> {
+    pub name: &'static str,
+    pub examine: BoxFuture<'a, Vec<Check>>,
+}
+
+impl<'a> Checking<'a> {
+    pub fn new(name: &'static str, examine: BoxFuture<'a, Vec<Check>>) -> Checking<'a> {
+        Checking { name, examine }
     }
 }
 

@@ -3,12 +3,14 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClusterSpec, DEFAULT_NETWORK, Provider,
-    existing::ExistingCluster,
+    Access, ClusterSpec, DEFAULT_NETWORK, Provider, Traits,
+    check::Checking,
+    existing::{self, ExistingCluster},
     kind::{self, KindCluster},
-    local::kubeconfig::UserKubeconfig,
+    local::{checks, kubeconfig::UserKubeconfig},
 };
 use crate::{error::Result, image::Engine, state::State};
+use futures::FutureExt;
 
 /// Which provider, with what it has to know. Nothing is looked at before it is opened.
 #[derive(Debug, Clone)]
@@ -20,16 +22,39 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Whether the program kind makes the cluster, so that it has to be there.
-    pub fn needs_kind(&self) -> bool {
-        matches!(self, Choice::Kind(_))
+    /// What its clusters are like.
+    pub fn traits(&self) -> Traits {
+        match self {
+            Choice::Kind(_) => kind::TRAITS,
+            Choice::Existing { .. } => existing::TRAITS,
+        }
     }
 
-    /// The context whose cluster has to be there already; the inner None is the current one.
-    pub fn needs_context(&self) -> Option<Option<&str>> {
+    /// What has to be looked at before a cluster is made, the engine first. `engine`: an error where none answers.
+    pub fn checks<'a>(&'a self, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
+        match self {
+            Choice::Kind(_) => kind::checks::all(engine),
+            Choice::Existing { .. } => vec![Checking::new("engine", checks::examine(engine, false).boxed())],
+        }
+    }
+
+    /// The cluster that has to be there already, or why it cannot be told which; None: it may have to be made.
+    pub fn must_be_there(&self) -> Option<Result<Access>> {
         match self {
             Choice::Kind(_) => None,
-            Choice::Existing { context } => Some(context.as_deref()),
+            Choice::Existing { context } => {
+                let opened = State::from_env()
+                    .and_then(|state| ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state));
+                Some(opened.map(|cluster| cluster.where_it_is().clone()))
+            }
+        }
+    }
+
+    /// Ports of the host that belong to the cluster already.
+    pub async fn published(&self, engine: &Engine) -> Result<Vec<u16>> {
+        match self {
+            Choice::Kind(spec) => kind::mark::members(&spec.name).published(&engine.docker).await,
+            Choice::Existing { .. } => Ok(Vec::new()),
         }
     }
 
@@ -63,7 +88,6 @@ pub fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::existing;
 
     #[test]
     fn a_choice_says_what_has_to_be_there_before_it_is_opened() {
@@ -76,12 +100,16 @@ mod tests {
             mirrors: Vec::new(),
             ca_bundle: None,
             kind_config: None,
+            agent_image: None,
         };
+        let engine = Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine"));
+        let names = |choice: &Choice| choice.checks(&engine).iter().map(|check| check.name).collect::<Vec<_>>();
         let choice = Choice::Kind(spec);
-        assert!(choice.needs_kind() && choice.needs_context().is_none());
+        assert_eq!(names(&choice), ["engine", "kind", "inotify"]);
+        assert!(choice.must_be_there().is_none());
         let choice = Choice::Existing { context: Some("a".into()) };
-        assert!(!choice.needs_kind());
-        assert_eq!((choice.needs_context(), choice.host_ports().unwrap()), (Some(Some("a")), Vec::new()));
+        assert_eq!((names(&choice), choice.host_ports().unwrap()), (vec!["engine"], Vec::new()));
+        assert!(choice.must_be_there().is_some());
     }
 
     #[test]

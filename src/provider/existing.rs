@@ -10,9 +10,11 @@ use ::kube::{Api, api::ListParams, config::Kubeconfig};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Node;
 
-use super::{Access, Answer, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, Traits, api};
-use crate::object::Removed;
-use crate::provider::local::kubeconfig::UserKubeconfig;
+use super::{
+    Access, Answer, ClusterState, EdgeBy, ImagesBy, Lifecycle, Provider, Traits, api,
+    local::kubeconfig::UserKubeconfig,
+    step::{Acted, Given, Step},
+};
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
@@ -119,12 +121,13 @@ impl Provider for ExistingCluster {
         })
     }
 
-    async fn create(&self, _progress: &Progress) -> Result<()> {
-        Err(self.not_ours("make"))
-    }
-
-    async fn delete(&self, _may_go: MayGo<'_>, _progress: &Progress) -> Result<Vec<Removed>> {
-        Ok(Vec::new())
+    async fn act(&self, step: &Step, _given: Given<'_>) -> Result<Acted> {
+        match step {
+            Step::CreateCluster => Err(self.not_ours("make")),
+            Step::StartCluster => Err(self.not_ours("start")),
+            Step::DeleteCluster => Err(self.not_ours("remove")),
+            other => Err(other.is_not_mine("existing")),
+        }
     }
 
     async fn start(&self, _progress: &Progress) -> Result<()> {

@@ -4,34 +4,44 @@ mod api;
 pub mod check;
 mod choice;
 pub mod existing;
+pub mod hosting;
 pub mod kind;
 pub mod local;
+mod observation;
+pub mod plan;
+pub mod step;
+pub mod sweep;
 mod traits;
 
-pub use crate::provider::local::engine::{ensure_image, has_image, published};
+pub use crate::provider::local::{
+    edge::{self, Asked},
+    proxy::ProxyState,
+};
 pub use choice::{Choice, open};
+pub use observation::{Observation, RegistryState};
 pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use crate::{
-    error::Result,
-    event::Progress,
-    object::{Mirror, Removed},
-    state::Folder,
-};
+use crate::{error::Result, event::Progress, object::Mirror, state::Folder};
+use step::{Acted, Given, Step};
+use sweep::Swept;
 
 /// On all that we make in an engine: `io.stackctl.owner=stackctl`.
 pub const OWNER_LABEL: &str = "io.stackctl.owner";
 pub const OWNER: &str = "stackctl";
 /// On what belongs to one cluster: `io.stackctl.cluster=NAME`.
 pub const CLUSTER_LABEL: &str = "io.stackctl.cluster";
-/// kind's own label; the provider's nodes cannot be given one of ours.
-pub const KIND_CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+
+/// The host that pod specs on clusters with a registry of their own name; which registry that is, only nodes know.
+pub const REGISTRY_HOST: &str = "registry.stackctl.internal";
 
 /// The engine network that local clusters share, unless told otherwise.
 pub const DEFAULT_NETWORK: &str = "stackctl";
@@ -51,6 +61,8 @@ pub struct ClusterSpec {
     pub ca_bundle: Option<PathBuf>,
     /// A kind configuration merged into the generated one.
     pub kind_config: Option<PathBuf>,
+    /// What runs beside the cluster runs from this image, in place of one of this program.
+    pub agent_image: Option<String>,
 }
 
 /// What is there, as seen without changing anything.
@@ -96,32 +108,39 @@ pub trait Provider: Send + Sync {
     /// Reads only.
     async fn observe(&self) -> Result<ClusterState>;
 
-    /// Makes the cluster, replacing a half-made one, and returns once its API server answers and its nodes can pull
-    /// through the mirrors.
-    async fn create(&self, progress: &Progress) -> Result<()>;
-
-    /// Removes the cluster, if it carries our mark and `may_go` agrees once nobody else can make or remove it.
-    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>>;
-
-    /// Whether `configure` would have something to do. Reads only.
+    /// Whether the nodes of a cluster that is there lack something that may change after its creation: mirrors, the
+    /// registry, the CA bundle. Reads only.
     async fn outdated(&self) -> Result<bool> {
         Ok(false)
     }
 
-    /// Brings a cluster that is there up to date with what may change after its creation: mirrors, the registry and
-    /// the CA bundle of its nodes. True: something had to be changed.
-    async fn configure(&self, _progress: &Progress) -> Result<bool> {
-        Ok(false)
-    }
-
-    /// Whether `merge_kubeconfig` would have something to do. Reads only.
+    /// Whether the context of a cluster that is there is missing in the user's kubeconfig, or leads elsewhere. Reads only.
     async fn kubeconfig_outdated(&self) -> Result<bool> {
         Ok(false)
     }
 
-    /// Puts the context of a cluster that is there into the user's kubeconfig, or puts it right there.
-    async fn merge_kubeconfig(&self, _progress: &Progress) -> Result<()> {
-        Ok(())
+    /// The registry that belongs to the cluster. Reads only.
+    async fn observe_registry(&self) -> Result<RegistryState> {
+        Ok(RegistryState::External)
+    }
+
+    /// What leads from this machine to the edge of a stack. Reads only.
+    async fn observe_proxy(&self, _stack: &str) -> Result<ProxyState> {
+        Ok(ProxyState::default())
+    }
+
+    /// The ways to the edges of all stacks: stack to ports, inside to 127.0.0.1. Reads only.
+    async fn edges(&self) -> Result<Vec<(String, BTreeMap<u16, u16>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Runs one of the steps that `provider::plan` contributes to plans for clusters like its own.
+    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted>;
+
+    /// What is left of the cluster and of all that belongs to it. Believes no state. `bases`: images that services are
+    /// built from, which stay.
+    async fn sweep(&self, _bases: &BTreeSet<String>) -> Result<Swept> {
+        Ok(Swept::default())
     }
 
     /// Brings an image to the nodes that are to run it while the cluster is still being made. Nothing depends on it:

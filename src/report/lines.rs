@@ -1,8 +1,10 @@
-//! Lines that stay: what is printed once when a step ends, the same for terminals and for plain output.
+//! Lines that stay: what is printed once, when a step or the run ends.
 
 use std::time::Duration;
 
 use super::{
+    groups,
+    live::Layout,
     record::{Record, Step},
     style::{Paint, clean, duration},
 };
@@ -15,6 +17,8 @@ pub struct Lines {
     pub paint: Paint,
     /// Show each line of output as it comes.
     pub verbose: bool,
+    /// In groups only failures get a line of their own while the run goes on.
+    pub layout: Layout,
 }
 
 impl Lines {
@@ -41,6 +45,7 @@ impl Lines {
         }
         match step.outcome {
             Some(Outcome::Failed) => self.failed(step),
+            _ if self.layout == Layout::Groups => Vec::new(),
             Some(Outcome::Done) if self.verbose || record.fold_of(at).is_none() => vec![self.done(step)],
             _ if self.verbose => Vec::new(),
             // Unchanged and skipped steps are counted at the end; a folded wave speaks when it is complete.
@@ -86,7 +91,7 @@ impl Lines {
         .filter(|(outcome, _)| with(*outcome) > 0)
         .map(|(outcome, word)| format!("{} {word}", with(outcome)))
         .collect();
-        let set = steps().find_map(|step| step.group.as_deref()).unwrap_or_default();
+        let set = steps().find_map(|step| step.group.as_ref()).map(ToString::to_string).unwrap_or_default();
         let start = steps().filter_map(|step| step.start).min()?;
         let end = steps().filter_map(|step| step.end).max()?;
         let time = duration(end.saturating_sub(start));
@@ -96,6 +101,24 @@ impl Lines {
 
     /// What the single lines left out, then the total.
     pub fn last(&self, record: &Record, elapsed: Duration) -> Vec<String> {
+        let mut lines = match self.layout {
+            Layout::Groups => groups::last(record, elapsed, self.paint),
+            Layout::Steps => self.left_out(record),
+        };
+        let failed = record.steps.iter().filter(|step| step.outcome == Some(Outcome::Failed)).count();
+        let ended = record.steps.iter().filter(|step| step.outcome.is_some() && !step.hidden).count();
+        if ended > 0 {
+            let time = duration(elapsed);
+            lines.push(match failed {
+                0 => self.paint.dim(format!("{} in {time}", count(ended, "step"))),
+                _ => format!("{} after {time}", self.paint.bad(format!("{} failed", count(failed, "step")))),
+            });
+        }
+        lines
+    }
+
+    /// Steps that got no line of their own.
+    fn left_out(&self, record: &Record) -> Vec<String> {
         let mut lines = Vec::new();
         for (outcome, word) in [(Outcome::Unchanged, "unchanged"), (Outcome::Skipped, "skipped")] {
             let folded_and_told = |at: usize| {
@@ -112,15 +135,6 @@ impl Lines {
             if !ids.is_empty() {
                 lines.push(self.paint.dim(format!("· {word}: {}", names(&ids))));
             }
-        }
-        let failed = record.steps.iter().filter(|step| step.outcome == Some(Outcome::Failed)).count();
-        let ended = record.steps.iter().filter(|step| step.outcome.is_some() && !step.hidden).count();
-        if ended > 0 {
-            let time = duration(elapsed);
-            lines.push(match failed {
-                0 => self.paint.dim(format!("{} in {time}", count(ended, "step"))),
-                _ => format!("{} after {time}", self.paint.bad(format!("{} failed", count(failed, "step")))),
-            });
         }
         lines
     }
@@ -143,7 +157,7 @@ mod tests {
     use super::{super::record::fixture::*, *};
 
     fn transcript(events: &[Event], elapsed: u64) -> String {
-        let lines = Lines { paint: Paint { color: false }, verbose: false };
+        let lines = Lines { paint: Paint { color: false }, verbose: false, layout: Layout::Steps };
         let mut record = Record::default();
         let mut text = Vec::new();
         for event in events {

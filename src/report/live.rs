@@ -1,9 +1,10 @@
-//! The live tree: running steps as roots, under each what waits for it. Frames are pure; `Canvas` turns them into
-//! terminal control.
+//! The live region: the groups of a run, or with `-v` its tree: running steps as roots, under each what waits for it.
+//! Frames are pure; `Canvas` turns them into terminal control.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    groups,
     load::charts,
     record::Record,
     style::{Paint, clean, duration},
@@ -14,14 +15,46 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 /// How many levels of waiting steps are shown when there is room.
 const DEPTH: usize = 4;
 
-/// The lines of the live region: at most `rows`, each at most `columns` wide. The charts of a load run, then the tree.
-pub fn frame(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, usize)) -> Vec<String> {
-    let tree = tree(record, now, paint, (columns, rows));
-    let Some(watch) = &record.load else { return tree };
-    let room = rows.saturating_sub(2 + tree.len()).max(1);
+/// How the steps of a run are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    Groups,
+    Steps,
+}
+
+/// The lines of the live region: at most `rows`, each at most `columns` wide. The charts of a load run, then the steps.
+pub fn frame(
+    record: &Record,
+    layout: Layout,
+    now: Duration,
+    paint: Paint,
+    (columns, rows): (usize, usize),
+) -> Vec<String> {
+    let steps = match layout {
+        Layout::Groups => grouped(record, now, paint, (columns, rows)),
+        Layout::Steps => tree(record, now, paint, (columns, rows)),
+    };
+    let Some(watch) = &record.load else { return steps };
+    let room = rows.saturating_sub(2 + steps.len()).max(1);
     let mut frame = charts(watch, paint.color, (columns, room));
-    frame.extend(tree);
+    frame.extend(steps);
     frame
+}
+
+fn grouped(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, usize)) -> Vec<String> {
+    let mut frame = groups::frame(record, now, paint, (columns, rows.saturating_sub(2).max(1)));
+    if !frame.is_empty() {
+        frame.push(total(record, "", now, paint, columns));
+    }
+    frame
+}
+
+/// `12 of 67 steps · 41.0 s`
+fn total(record: &Record, more: &str, now: Duration, paint: Paint, columns: usize) -> String {
+    let visible = || record.steps.iter().filter(|step| !step.hidden);
+    let ended = visible().filter(|step| step.outcome.is_some()).count();
+    let all = count(visible().count(), "step");
+    paint.dim(cut(&format!("{more}{ended} of {all} · {}", duration(now)), columns))
 }
 
 fn tree(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, usize)) -> Vec<String> {
@@ -38,15 +71,12 @@ fn tree(record: &Record, now: Duration, paint: Paint, (columns, rows): (usize, u
             break;
         }
     }
-    let total = lines.len();
+    let lines_wanted = lines.len();
     lines.truncate(room);
     let mut frame: Vec<String> =
         lines.iter().map(|(guide, item)| line(record, item, guide, now, paint, columns)).collect();
-    let visible = || record.steps.iter().filter(|step| !step.hidden);
-    let ended = visible().filter(|step| step.outcome.is_some()).count();
-    let more = if total > room { format!("{} more · ", total - room) } else { String::new() };
-    let all = count(visible().count(), "step");
-    frame.push(paint.dim(cut(&format!("{more}{ended} of {all} · {}", duration(now)), columns)));
+    let more = if lines_wanted > room { format!("{} more · ", lines_wanted - room) } else { String::new() };
+    frame.push(total(record, &more, now, paint, columns));
     frame
 }
 
@@ -132,7 +162,8 @@ fn line(record: &Record, item: &Item, guide: &str, now: Duration, paint: Paint, 
         [_] => first.id.to_string(),
         many => {
             let ended = many.iter().filter(|&&at| record.steps[at].outcome.is_some()).count();
-            format!("apply:{}  {ended} of {}", first.group.as_deref().unwrap_or_default(), many.len())
+            let set = first.group.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("apply:{set}  {ended} of {}", many.len())
         }
     };
     let before = guide.chars().count() + 2;
@@ -141,9 +172,7 @@ fn line(record: &Record, item: &Item, guide: &str, now: Duration, paint: Paint, 
         return paint.dim(format!("{guide}· {title}"));
     }
     let start = item.steps.iter().filter_map(|&at| record.steps[at].start).min().unwrap_or(now);
-    let age = now.saturating_sub(start);
-    let time = format!("{:.1} s", age.as_secs_f64());
-    let time = if age < Duration::from_secs(60) { time } else { duration(age) };
+    let time = seconds(now.saturating_sub(start));
     // On a very narrow terminal the name matters more than the time.
     let time = if columns < before + time.len() + 12 { String::new() } else { time };
     let title = cut(&title, columns.saturating_sub(before + time.len() + 2));
@@ -151,13 +180,21 @@ fn line(record: &Record, item: &Item, guide: &str, now: Duration, paint: Paint, 
     let message = newest.and_then(|step| step.message.as_deref().or(step.output.back().map(String::as_str)));
     let room = columns.saturating_sub(before + title.chars().count() + time.chars().count() + 4);
     let message = message.map(|message| cut(message, room)).unwrap_or_default();
-    let turn = SPINNER[(now.as_millis() / 100) as usize % SPINNER.len()];
-    let glyph = paint.busy(turn);
+    let glyph = paint.busy(spinner(now));
     format!("{guide}{glyph} {}  {}  {message}", paint.bold(title), paint.dim(time)).trim_end().to_owned()
 }
 
+pub fn spinner(now: Duration) -> char {
+    SPINNER[(now.as_millis() / 100) as usize % SPINNER.len()]
+}
+
+/// The age of something that goes on: in tenths of seconds from its beginning, so that it does not jump.
+pub fn seconds(age: Duration) -> String {
+    if age < Duration::from_secs(60) { format!("{:.1} s", age.as_secs_f64()) } else { duration(age) }
+}
+
 /// At most `width` characters, with an ellipsis when something was cut.
-fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -209,7 +246,7 @@ mod tests {
     use crate::event::Outcome;
 
     fn frame_of(record: &Record, now: u64, size: (usize, usize)) -> String {
-        frame(record, Duration::from_millis(now), Paint { color: false }, size).join("\n")
+        frame(record, Layout::Steps, Duration::from_millis(now), Paint { color: false }, size).join("\n")
     }
 
     #[test]
@@ -265,6 +302,13 @@ mod tests {
     #[test]
     fn nothing_is_left_when_all_has_ended() {
         assert_eq!(frame_of(&record(&hello()), 30_000, (80, 24)), "");
+    }
+
+    #[test]
+    fn groups_have_the_total_below_them() {
+        let lines =
+            frame(&record(&hello()[..4]), Layout::Groups, Duration::from_secs(4), Paint { color: false }, (80, 24));
+        assert_eq!(lines.last().map(String::as_str), Some("0 of 7 steps · 4.0 s"));
     }
 
     #[test]

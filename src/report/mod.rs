@@ -1,19 +1,22 @@
 //! The only module that prints. stdout carries data, stderr everything else.
 //!
-//! - `--output text`: results on stdout; on stderr a live tree of the steps when it is a terminal, else one line per
-//!   step that ends.
+//! - `--output text`: results on stdout; on stderr the groups of the run as they go on when it is a terminal, else one
+//!   line per step that ends.
 //! - `--output json`: exactly one document on stdout, at the end: what the command has to say or `{"error": …}`, or
 //!   both in one object. On stderr one JSON object per line for each event, with `--quiet` for warnings alone.
-//! - `--quiet`: warnings and errors only. `-v`: the output of builds and children line by line, too.
+//! - `--quiet`: warnings and errors only. `-v`: every step, and the output of builds and children line by
+//!   line, too.
 
 pub mod ask;
 mod failure;
+mod groups;
 mod junit;
 mod lines;
 mod live;
 mod load;
 mod out;
 mod plain;
+mod plan;
 mod record;
 mod status;
 mod style;
@@ -39,14 +42,15 @@ pub use self::{
     junit::junit,
     load::{load_comparison, load_page, load_summary},
     out::{closed, data, lost, screen, written},
+    plan::{plan_summary, plan_text},
     status::{status_screen, url_table},
     style::Paint,
     svg::terminal_svg,
-    text::{Kept, Prefixes, diff_text, plan_text, proof_lines, receipt, removed, table},
+    text::{Kept, Prefixes, diff_text, proof_lines, receipt, removed, table},
 };
 use self::{
     lines::Lines,
-    live::{Canvas, frame},
+    live::{Canvas, Layout, frame},
     plain::Plain,
     record::Record,
     timings::{Timing, Timings},
@@ -170,11 +174,13 @@ enum Screen {
 
 impl Screen {
     fn new(settings: &Settings) -> Screen {
-        let lines = Lines { paint: settings.paint(), verbose: settings.verbose > 0 };
+        let live = settings.output == Format::Text && settings.interactive && !settings.quiet;
+        let layout = if live && settings.verbose == 0 { Layout::Groups } else { Layout::Steps };
+        let lines = Lines { paint: settings.paint(), verbose: settings.verbose > 0, layout };
         match settings.output {
             Format::Json => Screen::Json { quiet: settings.quiet },
             Format::Text if settings.quiet => Screen::Quiet(lines),
-            Format::Text if settings.interactive => Screen::Live { lines, canvas: Canvas::default() },
+            Format::Text if live => Screen::Live { lines, canvas: Canvas::default() },
             Format::Text => Screen::Plain(Plain::new(lines)),
         }
     }
@@ -189,7 +195,7 @@ impl Screen {
             Screen::Live { lines, canvas } => {
                 let stay = lines.of(record, event);
                 if !stay.is_empty() {
-                    draw(canvas, lines.paint, record, now, &stay);
+                    draw(canvas, lines, record, now, &stay);
                 }
             }
         }
@@ -199,7 +205,7 @@ impl Screen {
         match self {
             Screen::Quiet(_) | Screen::Json { .. } => {}
             Screen::Plain(plain) => plain.tick(record, now).iter().for_each(|line| out::progress(line)),
-            Screen::Live { lines, canvas } => draw(canvas, lines.paint, record, now, &[]),
+            Screen::Live { lines, canvas } => draw(canvas, lines, record, now, &[]),
         }
     }
 
@@ -222,9 +228,9 @@ impl Screen {
     }
 }
 
-fn draw(canvas: &mut Canvas, paint: Paint, record: &Record, now: Duration, stay: &[String]) {
+fn draw(canvas: &mut Canvas, lines: &Lines, record: &Record, now: Duration, stay: &[String]) {
     let size = out::terminal_size().unwrap_or((80, 24));
-    let text = canvas.draw(stay, frame(record, now, paint, size), size.0);
+    let text = canvas.draw(stay, frame(record, lines.layout, now, lines.paint, size), size.0);
     if !text.is_empty() {
         out::raw(&text);
     }

@@ -68,14 +68,14 @@ impl Plain {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{record::fixture::*, style::Paint},
+        super::{live::Layout, record::fixture::*, style::Paint},
         *,
     };
     use crate::event::Outcome;
 
     /// Feeds the events at their own times, with a tick every second.
     fn transcript(events: &[Event]) -> String {
-        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false });
+        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false, layout: Layout::Steps });
         let mut record = Record::default();
         let mut now = Duration::ZERO;
         let mut text = Vec::new();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_load_run_speaks_each_five_seconds() {
-        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false });
+        let mut plain = Plain::new(Lines { paint: Paint { color: false }, verbose: false, layout: Layout::Steps });
         let mut record = Record::default();
         let mut text = Vec::new();
         for tick in load::ticks().into_iter().skip(279).take(45) {

@@ -1,13 +1,13 @@
 //! A run as its events tell it: what the live view, the plain lines and the timings are made from. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use super::load::Watch;
-use crate::event::{Event, Level, Outcome, StepId};
+use crate::event::{Event, Group, Level, Outcome, StepId};
 
 /// Lines of output kept per step, shown when it fails.
 const KEPT_LINES: usize = 20;
@@ -20,7 +20,9 @@ pub struct Step {
     pub id: StepId,
     pub needs: Vec<StepId>,
     pub hidden: bool,
-    pub group: Option<Arc<str>>,
+    pub group: Option<Group>,
+    /// Writes an object of its group.
+    pub writes: bool,
     /// Since the start of the run.
     pub start: Option<Duration>,
     pub end: Option<Duration>,
@@ -39,6 +41,7 @@ impl Step {
             needs,
             hidden,
             group: None,
+            writes: false,
             start: None,
             end: None,
             outcome: None,
@@ -80,6 +83,7 @@ impl Record {
                     self.steps[at].needs.clone_from(&step.needs);
                     self.steps[at].hidden = step.hidden;
                     self.steps[at].group.clone_from(&step.group);
+                    self.steps[at].writes = step.writes;
                 }
                 self.fold();
             }
@@ -159,14 +163,15 @@ impl Record {
 
     /// The steps that apply one set's objects are told of together.
     fn fold(&mut self) {
-        let mut waves: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut waves: Vec<(&Group, Vec<usize>)> = Vec::new();
         for (at, step) in self.steps.iter().enumerate() {
-            if let Some(group) = step.group.as_deref().filter(|_| !step.hidden) {
-                waves.entry(group).or_default().push(at);
+            let Some(group) = step.group.as_ref().filter(|_| step.writes && !step.hidden) else { continue };
+            match waves.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, steps)) => steps.push(at),
+                None => waves.push((group, vec![at])),
             }
         }
-        self.waves = waves.into_values().filter(|steps| steps.len() > FOLD_ABOVE).collect();
-        self.waves.sort_unstable();
+        self.waves = waves.into_iter().map(|(_, steps)| steps).filter(|steps| steps.len() > FOLD_ABOVE).collect();
         self.folds =
             self.waves.iter().enumerate().flat_map(|(wave, steps)| steps.iter().map(move |&at| (at, wave))).collect();
     }
@@ -179,7 +184,7 @@ pub mod fixture {
     use std::time::Duration;
 
     use super::Record;
-    use crate::event::{Event, Outcome, PlannedStep};
+    use crate::event::{Event, Group, Outcome, PlannedStep};
 
     pub fn planned(steps: &[(&str, &[&str])]) -> Event {
         let steps = steps
@@ -188,11 +193,22 @@ pub mod fixture {
                 id: (*id).into(),
                 needs: needs.iter().map(|&need| need.into()).collect(),
                 hidden: id.starts_with("wave:"),
-                group: id.strip_prefix("apply:ConfigMap/").map(|_| "web".into()),
+                group: Some(group(id)),
+                writes: id.starts_with("apply:"),
                 deletes: id.strip_prefix("prune:").map(|_| "web/Service/old".into()).into_iter().collect(),
             })
             .collect();
         Event::Planned { steps }
+    }
+
+    fn group(id: &str) -> Group {
+        match id.split(':').next().unwrap_or_default() {
+            "cluster" | "registry" => Group::Cluster,
+            "build" | "push" => Group::Images,
+            "proxy" => Group::Edge,
+            _ if id.starts_with("apply:ConfigMap/") => Group::Stack { name: "web".into() },
+            _ => Group::Stack { name: "hello".into() },
+        }
     }
 
     pub fn started(step: &str, at: u64) -> Event {

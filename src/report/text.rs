@@ -1,17 +1,11 @@
-//! Tables, plans, results and receipts as text for stdout.
+//! Tables, results and receipts as text for stdout.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{
-    record::Record,
-    style::{Paint, bytes, clean, duration},
-};
+use super::style::{Paint, bytes, clean, duration};
 use crate::error::words::count;
 use crate::object::Removed;
-use crate::{
-    event::{Event, PlannedStep},
-    proof::ProofResult,
-};
+use crate::proof::ProofResult;
 
 /// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
 pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Option<u16>) -> String {
@@ -28,33 +22,6 @@ pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Op
         column.set_padding((0, 2));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
-}
-
-/// The steps in their order, each indented below the needs it waits for, and below it the objects that it deletes.
-pub fn plan_text(steps: &[PlannedStep]) -> String {
-    let mut record = Record::default();
-    record.add(&Event::Planned { steps: steps.to_vec() });
-    let mut depths: Vec<usize> = Vec::with_capacity(record.steps.len());
-    let mut lines = Vec::new();
-    for (at, step) in record.steps.iter().enumerate() {
-        let needs = record.visible_needs(at);
-        // The plan is in order, so the depth of a need is known before it is asked for.
-        let depth = needs.iter().filter_map(|&need| depths.get(need)).map(|depth| depth + 1).max().unwrap_or(0);
-        depths.push(depth);
-        if step.hidden {
-            continue;
-        }
-        let after: Vec<&str> = needs.iter().map(|&need| &*record.steps[need].id).collect();
-        let after = match after.as_slice() {
-            [] => String::new(),
-            [first @ .., last] if first.len() > 3 => format!("  (after {last} and {} more)", first.len()),
-            all => format!("  (after {})", all.join(", ")),
-        };
-        let indent = "  ".repeat(depth);
-        lines.push(format!("{indent}{}{after}", step.id));
-        lines.extend(steps.get(at).into_iter().flat_map(|step| &step.deletes).map(|key| format!("{indent}  - {key}")));
-    }
     lines.join("\n")
 }
 
@@ -159,7 +126,7 @@ pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::record::fixture::*, *};
+    use super::*;
 
     fn removed(kind: &str, name: &str) -> Removed {
         Removed { kind: kind.into(), name: name.into() }
@@ -179,33 +146,6 @@ mod tests {
     fn tables_wrap_at_the_width() {
         let rows = [["memory".to_owned(), "word ".repeat(30)]];
         assert!(table(["check", "result"], &rows, Some(40)).lines().all(|line| line.chars().count() <= 40));
-    }
-
-    #[test]
-    fn plans_are_indented_by_need() {
-        let Some(Event::Planned { steps }) = hello().into_iter().next() else { panic!("no plan") };
-        insta::assert_snapshot!(plan_text(&steps), @r###"
-        cluster:kind
-        build:hello
-          registry  (after cluster:kind)
-            push:hello  (after build:hello, registry)
-          apply:Namespace/hello  (after cluster:kind)
-              apply:Deployment/hello-service  (after push:hello, apply:Namespace/hello)
-                await:hello  (after apply:Deployment/hello-service)
-        "###);
-    }
-
-    #[test]
-    fn plans_name_what_they_delete() {
-        let Event::Planned { steps } = planned(&[("apply:Service/new", &[]), ("prune:web", &["apply:Service/new"])])
-        else {
-            panic!("no plan")
-        };
-        insta::assert_snapshot!(plan_text(&steps), @r###"
-        apply:Service/new
-          prune:web  (after apply:Service/new)
-            - web/Service/old
-        "###);
     }
 
     #[test]

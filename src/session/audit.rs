@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Session;
-use crate::object::Removed;
+use crate::object::{Key, Removed};
 use crate::{
-    error::Result,
-    image::Engine,
+    error::{Result, words::few},
     kube::ownership::holds::is_namespace,
     object::json,
     provider::{
-        ClusterState, DEFAULT_NETWORK,
-        local::{audit, audit::Kept, registry::DEFAULT_IMAGE},
+        ClusterState,
+        sweep::{Kept, Swept},
     },
     stack::{desired, model::SetKind},
 };
@@ -24,11 +23,26 @@ pub struct Left {
     pub things: Vec<Removed>,
     /// Stays on purpose.
     pub kept: Vec<Kept>,
+    /// Bear the stack's label and were never written by stackctl, such as objects that were exported and created again.
+    pub copies: Vec<Key>,
     /// Kinds of objects that could not be looked at, and why.
     pub unseen: BTreeMap<String, String>,
 }
 
 impl Left {
+    /// What to tell about objects that only look like the stack's.
+    pub fn lookalikes(&self) -> Option<String> {
+        if self.copies.is_empty() {
+            return None;
+        }
+        let places: Vec<String> = self.copies.iter().map(Key::in_words).collect();
+        Some(format!(
+            "left in place, because they bear the stack's label but were not written by stackctl: {}; \
+             `kubectl delete` removes them",
+            few(&places)
+        ))
+    }
+
     /// What to tell about the kinds that nobody could look at.
     pub fn blind_spot(&self) -> Option<String> {
         let why = self.unseen.values().next()?;
@@ -50,36 +64,19 @@ impl Session {
         bases: &BTreeSet<String>,
     ) -> Result<Left> {
         if !whole_cluster {
-            let (mut things, unseen) = self.objects_left(instances, namespaces).await?;
-            let has_proxy = self.provider.traits().has_proxy();
-            if has_proxy && self.proxy()?.observe().await?.container.is_some_and(|it| it.foreign.is_none()) {
-                things.push(Removed { kind: "container".to_owned(), name: self.proxy()?.name() });
-            }
-            return Ok(Left { things, kept: Vec::new(), unseen });
+            let (mut things, copies, unseen) = self.objects_left(instances, namespaces).await?;
+            let proxy = self.provider.observe_proxy(&self.stack.name).await?.container;
+            let ours = proxy.filter(|proxy| proxy.foreign.is_none());
+            things.extend(ours.map(|proxy| Removed { kind: "container".to_owned(), name: proxy.name }));
+            return Ok(Left { things, kept: Vec::new(), copies, unseen });
         }
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        let scope = audit::Scope {
-            docker,
-            cluster: &self.settings.cluster_name,
-            network: DEFAULT_NETWORK,
-            user: &self.user,
-            state: &self.state,
-            ports: &[],
-        };
-        let mut names = vec![DEFAULT_IMAGE.to_owned()];
-        names.extend(self.settings.node_image.clone());
-        names.extend(bases.iter().cloned());
-        names.extend(audit::node_images(docker).await?);
-        names.sort();
-        names.dedup();
-        let things = audit::leftovers(&scope).await?;
-        let mut kept = audit::kept(docker, endpoint, &names).await?;
+        let Swept { left: things, mut kept } = self.provider.sweep(bases).await?;
         // One that cannot be used any more is told by whatever uses it.
         if let Ok(Some(authority)) = self.known_authority().await {
             let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
             kept.push(Kept { name: "certificate authority".to_owned(), size });
         }
-        Ok(Left { things, kept, unseen: BTreeMap::new() })
+        Ok(Left { things, kept, copies: Vec::new(), unseen: BTreeMap::new() })
     }
 
     /// Objects that still carry a label of the stack or its own components, whatever is on record about it.
@@ -87,9 +84,9 @@ impl Session {
         &self,
         instances: &[String],
         namespaces: &[String],
-    ) -> Result<(Vec<Removed>, BTreeMap<String, String>)> {
+    ) -> Result<(Vec<Removed>, Vec<Key>, BTreeMap<String, String>)> {
         if !matches!(self.provider.observe().await?, ClusterState::Ours { stopped: false }) {
-            return Ok((Vec::new(), BTreeMap::new()));
+            return Ok(Default::default());
         }
         let instances = instances.iter().map(|name| desired::applyset_id(SetKind::Component, name));
         let ids: Vec<String> = instances.chain([desired::applyset_id(SetKind::Stack, &self.stack.name)]).collect();
@@ -99,7 +96,7 @@ impl Session {
         let ends = |object: &Value| is_namespace(&json::key(object)) && json::is_being_deleted(object);
         let left = found.objects.iter().filter(|object| !kept.contains(&json::key(object)) && !ends(object));
         let removed = |object: &Value| Removed { kind: json::kind(object).into(), name: json::name(object).into() };
-        Ok((left.map(removed).collect(), found.unlisted))
+        Ok((left.map(removed).collect(), found.copies, found.unlisted))
     }
 }
 
@@ -111,7 +108,7 @@ mod tests {
     fn kinds_that_nobody_could_look_at_are_told_in_one_line() {
         let left = |kinds: usize| {
             let unseen = (0..kinds).map(|kind| (format!("kind{kind}"), "not allowed".to_owned())).collect();
-            Left { things: Vec::new(), kept: Vec::new(), unseen }.blind_spot()
+            Left { things: Vec::new(), kept: Vec::new(), copies: Vec::new(), unseen }.blind_spot()
         };
         assert_eq!(left(0), None);
         let told = left(7).unwrap();

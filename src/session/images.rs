@@ -6,7 +6,7 @@ use super::Session;
 use crate::{
     error::{Error, Kind, Result},
     image::{self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, store::local::Registry},
-    provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, local::nodes::REGISTRY_HOST},
+    provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, REGISTRY_HOST},
     settings::Settings,
     stack::model::Service,
 };

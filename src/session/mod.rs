@@ -24,12 +24,8 @@ use crate::{
     image::{self, Engine, fingerprint::Sources, store::prefix::Remote},
     kube::{self, Kube, noop::known::Known},
     load::order::{LoadOrder, Sent},
-    plan::up::edge,
     proof::{ProofResult, result::LastProof},
-    provider::{
-        self, Choice, ClusterSpec, ClusterState, DEFAULT_NETWORK, Provider,
-        local::{kubeconfig::UserKubeconfig, proxy::Proxy, registry::Registry as LocalRegistry},
-    },
+    provider::{self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig},
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
     state::{Folder, State},
@@ -73,7 +69,6 @@ pub struct Session {
     pub cancel: CancellationToken,
     pub provider: Box<dyn Provider>,
     state: State,
-    user: UserKubeconfig,
     /// An error where no engine answers: an existing cluster needs one only to build.
     pub engine: Result<Engine>,
     kube: OnceCell<Kube>,
@@ -141,7 +136,6 @@ impl Session {
             cancel: cancel.clone(),
             provider,
             state,
-            user,
             engine,
             kube: OnceCell::new(),
             known,
@@ -234,12 +228,6 @@ impl Session {
         }
     }
 
-    /// The container of the local registry.
-    pub fn local_registry(&self) -> Result<LocalRegistry> {
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        Ok(LocalRegistry::new(docker, endpoint, &self.settings.cluster_name, DEFAULT_NETWORK))
-    }
-
     /// For `status`. That it cannot be kept is no reason to fail.
     pub fn remember_proofs(&self, results: &[ProofResult]) {
         let last = LastProof::new(&self.stack.name, results);
@@ -254,15 +242,9 @@ impl Session {
         serde_json::from_slice(&content).ok()
     }
 
-    /// The container that leads to the stack's edge.
-    pub fn proxy(&self) -> Result<Proxy> {
-        let Engine { docker, endpoint, .. } = self.engine()?;
-        Ok(Proxy::new(docker, endpoint, &self.settings.cluster_name, &self.stack.name, DEFAULT_NETWORK))
-    }
-
     /// Ports of 127.0.0.1 that were asked for.
-    pub fn asked_ports(&self) -> edge::Asked {
-        edge::Asked { https: self.settings.https_port, http: self.settings.http_port }
+    pub fn asked_ports(&self) -> Asked {
+        Asked { https: self.settings.https_port, http: self.settings.http_port }
     }
 
     /// The certificate authority of this machine, made if there is none.
@@ -296,5 +278,6 @@ fn cluster_spec(settings: &Settings) -> ClusterSpec {
         mirrors: settings.mirrors.clone(),
         ca_bundle: settings.ca_bundle.clone(),
         kind_config: settings.kind_config.clone(),
+        agent_image: settings.agent_image.clone(),
     }
 }

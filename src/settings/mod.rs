@@ -25,7 +25,12 @@ pub const DEFAULT_STACK: &str = "hello";
 
 /// What is meant where no stack is named: the stack of the working folder, where there is a `stack.yaml`.
 pub fn default_stack() -> String {
-    if Path::new("stack.yaml").is_file() { "." } else { DEFAULT_STACK }.to_owned()
+    folder_stack().unwrap_or(DEFAULT_STACK).to_owned()
+}
+
+/// The stack of the working folder, where there is a `stack.yaml`.
+pub fn folder_stack() -> Option<&'static str> {
+    Path::new("stack.yaml").is_file().then_some(".")
 }
 
 /// The local cluster, where no other is named.

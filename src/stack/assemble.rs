@@ -14,7 +14,9 @@ use crate::stack::{
     patch,
     problems::Problems,
     reader::Located,
+    setter::Setter,
     values::ValueDecl,
+    yields::Yielded,
 };
 
 /// Namespace of components that name none, and of what stackctl itself keeps.
@@ -76,6 +78,7 @@ impl Assembly<'_> {
             work.check_confined();
         }
         work.settle_in(&namespace);
+        let yields = work.yields(&self.declaration.yields);
         let incomplete = work.incomplete;
         let objects = work.objects;
         let secrets = self.declaration.generate.iter().map(|secret| GeneratedSecret {
@@ -101,6 +104,7 @@ impl Assembly<'_> {
             namespace,
             objects,
             secrets,
+            yields,
             certificate: None,
             background: self.declaration.background,
             needs: match self.kind {
@@ -233,6 +237,30 @@ impl Work<'_> {
                 self.problems.at(origin.clone(), format!("the setter matches nothing: {why} ({field})"));
             }
         }
+    }
+
+    /// The fields of these objects that are left to controllers.
+    fn yields(&mut self, declared: &[Located<Setter>]) -> Vec<(Key, Yielded)> {
+        let mut yields = Vec::new();
+        for Located { value: setter, origin } in declared {
+            let object = self.objects.iter().find(|object| {
+                let key = object.key();
+                key.kind == setter.kind && key.name == setter.name
+            });
+            let found = match object {
+                None if self.incomplete => continue,
+                None => Err(format!("there is no {}/{}", setter.kind, setter.name)),
+                Some(object) => Yielded::of(setter).and_then(|yielded| match yielded.check(&object.value) {
+                    Ok(()) => Ok((object.key(), yielded)),
+                    Err(why) => Err(format!("{}/{} ({}): {why}", setter.kind, setter.name, object.origin)),
+                }),
+            };
+            match found {
+                Ok(found) => yields.push(found),
+                Err(why) => self.problems.at(origin.clone(), format!("`{setter}` names no field: {why} (yields)")),
+            }
+        }
+        yields
     }
 
     /// A value that is not set still has to name fields that exist.

@@ -13,6 +13,7 @@ use crate::stack::{
     proofs,
     reader::{Item, Located, with_field},
     routes::{self, EdgeDecl, RouteDecl},
+    setter::Setter,
     values::ValueDecl,
 };
 
@@ -44,6 +45,8 @@ pub struct Declaration {
     pub variants: Vec<VariantDecl>,
     pub generate: Vec<SecretDecl>,
     pub proofs: Vec<ProofDecl>,
+    /// Fields that controllers take over.
+    pub yields: Vec<Located<Setter>>,
     /// None: not said.
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
@@ -130,6 +133,7 @@ impl Declaration {
             variants,
             generate,
             proofs,
+            yields: at.get("yields")?,
             ..Declaration::default()
         };
         match role {

@@ -81,7 +81,7 @@ impl Step {
         }
     }
 
-    fn look<'a>(&self, at: &'a Value) -> Option<&'a Value> {
+    pub fn look<'a>(&self, at: &'a Value) -> Option<&'a Value> {
         match self {
             Step::Key(key) => at.as_object()?.get(key),
             Step::Index(index) => at.as_array()?.get(*index),

@@ -11,7 +11,8 @@ use include_dir::Dir;
 pub use crate::stack::claims::{AutoscalerCheck, Check};
 use crate::{
     error::{Error, Kind, Result},
-    object::{GeneratedSecret, Object, Origin},
+    object::{GeneratedSecret, Key, Object, Origin},
+    stack::yields::Yielded,
     tls::wanted::Certificate,
 };
 
@@ -96,6 +97,8 @@ pub struct Set {
     /// In the order of the files.
     pub objects: Vec<Object>,
     pub secrets: Vec<GeneratedSecret>,
+    /// Fields of its objects that controllers take over.
+    pub yields: Vec<(Key, Yielded)>,
     /// Of an edge.
     pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.

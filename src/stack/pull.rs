@@ -61,6 +61,7 @@ mod tests {
                 deployment("cache", "redis:7", json!("redis")),
             ],
             secrets: Vec::new(),
+            yields: Vec::new(),
             certificate: None,
             background: false,
             needs: Vec::new(),

@@ -11,7 +11,7 @@ use crate::stack::field::{Step, as_text, steps};
 pub struct Setter {
     pub kind: String,
     pub name: String,
-    path: Vec<Step>,
+    pub(super) path: Vec<Step>,
     text: String,
 }
 

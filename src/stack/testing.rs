@@ -38,7 +38,10 @@ impl Repository {
             std::fs::write(path, content).unwrap();
         }
         let stack = root.path().join("manifests/shop").display().to_string();
-        Repository { root, request: LoadRequest { stack, provider: "kind".into(), ..LoadRequest::default() } }
+        Repository {
+            root,
+            request: LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, ..LoadRequest::default() },
+        }
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -48,6 +51,12 @@ impl Repository {
 
     pub fn provider(mut self, provider: &str) -> Self {
         self.request.provider = provider.into();
+        self
+    }
+
+    /// Without a way from the nodes to this machine.
+    pub fn edge_in_the_cluster(mut self) -> Self {
+        self.request.edge_on_nodes = false;
         self
     }
 

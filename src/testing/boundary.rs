@@ -8,25 +8,28 @@ use super::arrows::{imported, is_for_tests, without_tests};
 const KNOW_ALL: [&str; 2] = ["provider/", "settings/"];
 
 /// What else names one, with the reason. A place that no longer does must leave this list.
-const ALLOWED: [(&str, &str); 2] = [
-    ("session/mod.rs", "the one place that turns the settings, which stand above the providers, into a choice of one"),
-    (
-        "observe/doctor/options.rs",
-        "doctor's check of a kubeconfig's context, until each provider has checks of its own",
-    ),
-];
+const ALLOWED: [(&str, &str); 1] = [(
+    "session/mod.rs",
+    "the one place that turns the settings, which stand above the providers, into a choice of one",
+)];
 
 /// A provider's name, or a variant of an enum of them.
 const NAMES: [&str; 5] = ["ProviderName::", "Choice::Kind", "Choice::Existing", "KindCluster", "ExistingCluster"];
 /// Modules of `provider` that are about one of them.
 const MODULES: [&str; 2] = ["kind", "existing"];
 
-/// What names a provider in this file.
-fn named(code: &str) -> BTreeSet<String> {
+/// Rooms that know a provider's steps as data alone, and so nothing of how they are done.
+const KNOW_STEPS_ALONE: [&str; 2] = ["plan/", "execute/"];
+/// What the providers of clusters on this machine share.
+const HOW: &str = "local";
+
+/// What names a provider in this file of the room.
+fn named(room: &str, code: &str) -> BTreeSet<String> {
     let names = NAMES.iter().filter(|name| code.contains(**name)).map(|name| (*name).to_owned());
     let paths = code.match_indices("provider::").flat_map(|(at, path)| imported(&code[at + path.len()..]));
-    let modules = paths.filter(|module| MODULES.contains(module)).map(|module| format!("provider::{module}"));
-    names.chain(modules).collect()
+    let is_how = |module: &str| module == HOW && KNOW_STEPS_ALONE.contains(&room);
+    let modules = paths.filter(|module| MODULES.contains(module) || is_how(module));
+    names.chain(modules.map(|module| format!("provider::{module}"))).collect()
 }
 
 #[test]
@@ -41,7 +44,8 @@ fn nobody_else_decides_by_a_providers_name() {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let code: Vec<&str> =
             without_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        let found = named(&code.join("\n"));
+        let room = path.split_inclusive('/').next().unwrap_or_default();
+        let found = named(room, &code.join("\n"));
         if found.is_empty() {
             continue;
         }
@@ -57,7 +61,7 @@ fn nobody_else_decides_by_a_providers_name() {
 
 #[test]
 fn a_name_is_found_in_a_path_and_in_a_tree_of_imports() {
-    let found = |code: &str| named(code).into_iter().collect::<Vec<_>>();
+    let found = |code: &str| named("session/", code).into_iter().collect::<Vec<_>>();
     assert_eq!(
         found("use crate::{\n    a,\n    provider::{\n        B,\n        kind::access::c,\n    },\n};"),
         ["provider::kind"]
@@ -65,4 +69,5 @@ fn a_name_is_found_in_a_path_and_in_a_tree_of_imports() {
     assert_eq!(found("provider::existing::is_remote(x)"), ["provider::existing"]);
     assert_eq!(found("settings.provider == ProviderName::Kind"), ["ProviderName::"]);
     assert!(found("session.provider.traits().is_ours() && provider::local::kind(x)").is_empty());
+    assert_eq!(named("plan/", "provider::local::proxy::Port").into_iter().collect::<Vec<_>>(), ["provider::local"]);
 }

@@ -19,7 +19,12 @@ fn stacks() -> Vec<Stack> {
     let mut all = Vec::new();
     for stack in BUILT_IN.stacks() {
         for provider in ["kind", "existing"] {
-            let whole = LoadRequest { stack: stack.clone(), provider: provider.into(), ..LoadRequest::default() };
+            let whole = LoadRequest {
+                stack: stack.clone(),
+                provider: provider.into(),
+                edge_on_nodes: provider == "kind",
+                ..LoadRequest::default()
+            };
             all.push(loaded(&whole));
             for component in BUILT_IN.components() {
                 all.push(loaded(&LoadRequest { without: vec![component], ..whole.clone() }));
@@ -194,8 +199,13 @@ fn engine_programs_accept_their_configurations() {
     }
     for without in [vec!["grafana".to_owned()], vec!["jaeger".to_owned()]] {
         let alone = without.contains(&"jaeger".to_owned());
-        let stack =
-            loaded(&LoadRequest { stack: "hello".into(), provider: "kind".into(), without, ..LoadRequest::default() });
+        let stack = loaded(&LoadRequest {
+            stack: "hello".into(),
+            provider: "kind".into(),
+            edge_on_nodes: true,
+            without,
+            ..LoadRequest::default()
+        });
         let folder = tempfile::tempdir().unwrap();
         // The programs run as other users.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

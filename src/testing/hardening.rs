@@ -87,8 +87,12 @@ fn check(stack: &Stack) {
 fn every_pod_of_the_embedded_stacks_is_restricted_bounded_and_pinned() {
     for summary in stacks() {
         for provider in ["kind", "eks"] {
-            let request =
-                LoadRequest { stack: summary.name.clone(), provider: provider.into(), ..LoadRequest::default() };
+            let request = LoadRequest {
+                stack: summary.name.clone(),
+                provider: provider.into(),
+                edge_on_nodes: provider == "kind",
+                ..LoadRequest::default()
+            };
             check(&load(&request).unwrap());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use crate::{Test, case::Case, place::eventually};
@@ -15,6 +16,7 @@ pub const ALL: &[Test] = &[
     ("two-at-once", two_at_once),
     ("aggregated-clusterrole", aggregated),
     ("autoscaler-from-outside", autoscaler),
+    ("yielded-fields", yielded),
 ];
 
 const SOON: Duration = Duration::from_secs(60);
@@ -97,7 +99,10 @@ fn copied(case: &Case) {
     case.write("stack.yaml", "name: copied\nmanifests: [a.yaml, b.yaml]\n");
     case.up("", &[], 3).says(&["ConfigMap/copy in namespace copied", "kubectl-client-side-apply", "--adopt"]);
     case.write("stack.yaml", "name: copied\nmanifests: [a.yaml]\n");
-    case.down("", &[], 0).says(&["Namespace/copied stays: it holds copied/ConfigMap/copy"]);
+    case.down("", &[], 0).says(&[
+        "Namespace/copied stays: it holds copied/ConfigMap/copy",
+        "not written by stackctl: ConfigMap/copy in namespace copied",
+    ]);
     assert!(there(), "and so does a `down`");
     case.down("", &["--prune-data"], 0);
 }
@@ -201,4 +206,50 @@ fn autoscaler(case: &Case) {
         .expect("a change");
     case.up("", &[], 0);
     assert_eq!(web()["spec"]["replicas"], 2, "left to the autoscaler");
+}
+
+/// A field that the stack yields stays as a controller has set it, and the rest of the object is still the stack's.
+fn yielded(case: &Case) {
+    let hook = |timeout: u32| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{ name: own-yielded }}\n\
+             webhooks:\n  - name: hook.example.org\n    clientConfig: {{ url: \"https://127.0.0.1:1/\" }}\n    failurePolicy: Ignore\n    \
+             sideEffects: None\n    admissionReviewVersions: [v1]\n    timeoutSeconds: {timeout}\n    rules:\n      - apiGroups: \
+             [nothing.example.org]\n        apiVersions: [v1]\n        resources: [things]\n        operations: [CREATE]\n"
+        )
+    };
+    let declaration = |yields: &str| format!("name: yielded\nmanifests: [hook.yaml]\nyields: [{yields}]\n");
+    let fields = ["clientConfig.caBundle", "failurePolicy"]
+        .map(|field| format!("\"ValidatingWebhookConfiguration/own-yielded webhooks[name=hook.example.org].{field}\""));
+    case.write("hook.yaml", &hook(3));
+    case.write("stack.yaml", &declaration("\"ValidatingWebhookConfiguration/own-yielded webhooks[0].failurePolicy\""));
+    case.up("", &[], 2).says(&["stack.yaml:3:10", "[name=x]", "(yields)"]);
+    case.write("stack.yaml", &declaration(&fields.join(", ")));
+    case.settles("");
+    let webhook = || whole(case, &["validatingwebhookconfiguration", "own-yielded"])["webhooks"][0].clone();
+    assert_eq!(webhook()["failurePolicy"], "Ignore", "as declared, to begin with");
+
+    // A certificate authority's PEM is all that the API server takes there.
+    let made = rcgen::generate_simple_self_signed(["hook.example.org".to_owned()]).unwrap();
+    let made = BASE64_STANDARD.encode(made.cert.pem());
+    let patch = serde_json::json!([
+        {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": made},
+        {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"},
+    ]);
+    case.place.kubectl(&[
+        "patch",
+        "validatingwebhookconfiguration",
+        "own-yielded",
+        "--type=json",
+        "--field-manager=injector",
+        &format!("--patch={patch}"),
+    ]);
+    case.up("", &[], 0).says(&["nothing to do"]);
+    assert_eq!(case.run("diff", "", &[]).code, 0);
+    case.write("hook.yaml", &hook(4));
+    assert_eq!(case.run("diff", "", &[]).code, 11);
+    case.settles("");
+    let now = webhook();
+    assert_eq!(now["timeoutSeconds"], 4);
+    assert_eq!((&now["failurePolicy"], &now["clientConfig"]["caBundle"]), (&"Fail".into(), &made.into()));
 }

@@ -26,7 +26,7 @@ fn definition_leaves(case: &Case) {
     case.up("v1", &[], 0);
     case.up("user", &[], 0);
     let planned = case.run("plan", "v2", &[]);
-    planned.says(&["prune:leaving", "- leaving/Widget/one", "- Realm/main"]);
+    planned.says(&["- leaving/Widget/one", "- Realm/main"]);
     assert!(!planned.stdout.contains("- CustomResourceDefinition"), "{planned}");
     case.run("diff", "v2", &[]).says(&["live leaving/Widget/one"]);
     let run = case.up("v2", &[], 0);
@@ -86,7 +86,7 @@ fn namespace_going(case: &Case) {
     let planned = case.run("plan", "", &[]);
     let differs = case.run("diff", "", &[]);
     patch("null");
-    planned.says(&["apply:Namespace/going", "apply:ConfigMap/map-0", "apply:ConfigMap/map-2"]);
+    planned.says(&["create 4 objects", "create Namespace going", "create ConfigMap map-0, map-1, map-2"]);
     assert_eq!(differs.code, 11, "{differs}");
     differs.says(&["4 to create, 0 to change, 0 to delete"]);
     case.up("", &[], 0);
@@ -97,7 +97,7 @@ fn namespace_going(case: &Case) {
 /// The Service that leaves has the node port, and its pods the host port, that the new ones need.
 fn renamed(case: &Case) {
     case.up("v1", &[], 0);
-    case.run("plan", "v2", &[]).says(&["prune-first:renamed", "- renamed/Service/web", "- renamed/Deployment/web"]);
+    case.run("plan", "v2", &["-v"]).says(&["prune-first:renamed", "- renamed/Service/web", "- renamed/Deployment/web"]);
     case.settles("v2");
     let service = case.find(&["service", "shop", "-n", "renamed"]).unwrap();
     assert_eq!(service["spec"]["ports"][0]["nodePort"], 30471);
@@ -108,7 +108,7 @@ fn renamed(case: &Case) {
 fn kept_by_down(case: &Case) {
     case.run("up", "", &["--timeout", "5s"]);
     case.kubectl_apply("theirs.yaml", &[]);
-    case.run("down", "", &["--dry-run"]).says(&["delete:kept-by-down", "- kept-by-down/ConfigMap/ours"]);
+    case.run("down", "", &["--dry-run"]).says(&["stack kept-by-down", "- kept-by-down/ConfigMap/ours"]);
     assert!(has(case, &["cm", "ours", "-n", "kept-by-down"]), "a dry run removes nothing");
     case.down("", &[], 0).says(&[
         "PersistentVolumeClaim/data in namespace kept-by-down stays: it holds data; --prune-data removes it",

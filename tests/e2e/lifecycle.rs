@@ -298,11 +298,11 @@ fn down_leaves_nothing(place: &Place) {
     // The last stack takes the cluster along, but not what somebody else has put there.
     place.kubectl(&["create", "configmap", "theirs", "-n", "default"]);
     let dry = place.ok(&["down", "hello", "--dry-run"]);
-    dry.says(&["delete:hello", "- hello/Deployment/hello-service", "ConfigMap/theirs in namespace default"]);
-    assert!(!dry.stdout.contains("delete:cluster"), "{dry}");
+    dry.says(&["stack hello", "- hello/Deployment/hello-service", "ConfigMap/theirs in namespace default"]);
+    assert!(!dry.stdout.contains("delete cluster"), "{dry}");
     place.fails(2, &["down", "helo", "--yes"]).says(&["did you mean hello?"]);
     place.kubectl(&["delete", "configmap", "theirs", "-n", "default"]);
-    place.ok(&["down", "hello", "--dry-run"]).says(&["delete:cluster"]);
+    place.ok(&["down", "hello", "--dry-run"]).says(&["delete cluster", "stack hello"]);
 
     let run = place.ok(&["down", "hello", "--yes"]);
     run.says(&["0 left"]);

@@ -31,19 +31,20 @@ pub struct FleetArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// Where the load comes from [default: cluster; with --url alone host]
-    #[arg(long, value_enum, value_name = "PLACE")]
+    #[arg(long, value_enum, value_name = "PLACE", help_heading = "Load options")]
     from: Option<Place>,
     /// Pods that share the load
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(help_heading = "Load options")]
     workers: u32,
     /// Of the load profiles that the stack declares [default: default, with --url none]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Load options")]
     profile: Option<String>,
     /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Load options")]
     agent_image: Option<String>,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     dry_run: bool,
     #[command(flatten)]
     pub verdict: VerdictArgs,

@@ -34,7 +34,7 @@ pub struct LoadgenArgs {
     #[command(flatten)]
     fleet: FleetArgs,
     /// Scheme, host, port and, where --path is not given, the path to load
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Load options")]
     url: Option<String>,
     #[command(flatten)]
     load: LoadArgs,
@@ -43,7 +43,7 @@ pub struct LoadgenArgs {
     #[command(flatten)]
     output: LoadOutputArgs,
     /// The address is not this machine, and you may put a load on it
-    #[arg(long)]
+    #[arg(long, help_heading = "Load options")]
     i_own_this_host: bool,
 }
 

@@ -182,7 +182,7 @@ impl Job<'_> {
         self.spec.dockerfile.rsplit('/').next().unwrap_or_default()
     }
 
-    async fn with_buildkit(&self, session: &Session) -> Result<Outcome> {
+    fn request(&self, session: &Session) -> Result<Request<super::engine::Body>> {
         let json = |map: &BTreeMap<String, String>| serde_json::json!(map).to_string();
         let mut query = form_urlencoded::Serializer::new(String::new());
         query
@@ -204,11 +204,14 @@ impl Job<'_> {
             query.append_pair("t", reference);
         }
         let body = Empty::new().map_err(|never| match never {}).boxed();
-        let request = Request::post(format!("/build?{}", query.finish()))
+        Request::post(format!("/build?{}", query.finish()))
             .header("Content-Type", "application/x-tar")
             .body(body)
-            .context(Kind::Unexpected, || "the build request is malformed".into())?;
-        let response = self.engine.raw(request).await?;
+            .context(Kind::Unexpected, || "the build request is malformed".into())
+    }
+
+    async fn with_buildkit(&self, session: &Session) -> Result<Outcome> {
+        let response = self.engine.raw(self.request(session)?).await?;
         let status = response.status();
         let stream = BodyStream::new(response.into_body())
             .try_filter_map(async |frame| Ok(frame.into_data().ok()))

@@ -91,6 +91,11 @@ pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
+/// The fields that are ours by an apply, as `managedFields` has them.
+pub fn owned(live: &Value) -> Option<&Map<String, Value>> {
+    entries(live).next()?["fieldsV1"].as_object()
+}
+
 /// Does an item of a keyed list have these key fields? A desired item may leave out one that the server defaults.
 pub(super) fn has_keys(item: &Value, keys: &Map<String, Value>, may_omit: bool) -> bool {
     keys.iter().all(|(field, wanted)| match item.get(field) {

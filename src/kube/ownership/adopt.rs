@@ -228,7 +228,7 @@ impl Kube {
         let failed = |error: ::kube::Error| failure::refused("adopt", subject, &self.server, &error);
         let mut found = Some(found);
         while let Some(object) = found {
-            match json::label(&object, PART_OF).filter(|owner| *owner != set || !is_copy(&object)) {
+            match self.owner(&object, set).await? {
                 Some(owner) if owner == set => return Ok(None),
                 Some(_) => {
                     return Err(subject
@@ -246,6 +246,17 @@ impl Kube {
             found = self.get_opt(at, json::namespace(&object), json::name(&object)).await.map_err(failed)?;
         }
         Ok(None)
+    }
+
+    /// The id of the ApplySet that the object is part of. A label that came along with a copy of an object of one of our
+    /// sets says nothing; what another tool applied with an ApplySet of its own belongs to that one.
+    async fn owner<'a>(&self, object: &'a Value, set: &str) -> Result<Option<&'a str>> {
+        let Some(owner) = json::label(object, PART_OF) else { return Ok(None) };
+        if !is_copy(object) {
+            return Ok(Some(owner));
+        }
+        let is_ours = owner == set || self.read_parents().await?.values().any(|parent| parent.id == owner);
+        Ok((!is_ours).then_some(owner))
     }
 
     /// Makes an object that is not ours part of the set. None: it changed meanwhile, and must be looked at again.

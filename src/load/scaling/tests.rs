@@ -137,6 +137,7 @@ fn the_stacks_own_workloads_are_watched() {
         namespace: "hello".into(),
         objects: objects.into_iter().map(|value| Object { value, origin: Origin::default() }).collect(),
         secrets: Vec::new(),
+        yields: Vec::new(),
         certificate: None,
         background: false,
         needs: Vec::new(),

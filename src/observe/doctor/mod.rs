@@ -4,16 +4,17 @@
 mod hub;
 mod options;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use bollard::Docker;
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 
 use crate::{
     error::{Error, Kind, Result},
+    image::Engine,
     provider::{
-        check::{Check, Status},
-        local::{checks as engine, host, ports},
+        Choice,
+        check::{Check, Checking, Status},
+        local::ports,
     },
 };
 
@@ -22,57 +23,46 @@ const CHECK_WITHIN: Duration = Duration::from_secs(10);
 const SLOW_CHECK_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is to be looked at.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DoctorRequest {
     /// The engine, or why there is no connection to it.
-    pub engine: Result<Docker>,
-    /// As in DOCKER_HOST.
-    pub endpoint: String,
-    /// Clusters are made by kind: it must be there, and the machine must bear it.
-    pub kind: bool,
+    pub engine: Result<Engine>,
+    /// Whose clusters are meant: what they need is looked at first.
+    pub choice: Choice,
     /// Ports of 127.0.0.1 that must be free.
     pub ports: Vec<u16>,
     /// Images come from Docker Hub itself, not from a mirror.
     pub docker_hub: bool,
     /// Somebody else's registry to push to: `ghcr.io/ORG`.
     pub registry: Option<String>,
-    /// A cluster that is there, by the context of the kubeconfig; the inner None is the current one.
-    pub existing: Option<Option<String>>,
 }
 
 /// Runs all checks side by side, each with a deadline. In a fixed order; what does not apply is left out.
 pub async fn examine(request: &DoctorRequest) -> Vec<Check> {
-    type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Vec<Check>> + Send + 'a>>;
-    let mut running: Vec<Running<'_>> = vec![Box::pin(within(
-        CHECK_WITHIN,
-        "engine",
-        engine::examine(&request.engine, &request.endpoint, request.kind),
-    ))];
-    if request.kind {
-        running.push(Box::pin(within(CHECK_WITHIN, "kind", engine::kind())));
-        running.push(Box::pin(within(CHECK_WITHIN, "inotify", async { host::inotify() })));
-    }
-    if let Some(context) = &request.existing {
-        running.push(Box::pin(within(CHECK_WITHIN, "cluster", options::existing(context.as_deref()))));
+    let mut checks = request.choice.checks(&request.engine);
+    if let Some(access) = request.choice.must_be_there() {
+        checks.push(Checking::new("cluster", options::cluster(access).boxed()));
     }
     let registry = request.registry.as_deref();
-    running.push(Box::pin(within(CHECK_WITHIN, "credential helper", async move { options::helpers(registry) })));
+    checks.push(Checking::new("credential helper", async move { options::helpers(registry) }.boxed()));
+    let mut running: Vec<_> = checks.into_iter().map(|check| within(CHECK_WITHIN, check)).collect();
     if let Some(registry) = registry {
-        running.push(Box::pin(within(SLOW_CHECK_WITHIN, "registry", options::registry(registry))));
-        running.push(Box::pin(within(CHECK_WITHIN, "aws", async move { options::aws(registry) })));
-        running.push(Box::pin(within(CHECK_WITHIN, "git", async { options::git() })));
+        running.push(within(SLOW_CHECK_WITHIN, Checking::new("registry", options::registry(registry).boxed())));
+        running.push(within(CHECK_WITHIN, Checking::new("aws", async move { options::aws(registry) }.boxed())));
+        running.push(within(CHECK_WITHIN, Checking::new("git", async { options::git() }.boxed())));
     }
-    running.push(Box::pin(within(CHECK_WITHIN, "ports", async { ports::examine(&request.ports) })));
+    running.push(within(CHECK_WITHIN, Checking::new("ports", async { ports::examine(&request.ports) }.boxed())));
     if request.docker_hub {
-        running.push(Box::pin(hub::examine()));
+        // It has a deadline of its own, after which it has nothing to say.
+        running.push(within(SLOW_CHECK_WITHIN, Checking::new("docker hub", hub::examine().boxed())));
     }
     join_all(running).await.into_iter().flatten().collect()
 }
 
-async fn within(limit: Duration, name: &'static str, check: impl Future<Output = Vec<Check>>) -> Vec<Check> {
-    tokio::time::timeout(limit, check).await.unwrap_or_else(|_| {
+async fn within(limit: Duration, check: Checking<'_>) -> Vec<Check> {
+    tokio::time::timeout(limit, check.examine).await.unwrap_or_else(|_| {
         let found = format!("no answer within {} s", limit.as_secs());
-        vec![Check::failed(name, found, "see whether the engine or the machine is overloaded")]
+        vec![Check::failed(check.name, found, "see whether the engine or the machine is overloaded")]
     })
 }
 
@@ -110,22 +100,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_check_that_hangs_fails_at_its_deadline() {
-        let checks = within(Duration::from_millis(1), "slow", std::future::pending()).await;
+        let checks = within(Duration::from_millis(1), Checking::new("slow", std::future::pending().boxed())).await;
         assert_eq!(checks[0].status, Status::Failed);
+    }
+
+    /// Of clusters that kind makes.
+    fn request(engine: Result<Engine>, docker_hub: bool) -> DoctorRequest {
+        let settings = crate::settings::Settings::resolve(Default::default(), &|_| None).unwrap();
+        let choice = crate::session::choice(&settings);
+        DoctorRequest { engine, choice, ports: Vec::new(), docker_hub, registry: None }
     }
 
     #[tokio::test]
     async fn without_an_engine_the_other_checks_still_run() {
-        let request = DoctorRequest {
-            engine: Err(Error::new(Kind::Preflight, "no engine").hint("start one")),
-            endpoint: "unix:///nowhere".to_owned(),
-            kind: true,
-            ports: vec![],
-            docker_hub: false,
-            registry: None,
-            existing: None,
-        };
-        let checks = examine(&request).await;
+        let none = Err(Error::new(Kind::Preflight, "no engine").hint("start one"));
+        let checks = examine(&request(none, false)).await;
         assert_eq!((checks[0].name, checks[0].status), ("engine", Status::Failed));
         assert!(checks.iter().any(|check| check.name == "kind"));
     }
@@ -137,15 +126,7 @@ mod tests {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let request = DoctorRequest {
-            engine: Ok(Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap()),
-            endpoint: std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned()),
-            kind: true,
-            ports: Vec::new(),
-            docker_hub: true,
-            registry: None,
-            existing: None,
-        };
+        let request = request(crate::image::engine::connect().await, true);
         let since = std::time::Instant::now();
         let checks = examine(&request).await;
         eprintln!("examine took {:?}: {}", since.elapsed(), serde_json::to_string_pretty(&checks).unwrap());

@@ -10,7 +10,7 @@ use std::{
 
 use crate::provider::check::Check;
 use crate::{
-    error::Error,
+    error::{Error, Result},
     image::{
         auth::{docker_config::DockerConfig, login},
         store::{
@@ -19,8 +19,7 @@ use crate::{
         },
     },
     kube,
-    provider::{existing::ExistingCluster, local::kubeconfig::UserKubeconfig},
-    state::State,
+    provider::Access,
 };
 
 /// The registry of `--registry`, with docker's credentials for it.
@@ -123,13 +122,10 @@ fn judge_aws(variable: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) 
     }
 }
 
-/// The cluster of `--provider existing`.
-pub async fn existing(context: Option<&str>) -> Vec<Check> {
-    let opened = State::from_env()
-        .and_then(|state| Ok((UserKubeconfig::from_env()?, state)))
-        .and_then(|(user, state)| ExistingCluster::new(&user, context, &state));
-    let cluster = match opened {
-        Ok(cluster) => cluster,
+/// A cluster that has to be there: a context of a kubeconfig, and an API server that answers.
+pub async fn cluster(access: Result<Access>) -> Vec<Check> {
+    let at = match access {
+        Ok(access) => access,
         Err(error) => {
             let found = if error.causes.is_empty() {
                 error.message
@@ -139,7 +135,6 @@ pub async fn existing(context: Option<&str>) -> Vec<Check> {
             return vec![Check::failed("kubeconfig", found, error.hints.join("; "))];
         }
     };
-    let at = cluster.where_it_is();
     let name = format!("context {} of {}", at.context, at.kubeconfig.display());
     let mut checks = vec![Check::ok("kubeconfig", name)];
     checks.push(match kube::connect(&at.kubeconfig, Some(&at.context)).await {

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Kind, Result},
     kube::ownership::{holds::is_namespace, prune},
     object::json,
-    provider::ClusterState,
+    provider::{self, ClusterState},
     stack::{
         self, closest, desired,
         model::{SetKind, instance_name},
@@ -57,7 +57,7 @@ impl Options {
 pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     let live = observed.live.as_ref();
     let last = live.is_none_or(|live| options.is_last(live));
-    match &observed.cluster {
+    match &observed.provider.cluster {
         ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why.clone())
             .hint("it was not made by stackctl, so stackctl does not remove it")),
         _ if options.cluster && !observed.traits.is_ours() => {
@@ -102,8 +102,7 @@ fn unknown(stack: &str, live: Option<&LiveState>) -> Error {
 
 fn whole_cluster() -> Plan {
     let mut graph = Graph::default();
-    let cluster = graph.add("delete:cluster", &[], Action::DeleteCluster);
-    graph.add("delete:images", &[cluster], Action::DeleteImages);
+    graph.add_provided(provider::plan::take_down(), None);
     graph.into()
 }
 
@@ -125,7 +124,7 @@ pub fn others(options: &Options, observed: &Observed) -> Vec<String> {
 
 /// Whether a running cluster could not be looked into.
 pub fn is_blind(observed: &Observed) -> bool {
-    matches!(observed.cluster, ClusterState::Ours { .. }) && observed.live.is_none()
+    matches!(observed.provider.cluster, ClusterState::Ours { .. }) && observed.live.is_none()
 }
 
 fn one_stack(options: &Options, observed: &Observed) -> Plan {
@@ -140,9 +139,7 @@ fn one_stack(options: &Options, observed: &Observed) -> Plan {
     if recorded || live.has_members(SetKind::Stack, &options.stack) {
         deleted.push(delete(&mut graph, SetKind::Stack, &options.stack, &[]));
     }
-    if observed.proxy.container.as_ref().is_some_and(|container| container.foreign.is_none()) {
-        graph.add("delete:proxy", &[], Action::RemoveProxy);
-    }
+    graph.add_provided(provider::plan::leave_edge("delete:proxy", &observed.provider, &options.stack), None);
     // The stack goes first: its objects may still need what the components serve.
     let after = deleted.clone();
     for (component, parent) in live.components() {

@@ -3,8 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     kube::ownership::{foreign::Foreign, inventory::Parent},
-    plan::observed::RegistryState,
-    provider::{existing, kind, local::proxy::ProxyState},
+    provider::{Observation, RegistryState, existing, kind},
 };
 
 fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
@@ -14,13 +13,9 @@ fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
     let live = LiveState { parents, ..LiveState::default() };
     Observed {
         traits: kind::TRAITS,
-        cluster,
-        nodes_outdated: false,
-        kubeconfig_outdated: false,
-        registry: RegistryState::Absent,
+        provider: Observation { registry: RegistryState::Absent, ..Observation::of(cluster) },
         images: BTreeMap::new(),
         live: Some(live),
-        proxy: ProxyState::default(),
     }
 }
 

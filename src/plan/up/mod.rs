@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Action, Graph, Images, Node, Plan, desired_sets,
-    observed::{LiveState, Observed, RegistryState, other_user},
+    observed::{LiveState, Observed, other_user},
     origin,
 };
 use crate::object::{GeneratedSecret, Key};
 use crate::{
-    error::{Error, Kind, Result},
+    error::Result,
     kube::{
         SYSTEM_NAMESPACE,
         discovery::KindRef,
@@ -30,7 +30,11 @@ use crate::{
         pull_secret, readiness,
     },
     object::{json, podspec},
-    provider::ClusterState,
+    provider::{
+        self, Asked, ClusterState, RegistryState,
+        plan::Wanted,
+        step::{Gives, Planned},
+    },
     stack::{
         desired::DesiredSet,
         model::{SetKind, Stack},
@@ -60,17 +64,17 @@ pub struct Options {
     /// And so does a stack of that name that came from elsewhere.
     pub take_over: bool,
     /// For the edge, if the stack has one.
-    pub asked: edge::Asked,
+    pub asked: Asked,
 }
 
 /// Fails with `Kind::Preflight` where the cluster is not ours to use.
 pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Plan> {
     let mut graph = Graph::default();
-    let platform = platform(&mut graph, options, observed)?;
+    let published_port = observed.live.as_ref().and_then(|live| live.published_port);
+    let wanted = Wanted { make_cluster: options.make_cluster, published_port };
+    let platform = platform(&mut graph, wanted, observed)?;
     let pushed = images(&mut graph, options, observed, platform.registry);
-    if options.make_cluster {
-        publish_registry(&mut graph, observed, &platform);
-    }
+    graph.add_provided(provider::plan::publish_registry(&observed.provider, wanted, &platform.steps), None);
 
     let mut sets = desired_sets(stack, observed);
     if let Some(live) = &observed.live {
@@ -81,7 +85,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
     // Nodes of a half-made cluster are about to go.
-    if observed.cluster == ClusterState::Absent {
+    if observed.provider.cluster == ClusterState::Absent {
         preload(&mut graph, &sets, observed, &pushed, platform.registry);
     }
     let given = Inputs { stack, observed, options, pushed: &pushed, sets: &sets, cluster: platform.cluster, network };
@@ -105,8 +109,8 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         sets.push(set);
     }
     everything.extend(awaited);
-    edge::plan(&mut graph, options, observed, &sets, platform.cluster);
-    if !pushed.is_empty() && observed.registry != RegistryState::External {
+    edge::plan(&mut graph, options, &stack.name, observed, &sets, platform.cluster);
+    if !pushed.is_empty() && observed.provider.registry != RegistryState::External {
         graph.add("gc", &everything, Action::CollectGarbage);
     }
     if options.prove {
@@ -142,41 +146,16 @@ struct Platform {
     /// And its nodes are as they should be.
     cluster: Option<Node>,
     registry: Option<Node>,
+    steps: Vec<Planned>,
 }
 
-/// Network, cluster and registry, as far as they are missing.
-fn platform(graph: &mut Graph, options: &Options, observed: &Observed) -> Result<Platform> {
-    let make = match &observed.cluster {
-        ClusterState::Ours { stopped } => stopped.then_some(Action::StartCluster),
-        ClusterState::Absent | ClusterState::HalfMade { .. } => Some(Action::CreateCluster),
-        ClusterState::Foreign { why } => {
-            return Err(Error::new(Kind::Preflight, why.clone())
-                .hint("choose another name with --cluster-name, or use it as it is with --provider existing"));
-        }
-        ClusterState::Unreachable { why } => {
-            return Err(Error::new(Kind::Platform, why.clone()).hint("`stackctl doctor` looks at what is in the way"));
-        }
-    };
-    if make.is_some() && !options.make_cluster {
-        return Err(Error::new(Kind::Preflight, "there is no running cluster to deploy to")
-            .hint("`stackctl up` makes one, `stackctl start` wakes a stopped one"));
-    }
-    let registry_missing = matches!(observed.registry, RegistryState::Absent | RegistryState::Stopped);
-    // Two containers that make the same network at once would make two of that name.
-    let network = (make == Some(Action::CreateCluster) || registry_missing)
-        .then(|| graph.add("network", &[], Action::CreateNetwork));
-    let network = network.as_slice();
-    let made = make.map(|action| {
-        let id = if action == Action::StartCluster { "cluster:start" } else { "cluster:create" };
-        graph.add(id, network, action)
-    });
-    let registry = registry_missing.then(|| graph.add("registry", network, Action::StartRegistry));
-    let outdated = observed.nodes_outdated && options.make_cluster;
-    let cluster = if outdated { Some(graph.add("nodes", made.as_slice(), Action::ConfigureNodes)) } else { made };
-    if observed.kubeconfig_outdated && options.make_cluster {
-        graph.add("kubeconfig", made.as_slice(), Action::MergeKubeconfig);
-    }
-    Ok(Platform { made, cluster, registry })
+/// The provider's steps, as far as something is missing.
+fn platform(graph: &mut Graph, wanted: Wanted, observed: &Observed) -> Result<Platform> {
+    let steps = provider::plan::bring_up(&observed.provider, wanted)?;
+    let added = graph.add_provided(steps.clone(), None);
+    let that = |gives: Gives| added.iter().find(|(given, _)| *given == Some(gives)).map(|(_, node)| *node);
+    let made = that(Gives::Cluster);
+    Ok(Platform { made, cluster: that(Gives::Nodes).or(made), registry: that(Gives::Registry), steps })
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.
@@ -227,19 +206,6 @@ fn preload(
             let id = graph.set_step("preload", set);
             graph.add(id, &[], Action::Preload { images });
         }
-    }
-}
-
-fn publish_registry(graph: &mut Graph, observed: &Observed, platform: &Platform) {
-    let published = observed.live.as_ref().and_then(|live| live.published_port);
-    let wanted = match observed.registry {
-        RegistryState::External => return,
-        RegistryState::Running { port } => Some(port),
-        RegistryState::Absent | RegistryState::Stopped => None,
-    };
-    if wanted.is_none() || published != wanted {
-        let needs: Vec<_> = platform.cluster.into_iter().chain(platform.registry).collect();
-        graph.add("registry:publish", &needs, Action::PublishRegistry);
     }
 }
 

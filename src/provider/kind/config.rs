@@ -216,6 +216,7 @@ mod tests {
             mirrors: Vec::new(),
             ca_bundle: None,
             kind_config: None,
+            agent_image: None,
         }
     }
 

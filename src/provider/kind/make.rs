@@ -10,8 +10,8 @@ use crate::{
     error::Result,
     event::Progress,
     provider::{
-        Provider, api,
-        local::{kubeconfig::UserKubeconfig, network, registry},
+        Provider, REGISTRY_HOST, api,
+        local::{done, kubeconfig::UserKubeconfig, network, registry},
     },
 };
 
@@ -40,9 +40,9 @@ impl KindCluster {
         progress.say("configuring the nodes");
         let access = self.access().await?;
         tokio::try_join!(self.configure_new_nodes(), api::await_ready(&access, API_WITHIN))?;
-        mark::set_configured(&self.docker, &self.nodes().await?, &configuration.hash()).await?;
+        done::set_configured(&self.docker, &self.nodes().await?, &configuration.hash()).await?;
         // Last of all: from here on the cluster is whole.
-        mark::set_complete(&self.docker, &self.spec.name).await?;
+        done::set_complete(&self.docker, &mark::first_node(&self.spec.name)).await?;
         self.merge_into_users(true, progress).await
     }
 
@@ -104,7 +104,7 @@ impl KindCluster {
 
     /// Hosts near the nodes, to be reached without a proxy.
     fn unproxied(&self) -> Vec<String> {
-        let mut hosts = vec![registry::name_for(&self.spec.name), nodes::REGISTRY_HOST.to_owned()];
+        let mut hosts = vec![registry::name_for(&self.spec.name), REGISTRY_HOST.to_owned()];
         hosts.extend(self.spec.mirrors.iter().filter_map(|mirror| {
             let url = url::Url::parse(&mirror.url).ok()?;
             match url.host()? {

@@ -1,6 +1,7 @@
 //! Clusters made by kind. What is there is read from the container engine alone: kind itself is run to make things.
 
 pub mod access;
+pub mod checks;
 pub mod config;
 pub mod create;
 mod failure;
@@ -10,8 +11,11 @@ mod preload;
 #[cfg(test)]
 mod tests;
 
-use crate::provider::local::nodes;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
@@ -20,18 +24,21 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Answer, CLUSTER_LABEL, ClusterSpec, ClusterState, EdgeBy, ImagesBy, KIND_CLUSTER_LABEL, Lifecycle, MayGo,
-    OWNER, OWNER_LABEL, Provider, Traits, api,
+    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, RegistryState, Traits,
+    api,
+    local::{
+        audit, done, engine,
+        engine::Container,
+        kubeconfig::UserKubeconfig,
+        lock::{Lock, Waiting},
+        network, nodes,
+        place::Place,
+        proxy::{self, ProxyState},
+    },
+    step::{Acted, Given, Step},
+    sweep::Swept,
 };
 use crate::object::Removed;
-use crate::provider::local::{
-    engine,
-    engine::Container,
-    kubeconfig::UserKubeconfig,
-    lock::{Lock, Waiting},
-    network, proxy,
-    registry::Registry,
-};
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
@@ -48,6 +55,8 @@ pub const TRAITS: Traits = Traits {
     answers_within: Duration::from_secs(60),
 };
 
+/// What kind's node images are called.
+const NODE_REPOSITORY: &str = "kindest/node";
 const OWNER_FOLDER: &str = "owner";
 const API_WITHIN: Duration = Duration::from_secs(120);
 /// For another process to make the cluster, or to remove it.
@@ -102,16 +111,22 @@ impl KindCluster {
         format!("kind-{}", self.spec.name)
     }
 
-    fn registry(&self) -> Registry {
-        Registry::new(&self.docker, &self.endpoint, &self.spec.name, &self.network)
+    pub fn place(&self) -> Place {
+        Place {
+            docker: self.docker.clone(),
+            endpoint: self.endpoint.clone(),
+            network: self.network.clone(),
+            members: mark::members(&self.spec.name),
+            agent_image: self.spec.agent_image.clone(),
+        }
     }
 
     async fn nodes(&self) -> Result<Vec<Container>> {
-        Ok(self.containers().await?.into_iter().filter(mark::is_node).collect())
+        mark::members(&self.spec.name).nodes(&self.docker).await
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {
-        engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await
+        mark::members(&self.spec.name).containers(&self.docker).await
     }
 
     async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
@@ -140,7 +155,7 @@ impl KindCluster {
         if !nodes.iter().any(|node| node.name == first) {
             return Ok(ClusterState::HalfMade { why: format!("its node {first} is missing") });
         }
-        if !mark::is_complete(&self.docker, &self.spec.name).await? {
+        if !done::is_complete(&self.docker, &first).await? {
             return Ok(ClusterState::HalfMade { why: "its creation did not finish".to_owned() });
         }
         Ok(ClusterState::Ours { stopped: containers.iter().any(|container| !container.running) })
@@ -161,20 +176,16 @@ impl KindCluster {
         try_join_all(stopped.map(|container| engine::start_container(&self.docker, &container.name))).await.map(drop)
     }
 
-    /// Containers of the cluster besides kind's own, such as its registry.
-    async fn companions(&self) -> Result<Vec<Container>> {
-        engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.spec.name)]).await
-    }
-
     /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
     /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
     async fn remove_nodes(&self) -> Result<Vec<Removed>> {
         let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
         let mut names: BTreeSet<String> = BTreeSet::new();
+        let container = |name| Removed { kind: "container".to_owned(), name };
         loop {
             let containers = self.containers().await?;
             if containers.is_empty() {
-                return Ok(names.iter().map(|name| removed_container(name)).collect());
+                return Ok(names.into_iter().map(container).collect());
             }
             if let ClusterState::Foreign { why } = self.judge(&containers).await? {
                 return Err(self.refuse(why));
@@ -184,7 +195,7 @@ impl KindCluster {
                     .cause(format!("the container {} is still, or again, there", containers[0].name))
                     .hint("look whether something else makes a cluster of that name, then run it again"));
             }
-            nodes::quiesce(&self.docker, &containers).await;
+            quiesce(&self.docker, &containers).await;
             try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
             names.extend(containers.into_iter().map(|container| container.name));
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -200,8 +211,9 @@ impl KindCluster {
     }
 }
 
-fn removed_container(name: &str) -> Removed {
-    Removed { kind: "container".to_owned(), name: name.to_owned() }
+async fn quiesce(docker: &Docker, containers: &[Container]) {
+    let nodes: Vec<Container> = containers.iter().filter(|container| mark::is_node(container)).cloned().collect();
+    nodes::quiesce(docker, &nodes).await;
 }
 
 #[async_trait]
@@ -222,7 +234,111 @@ impl Provider for KindCluster {
         self.judge(&containers).await
     }
 
-    async fn create(&self, progress: &Progress) -> Result<()> {
+    async fn outdated(&self) -> Result<bool> {
+        let wanted = nodes::Configuration::new(&self.spec)?.hash();
+        Ok(!done::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
+    }
+
+    async fn kubeconfig_outdated(&self) -> Result<bool> {
+        self.is_outdated_at_users().await
+    }
+
+    async fn observe_registry(&self) -> Result<RegistryState> {
+        self.place().observe_registry().await
+    }
+
+    async fn observe_proxy(&self, stack: &str) -> Result<ProxyState> {
+        self.place().proxy(stack).observe().await
+    }
+
+    async fn edges(&self) -> Result<Vec<(String, BTreeMap<u16, u16>)>> {
+        self.place().edges().await
+    }
+
+    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted> {
+        let place = self.place();
+        if let Some(acted) = place.act(step, &given).await {
+            return acted;
+        }
+        let progress = given.progress;
+        match step {
+            Step::CreateCluster => self.create(progress).await.map(|()| Acted::note("created")),
+            Step::StartCluster => self.start(progress).await.map(|()| Acted::note("started")),
+            Step::ConfigureNodes => Ok(Acted::unchanged(!self.configure(progress).await?)),
+            Step::MergeKubeconfig => self.merge_kubeconfig(progress).await.map(|()| Acted::default()),
+            Step::DeleteCluster => self.delete(given.may_go, progress).await.map(Acted::removed),
+            other => Err(other.is_not_mine("kind")),
+        }
+    }
+
+    async fn sweep(&self, bases: &BTreeSet<String>) -> Result<Swept> {
+        let (place, context) = (self.place(), self.context());
+        let names = audit::Names { node: NODE_REPOSITORY, given: self.spec.node_image.iter().chain(bases) };
+        audit::sweep(&place, &audit::Traces { user: &self.user, context: &context, folder: &self.folder }, names).await
+    }
+
+    async fn preload(&self, image: &str, progress: &Progress) -> Result<()> {
+        self.preload_image(image, progress).await
+    }
+
+    async fn start(&self, progress: &Progress) -> Result<()> {
+        let nodes = self.containers().await?;
+        match self.judge(&nodes).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("start")),
+        }
+        progress.say("starting the containers");
+        let (proxies, companions): (Vec<_>, Vec<_>) = self
+            .place()
+            .companions()
+            .await?
+            .into_iter()
+            .partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
+        self.start_all(&companions).await?;
+        self.start_all(&nodes).await?;
+        // A port that somebody else took meanwhile is no reason to leave the cluster stopped.
+        if let Err(error) = self.start_all(&proxies).await {
+            progress.warn(format!("{error}; `stackctl up` makes the edge reachable again"));
+        }
+        progress.say("waiting for the API server");
+        api::await_ready(&self.access().await?, API_WITHIN).await
+    }
+
+    async fn stop(&self, progress: &Progress) -> Result<()> {
+        let mut containers = self.containers().await?;
+        match self.judge(&containers).await? {
+            ClusterState::Ours { .. } => {}
+            ClusterState::Foreign { why } => return Err(self.refuse(why)),
+            _ => return Err(self.nothing_to("stop")),
+        }
+        progress.say("stopping the containers");
+        quiesce(&self.docker, &containers).await;
+        containers.extend(self.place().companions().await?);
+        let stop = |container: Container| async move {
+            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+            self.docker
+                .stop_container(&container.id, Some(options))
+                .await
+                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
+        };
+        let running = containers.into_iter().filter(|container| container.running);
+        try_join_all(running.map(stop)).await.map(drop)
+    }
+
+    async fn access(&self) -> Result<Access> {
+        self.private_access().await
+    }
+
+    async fn platform(&self) -> Result<String> {
+        self.place().platform().await
+    }
+}
+
+impl KindCluster {
+    /// Makes the cluster, replacing a half-made one, and returns once its API server answers and its nodes can pull
+    /// through the mirrors.
+    pub async fn create(&self, progress: &Progress) -> Result<()> {
         let _lock = self.lock("making", progress).await?;
         let containers = self.containers().await?;
         match self.judge(&containers).await? {
@@ -245,35 +361,30 @@ impl Provider for KindCluster {
         }
     }
 
-    async fn outdated(&self) -> Result<bool> {
-        let wanted = nodes::Configuration::new(&self.spec)?.hash();
-        Ok(!mark::is_configured(&self.docker, &self.nodes().await?, &wanted).await?)
-    }
-
-    async fn configure(&self, progress: &Progress) -> Result<bool> {
+    /// Brings a cluster that is there up to date with what may change after its creation: mirrors, the registry and
+    /// the CA bundle of its nodes. True: something had to be changed.
+    pub async fn configure(&self, progress: &Progress) -> Result<bool> {
         if !self.outdated().await? {
             return Ok(false);
         }
         let configuration = nodes::Configuration::new(&self.spec)?;
         progress.say("configuring the nodes");
         let nodes = self.nodes().await?;
-        mark::forget_configured(&self.docker, &nodes).await?;
+        done::forget_configured(&self.docker, &nodes).await?;
         configuration.apply(&self.docker, &nodes, false).await?;
-        mark::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
+        done::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
         Ok(true)
     }
 
-    async fn kubeconfig_outdated(&self) -> Result<bool> {
-        self.is_outdated_at_users().await
-    }
-
-    async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
+    /// Puts the context of a cluster that is there into the user's kubeconfig, or puts it right there.
+    pub async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
         self.merge_into_users(false, progress).await
     }
 
-    /// Removes the nodes and whatever else carries the cluster's labels: registry, proxy, volumes, the kubeconfig
-    /// entries, the state; and the network, if no other cluster uses it.
-    async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
+    /// Removes the cluster, if it carries our mark and `may_go` agrees once nobody else can make or remove it: its nodes
+    /// and whatever else carries the cluster's labels, such as registry, proxy and volumes; the kubeconfig entries; the state; and the
+    /// network, if no other cluster uses it.
+    pub async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
         let _lock = self.lock("removing", progress).await?;
         let containers = self.containers().await?;
         match self.judge(&containers).await? {
@@ -284,13 +395,7 @@ impl Provider for KindCluster {
         create::end_leftover(&self.folder)?;
         progress.say("removing the nodes");
         let mut removed = self.remove_nodes().await?;
-        removed.extend(self.registry().delete().await?);
-        let companions = self.companions().await?;
-        try_join_all(companions.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-        removed.extend(companions.iter().map(|container| removed_container(&container.name)));
-        if network::remove_if_unused(&self.docker, &self.network).await? {
-            removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
-        }
+        removed.extend(self.place().remove().await?);
         let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
         let taken = blocking(move || user.remove(&context, &folder)).await?;
         removed.extend(taken.removed);
@@ -305,65 +410,6 @@ impl Provider for KindCluster {
         Ok(removed)
     }
 
-    async fn preload(&self, image: &str, progress: &Progress) -> Result<()> {
-        self.preload_image(image, progress).await
-    }
-
-    async fn start(&self, progress: &Progress) -> Result<()> {
-        let nodes = self.containers().await?;
-        match self.judge(&nodes).await? {
-            ClusterState::Ours { .. } => {}
-            ClusterState::Foreign { why } => return Err(self.refuse(why)),
-            _ => return Err(self.nothing_to("start")),
-        }
-        progress.say("starting the containers");
-        let (proxies, companions): (Vec<_>, Vec<_>) =
-            self.companions().await?.into_iter().partition(|it| it.label(proxy::ROLE_LABEL) == Some(proxy::ROLE));
-        self.start_all(&companions).await?;
-        self.start_all(&nodes).await?;
-        // A port that somebody else took meanwhile is no reason to leave the cluster stopped.
-        if let Err(error) = self.start_all(&proxies).await {
-            progress.warn(format!("{error}; `stackctl up` makes the edge reachable again"));
-        }
-        progress.say("waiting for the API server");
-        api::await_ready(&self.access().await?, API_WITHIN).await
-    }
-
-    async fn stop(&self, progress: &Progress) -> Result<()> {
-        let mut containers = self.containers().await?;
-        match self.judge(&containers).await? {
-            ClusterState::Ours { .. } => {}
-            ClusterState::Foreign { why } => return Err(self.refuse(why)),
-            _ => return Err(self.nothing_to("stop")),
-        }
-        progress.say("stopping the containers");
-        nodes::quiesce(&self.docker, &containers).await;
-        containers.extend(self.companions().await?);
-        let stop = |container: Container| async move {
-            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            self.docker
-                .stop_container(&container.id, Some(options))
-                .await
-                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
-        };
-        let running = containers.into_iter().filter(|container| container.running);
-        try_join_all(running.map(stop)).await.map(drop)
-    }
-
-    async fn access(&self) -> Result<Access> {
-        self.private_access().await
-    }
-
-    /// Nodes run on the engine's own platform.
-    async fn platform(&self) -> Result<String> {
-        let version = self.docker.version().await;
-        let version = version.context(Kind::Platform, || "cannot ask the engine for its platform".to_owned())?;
-        let (os, arch) = (version.os.unwrap_or_default(), version.arch.unwrap_or_default());
-        Ok(format!("{os}/{arch}"))
-    }
-}
-
-impl KindCluster {
     fn nothing_to(&self, verb: &str) -> Error {
         Error::new(Kind::Preflight, format!("there is no whole cluster {} to {verb}", self.spec.name))
             .hint("`stackctl up` makes it")

@@ -11,10 +11,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Progress,
     image::reference::Reference,
-    provider::{
-        KIND_CLUSTER_LABEL,
-        local::{engine, engine::Container},
-    },
+    provider::local::{engine, engine::Container},
 };
 
 /// For the nodes to be there and the pull to end; after it, the kubelet's own will have.
@@ -63,7 +60,7 @@ impl KindCluster {
 
     /// All of them, or an error while some are missing.
     async fn new_nodes(&self) -> Result<Vec<Container>> {
-        let containers = engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.spec.name)]).await?;
+        let containers = self.containers().await?;
         let ours = |node: &Container| node.running && mark::is_node(node) && mark::is_marked(node);
         let nodes: Vec<Container> = containers.into_iter().filter(ours).collect();
         let wanted = config::node_count(&self.spec)?;

@@ -12,13 +12,17 @@ use bollard::{
 };
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::object::Mirror;
+use crate::provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, REGISTRY_HOST};
 use crate::{
     event::Events,
-    provider::local::{audit, registry::RegistryState},
+    provider::local::{
+        audit,
+        registry::{self, Registry},
+    },
     tls::authority::{self, Authority},
 };
 
@@ -62,6 +66,7 @@ impl World {
             mirrors: mirrors.iter().map(|text| mirror(text.as_str().unwrap())).collect(),
             ca_bundle: text("caBundle").map(PathBuf::from),
             kind_config: None,
+            agent_image: None,
         };
         let (events, mut said) = Events::channel();
         tokio::spawn(async move {
@@ -100,10 +105,10 @@ impl World {
     }
 
     async fn leftovers(&self, ports: &[u16]) -> Vec<Removed> {
-        let (user, state) = (self.user(), self.state());
-        let scope =
-            audit::Scope { docker: &self.docker, cluster: NAME, network: NAME, user: &user, state: &state, ports };
-        audit::leftovers(&scope).await.unwrap()
+        let (cluster, user, folder) = (self.cluster(), self.user(), self.state().cluster(NAME));
+        let context = cluster.context();
+        let traces = audit::Traces { user: &user, context: &context, folder: &folder };
+        audit::leftovers(&cluster.place(), &traces, ports).await.unwrap()
     }
 
     /// Pushes a small image to the registry at `port` and has the cluster run it under its name there.
@@ -123,7 +128,7 @@ impl World {
             "spec": {
                 "automountServiceAccountToken": false,
                 "tolerations": [{ "operator": "Exists" }],
-                "containers": [{ "name": "pause", "image": format!("{}/test/pause:{tag}", nodes::REGISTRY_HOST),
+                "containers": [{ "name": "pause", "image": format!("{}/test/pause:{tag}", REGISTRY_HOST),
                                  "imagePullPolicy": "Always" }],
             },
         }))
@@ -227,18 +232,18 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     world.spec.ca_bundle = Some(file);
     let before = "# mine\napiVersion: v1\nkind: Config\n";
     std::fs::write(world.user_file(), before).unwrap();
-    let (cluster, registry) = (world.cluster(), world.registry());
+    let (cluster, local) = (world.cluster(), world.registry());
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Absent);
-    assert_eq!(registry.observe().await.unwrap(), RegistryState::Absent);
+    assert_eq!(local.observe().await.unwrap(), registry::State::Absent);
 
     let since = Instant::now();
-    let (made, port) = tokio::join!(cluster.create(&world.progress), registry.ensure(&world.progress));
+    let (made, port) = tokio::join!(cluster.create(&world.progress), local.ensure(&world.progress));
     made.unwrap();
     let port = timed("create", since, port.unwrap());
     let since = Instant::now();
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
     timed("observe", since, ());
-    assert_eq!(registry.observe().await.unwrap(), RegistryState::Running { port });
+    assert_eq!(local.observe().await.unwrap(), registry::State::Running { port });
     assert_eq!(cluster.platform().await.unwrap().split_once('/').unwrap().0, "linux");
     assert!(std::fs::read_to_string(world.user_file()).unwrap().contains("current-context: kind-stackctl-itself"));
     assert!(world.trusts(&certificate).await);
@@ -246,7 +251,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     let since = Instant::now();
     cluster.create(&world.progress).await.unwrap();
     timed("create again", since, ());
-    assert_eq!(registry.ensure(&world.progress).await.unwrap(), port);
+    assert_eq!(local.ensure(&world.progress).await.unwrap(), port);
     let since = Instant::now();
     world.push_and_run(port, "first").await;
     timed("push and run", since, ());
@@ -257,12 +262,12 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     cluster.stop(&world.progress).await.unwrap();
     timed("stop", since, ());
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: true });
-    assert_eq!(registry.observe().await.unwrap(), RegistryState::Stopped);
+    assert_eq!(local.observe().await.unwrap(), registry::State::Stopped);
     let since = Instant::now();
     cluster.start(&world.progress).await.unwrap();
     timed("start", since, ());
     assert_eq!(cluster.observe().await.unwrap(), ClusterState::Ours { stopped: false });
-    let port = registry.ensure(&world.progress).await.unwrap();
+    let port = local.ensure(&world.progress).await.unwrap();
     world.push_and_run(port, "second").await;
 
     std::fs::remove_file(cluster.private_kubeconfig()).unwrap();
@@ -279,7 +284,7 @@ async fn engine_a_cluster_lives_and_leaves_nothing() {
     assert!(!changed.configure(&world.progress).await.unwrap());
     assert!(world.hosts_of("quay.io").await.unwrap().contains("192.0.2.1"));
     assert_eq!(world.hosts_of("docker.io").await, None);
-    assert!(world.hosts_of(nodes::REGISTRY_HOST).await.is_some());
+    assert!(world.hosts_of(REGISTRY_HOST).await.is_some());
     assert!(!world.trusts(&certificate).await);
 
     world.make_image().await;
@@ -336,7 +341,7 @@ async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
     let containers = cluster.nodes().await.unwrap();
     assert_eq!(containers.len(), 2);
     for node in &containers {
-        let file = format!("{}/{}/hosts.toml", nodes::CERTS_FOLDER, nodes::REGISTRY_HOST);
+        let file = format!("{}/{}/hosts.toml", nodes::CERTS_FOLDER, REGISTRY_HOST);
         assert!(engine::has_path(&world.docker, &node.name, &file).await.unwrap(), "{} has no mirrors", node.name);
     }
     assert!(!cluster.outdated().await.unwrap());
@@ -379,7 +384,7 @@ async fn engine_a_second_create_waits_for_the_first_and_uses_its_cluster() {
 async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
     let _one = ONE_AT_A_TIME.lock().await;
     let Some(world) = World::new().await else { return };
-    let labels = [(KIND_CLUSTER_LABEL, NAME), (mark::ROLE_LABEL, "control-plane"), ("io.stackctl.world", "test")];
+    let labels = [(mark::CLUSTER_LABEL, NAME), (mark::ROLE_LABEL, "control-plane"), ("io.stackctl.world", "test")];
     let body = ContainerCreateBody {
         image: Some(SMALL_IMAGE.to_owned()),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
@@ -466,6 +471,7 @@ fn away(home: &std::path::Path) -> KindCluster {
         mirrors: Vec::new(),
         ca_bundle: None,
         kind_config: None,
+        agent_image: None,
     };
     let user = UserKubeconfig::at([home.join("config")]);
     KindCluster::new(spec, &docker, "tcp://127.0.0.1:1", NAME, user, &State::at(home.join("state")))
@@ -491,15 +497,6 @@ async fn nobody_looks_at_a_cluster_that_another_is_making_before_that_has_ended(
     drop(first);
     assert_eq!(second.create(&progress).await.unwrap_err().kind, Kind::Platform);
     assert!(!home.path().join("state").exists(), "something is left");
-}
-
-#[test]
-fn the_hosting_of_the_registry_is_yaml_inside_an_object() {
-    let object = crate::provider::local::hosting::local_registry_hosting("one", 41000);
-    let text = object.pointer("/data/localRegistryHosting.v1").and_then(Value::as_str).unwrap();
-    let hosting: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
-    assert_eq!(hosting["host"], serde_yaml::Value::from("127.0.0.1:41000"));
-    assert_eq!(hosting["hostFromContainerRuntime"], serde_yaml::Value::from(nodes::REGISTRY_HOST));
 }
 
 fn gladly<'a>() -> futures::future::BoxFuture<'a, Result<()>> {

@@ -1,25 +1,23 @@
-//! The container engine and what it says of the machine it runs on; kind.
+//! The container engine and what it says of the machine it runs on.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, time::Duration};
 
-use bollard::{Docker, models::SystemInfo};
+use bollard::models::SystemInfo;
 
 use super::host;
-use crate::error::Result;
 use crate::provider::check::{Check, at_least, gib};
-use crate::provider::kind::create::HOW_TO_GET_KIND;
+use crate::{error::Result, image::Engine};
 
 const OLDEST_ENGINE: (u32, u32) = (20, 10);
-const OLDEST_KIND: (u32, u32) = (0, 20);
 const ENOUGH_DISK: u64 = 5 << 30;
 const ENOUGH_MEMORY: u64 = 4 << 30;
 const TOO_LITTLE_MEMORY: u64 = 2 << 30;
 const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(30);
 
-/// `kind`: the machine must bear clusters that kind makes.
-pub async fn examine(engine: &Result<Docker>, endpoint: &str, kind: bool) -> Vec<Check> {
-    let docker = match engine {
-        Ok(docker) => docker,
+/// `nodes`: the engine must bear the nodes of a cluster.
+pub async fn examine(engine: &Result<Engine>, nodes: bool) -> Vec<Check> {
+    let Engine { docker, endpoint, .. } = match engine {
+        Ok(engine) => engine,
         Err(error) => {
             let fix = if error.hints.is_empty() { HOW_TO_GET_ENGINE.to_owned() } else { error.hints.join("; ") };
             return vec![Check::failed("engine", error.to_string(), fix)];
@@ -27,7 +25,7 @@ pub async fn examine(engine: &Result<Docker>, endpoint: &str, kind: bool) -> Vec
     };
     let asked = jiff::Timestamp::now();
     match docker.info().await {
-        Ok(info) => judge(endpoint, kind, &info, asked),
+        Ok(info) => judge(endpoint, nodes, &info, asked),
         Err(error) => {
             vec![Check::failed("engine", format!("{} does not answer: {error}", endpoint), HOW_TO_GET_ENGINE)]
         }
@@ -37,11 +35,11 @@ pub async fn examine(engine: &Result<Docker>, endpoint: &str, kind: bool) -> Vec
 const HOW_TO_GET_ENGINE: &str = "start the engine (systemctl start docker, or Docker Desktop), or point DOCKER_HOST at one; \
      without permission on its socket: add yourself to the group docker";
 
-fn judge(endpoint: &str, kind: bool, info: &SystemInfo, asked: jiff::Timestamp) -> Vec<Check> {
+fn judge(endpoint: &str, nodes: bool, info: &SystemInfo, asked: jiff::Timestamp) -> Vec<Check> {
     let mut checks = vec![version(info, endpoint)];
     // An engine elsewhere, a virtual machine on this computer included, has a file system and a memory of its own.
     let here = host::hostname().is_some() && info.name.as_deref() == host::hostname().as_deref();
-    if kind {
+    if nodes {
         checks.push(cpus(info));
         checks.push(memory(info, here.then(host::available_memory).flatten()));
         checks.push(cgroup(info));
@@ -130,36 +128,6 @@ pub fn skew(whose: &str, theirs: jiff::Timestamp, ours: jiff::Timestamp) -> Chec
     )
 }
 
-pub async fn kind() -> Vec<Check> {
-    let mut command = tokio::process::Command::new("kind");
-    command.arg("version").stdin(Stdio::null()).kill_on_drop(true);
-    vec![match command.output().await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Check::failed("kind", "not on the PATH", HOW_TO_GET_KIND)
-        }
-        Err(error) => Check::failed("kind", format!("cannot be run: {error}"), HOW_TO_GET_KIND),
-        Ok(output) if !output.status.success() => {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Check::failed("kind", format!("`kind version` ended with {}: {words}", output.status), HOW_TO_GET_KIND)
-        }
-        Ok(output) => kind_version(&String::from_utf8_lossy(&output.stdout)),
-    }]
-}
-
-/// `kind v0.33.0 go1.26.1 linux/amd64`
-fn kind_version(output: &str) -> Check {
-    let version = output.split_whitespace().nth(1).unwrap_or("unknown");
-    if at_least(version, OLDEST_KIND) {
-        Check::ok("kind", version)
-    } else {
-        Check::failed(
-            "kind",
-            version,
-            format!("upgrade kind to {}.{} or newer; {HOW_TO_GET_KIND}", OLDEST_KIND.0, OLDEST_KIND.1),
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,13 +154,6 @@ mod tests {
         assert_eq!(memory(&info(), Some(1 << 30)).status, Status::Failed);
         assert_eq!(disk("/", 4 << 30).unwrap().status, Status::Failed);
         assert_eq!(disk("/", 6 << 30).unwrap().status, Status::Ok);
-    }
-
-    #[test]
-    fn kinds_version_is_read() {
-        assert_eq!(kind_version("kind v0.33.0 go1.26.1 linux/amd64\n"), Check::ok("kind", "v0.33.0"));
-        assert_eq!(kind_version("kind v0.11.1 go1.16.4 linux/amd64\n").status, Status::Failed);
-        assert_eq!(kind_version("").status, Status::Failed);
     }
 
     #[test]

@@ -112,13 +112,6 @@ pub async fn container(docker: &Docker, name: &str) -> Result<Option<Container>>
     Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
 }
 
-/// Ports of the host that a cluster's containers publish, its nodes' included.
-pub async fn published(docker: &Docker, cluster: &str) -> Result<Vec<u16>> {
-    let nodes = containers(docker, &[(crate::provider::KIND_CLUSTER_LABEL, cluster)]).await?;
-    let others = containers(docker, &[(crate::provider::CLUSTER_LABEL, cluster)]).await?;
-    Ok(nodes.iter().chain(&others).flat_map(|container| &container.ports).map(|(_, outside)| *outside).collect())
-}
-
 pub async fn has_image(docker: &Docker, image: &str) -> Result<bool> {
     match docker.inspect_image(image).await {
         Ok(_) => Ok(true),

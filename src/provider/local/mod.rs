@@ -1,12 +1,15 @@
 pub mod audit;
 pub mod checks;
+pub mod done;
+pub mod edge;
 pub mod engine;
 pub mod host;
-pub mod hosting;
 pub mod kubeconfig;
 pub mod lock;
+pub mod members;
 pub mod network;
 pub mod nodes;
+pub mod place;
 pub mod ports;
 pub mod proxy;
 pub mod registry;

@@ -7,21 +7,18 @@ use futures::future::{join_all, try_join_all};
 use url::Url;
 
 use crate::object::Mirror;
-use crate::provider::kind::mark;
 use crate::{
     error::{Context, Error, Kind, Result},
     provider::{
-        ClusterSpec,
+        ClusterSpec, REGISTRY_HOST,
         local::{
-            engine,
+            done, engine,
             engine::{Container, File},
             registry,
         },
     },
 };
 
-/// The host that pod specs on local clusters name; which registry that is, only nodes know.
-pub const REGISTRY_HOST: &str = "registry.stackctl.internal";
 pub const CERTS_FOLDER: &str = "/etc/containerd/certs.d";
 const CA_FILE: &str = "/usr/local/share/ca-certificates/stackctl.crt";
 /// What stands for no CA bundle where the hash of one could stand.
@@ -105,7 +102,7 @@ impl Configuration {
 /// In a node: the hash of the CA bundle that its programs trust. Written after it took effect and removed before that
 /// changes; a node without it may trust anything.
 fn trusted_file() -> String {
-    format!("{}/trusted", mark::DONE_FOLDER)
+    format!("{}/trusted", done::FOLDER)
 }
 
 /// Lets nodes finish what they are doing to their pods, before they are stopped or killed.
@@ -113,11 +110,11 @@ fn trusted_file() -> String {
 /// On cgroup v1 a container that its runtime has frozen for a moment cannot die once that runtime was killed: the node
 /// would never end, and the engine would lose track of it. Best effort: a node may be broken, and must still be
 /// removable.
-pub async fn quiesce(docker: &Docker, containers: &[Container]) {
+pub async fn quiesce(docker: &Docker, nodes: &[Container]) {
     const SCRIPT: &str = "[ -d /sys/fs/cgroup/freezer ] || exit 0; systemctl stop kubelet; \
                           for _ in $(seq 50); do pgrep -x runc >/dev/null || break; sleep 0.1; done";
-    let nodes = containers.iter().filter(|container| container.running && mark::is_node(container));
-    let quiet = nodes.map(|node| engine::run(docker, &node.id, &["sh", "-c", SCRIPT], QUIET_WITHIN));
+    let running = nodes.iter().filter(|node| node.running);
+    let quiet = running.map(|node| engine::run(docker, &node.id, &["sh", "-c", SCRIPT], QUIET_WITHIN));
     join_all(quiet).await;
 }
 

@@ -30,7 +30,7 @@ const CONFIG_LABEL: &str = "io.stackctl.config";
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryState {
+pub enum State {
     Absent,
     Stopped,
     /// Listens on this port of 127.0.0.1 of the engine's host.
@@ -86,9 +86,9 @@ impl Registry {
     }
 
     /// Reads only.
-    pub async fn observe(&self) -> Result<RegistryState> {
+    pub async fn observe(&self) -> Result<State> {
         Ok(match self.container().await? {
-            None => RegistryState::Absent,
+            None => State::Absent,
             Some(container) => self.judge(&container),
         })
     }
@@ -96,16 +96,16 @@ impl Registry {
     /// Makes or starts the registry and returns the port of 127.0.0.1 at which it answers.
     pub async fn ensure(&self, progress: &Progress) -> Result<u16> {
         match self.observe().await? {
-            RegistryState::Running { port } if self.answers(port).await => return Ok(port),
-            RegistryState::Running { .. } => {}
-            RegistryState::Stopped => self.start().await?,
-            RegistryState::Absent => self.make(progress).await?,
-            RegistryState::Outdated { why } => {
+            State::Running { port } if self.answers(port).await => return Ok(port),
+            State::Running { .. } => {}
+            State::Stopped => self.start().await?,
+            State::Absent => self.make(progress).await?,
+            State::Outdated { why } => {
                 progress.say(format!("replacing the registry: {why}"));
                 self.remove_container().await?;
                 self.make(progress).await?;
             }
-            RegistryState::Foreign { why } => {
+            State::Foreign { why } => {
                 return Err(Error::new(Kind::Preflight, format!("cannot use the container {}", self.name()))
                     .cause(why)
                     .hint("remove or rename that container, or choose another --cluster-name"));
@@ -134,10 +134,10 @@ impl Registry {
         engine::container(&self.docker, &self.name()).await
     }
 
-    fn judge(&self, container: &engine::Container) -> RegistryState {
+    fn judge(&self, container: &engine::Container) -> State {
         let name = self.name();
         if container.label(OWNER_LABEL) != Some(OWNER) || container.label(CLUSTER_LABEL) != Some(&self.cluster) {
-            return RegistryState::Foreign {
+            return State::Foreign {
                 why: format!(
                     "{name} exists without the labels {OWNER_LABEL}={OWNER} and {CLUSTER_LABEL}={}",
                     self.cluster
@@ -145,14 +145,14 @@ impl Registry {
             };
         }
         if container.label(CONFIG_LABEL) != Some(&self.config()) {
-            return RegistryState::Outdated { why: "it was made with other settings".to_owned() };
+            return State::Outdated { why: "it was made with other settings".to_owned() };
         }
         if !container.running {
-            return RegistryState::Stopped;
+            return State::Stopped;
         }
         match container.published(PORT) {
-            Some(port) => RegistryState::Running { port },
-            None => RegistryState::Outdated { why: "it has no published port".to_owned() },
+            Some(port) => State::Running { port },
+            None => State::Outdated { why: "it has no published port".to_owned() },
         }
     }
 
@@ -184,7 +184,7 @@ impl Registry {
         if let Err(error) = made {
             // Another process may have been faster: the same registry serves both.
             match self.observe().await? {
-                RegistryState::Stopped | RegistryState::Running { .. } => {}
+                State::Stopped | State::Running { .. } => {}
                 _ => return Err(error),
             }
         }
@@ -215,7 +215,7 @@ impl Registry {
 
     async fn remove_container(&self) -> Result<bool> {
         match self.container().await? {
-            Some(container) if !matches!(self.judge(&container), RegistryState::Foreign { .. }) => {
+            Some(container) if !matches!(self.judge(&container), State::Foreign { .. }) => {
                 engine::remove_container(&self.docker, &container).await?;
                 Ok(true)
             }
@@ -244,8 +244,8 @@ impl Registry {
         let wait = async {
             loop {
                 match self.observe().await? {
-                    RegistryState::Running { port } if self.answers(port).await => return Ok(port),
-                    RegistryState::Stopped => return Err(self.ended().await),
+                    State::Running { port } if self.answers(port).await => return Ok(port),
+                    State::Stopped => return Err(self.ended().await),
                     _ => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
@@ -320,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn the_binding_says_where_it_is() {
         let registry = registry();
-        assert_eq!(registry.judge(&container(&registry)), RegistryState::Running { port: 41000 });
+        assert_eq!(registry.judge(&container(&registry)), State::Running { port: 41000 });
     }
 
     #[tokio::test]
@@ -328,9 +328,9 @@ mod tests {
         let registry = registry();
         let mut other = container(&registry);
         other.labels.insert(CLUSTER_LABEL.to_owned(), "two".to_owned());
-        assert!(matches!(registry.judge(&other), RegistryState::Foreign { .. }));
+        assert!(matches!(registry.judge(&other), State::Foreign { .. }));
         other.labels.clear();
-        assert!(matches!(registry.judge(&other), RegistryState::Foreign { .. }));
+        assert!(matches!(registry.judge(&other), State::Foreign { .. }));
     }
 
     #[tokio::test]
@@ -338,6 +338,6 @@ mod tests {
         let registry = registry();
         let found = container(&registry);
         let changed = registry.clone().image("registry:3");
-        assert!(matches!(changed.judge(&found), RegistryState::Outdated { .. }));
+        assert!(matches!(changed.judge(&found), State::Outdated { .. }));
     }
 }

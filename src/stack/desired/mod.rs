@@ -15,7 +15,8 @@ use crate::{
         assemble::SYSTEM_NAMESPACE,
         facts::Facts,
         model::{Scope, Set, SetKind, Stack},
-        scalar, yields,
+        scalar,
+        yields::{self, Yielded},
     },
 };
 use crate::{
@@ -65,6 +66,8 @@ pub struct DesiredObject {
     pub initial_replicas: Option<i64>,
     /// An autoscaler targets it.
     pub scaled: bool,
+    /// Fields that controllers take over.
+    pub yields: Vec<Yielded>,
 }
 
 /// The ConfigMap in `stackctl-system` that is the ApplySet's parent.
@@ -174,7 +177,13 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
                 mark_config(&mut object.value, &seen, &configs);
                 label(&mut object.value, set);
                 let wave = wave(&key.kind, &key.group);
-                DesiredObject { object, wave, services, configs: seen, initial_replicas, scaled }
+                // The cluster may know better than the files that a kind lives outside namespaces.
+                let is = |of: &Key| {
+                    *of == key
+                        || *of == Key { namespace: of.namespace.clone(), ..key.clone() } && key.namespace.is_none()
+                };
+                let yields = set.yields.iter().filter(|(of, _)| is(of)).map(|(_, yielded)| yielded.clone()).collect();
+                DesiredObject { object, wave, services, configs: seen, initial_replicas, scaled, yields }
             })
             .collect();
         objects.sort_by_key(|object| object.wave);

@@ -32,6 +32,8 @@ pub const NAME: &str = "edge";
 pub const SECRET: &str = "edge-tls";
 /// Of the ConfigMap with the certificate of the authority, under `ca.crt`.
 pub const BUNDLE: &str = "edge-ca";
+/// On the Service of the edge, by which it is told from a Service that a stack has of that name.
+pub const MARK: &str = "stackctl.io/edge";
 /// Ports of the Service `edge`.
 pub const HTTPS: u16 = 8443;
 pub const HTTP: u16 = 8080;
@@ -40,7 +42,8 @@ pub const HTTP: u16 = 8080;
 pub struct Request<'a> {
     pub declaration: &'a Declaration,
     pub components: &'a Components<'a>,
-    pub provider: &'a str,
+    /// It listens on the nodes, from which the provider leads on to this machine.
+    pub on_nodes: bool,
     /// `--without edge`
     pub left_out: bool,
     /// Parts of the manifests are not known, so what is missing may be there.
@@ -94,7 +97,7 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
         namespace: &namespace,
         hosts: declaration.edge.as_ref().map(|edge| edge.hosts.as_slice()).unwrap_or_default(),
         class: declaration.edge.as_ref().and_then(|edge| edge.class.as_deref()),
-        local: matches!(request.provider, "kind" | "minikube"),
+        on_nodes: request.on_nodes,
         backends: &backends,
     };
     let origin = backends[0].route.origin.clone();
@@ -176,8 +179,7 @@ struct Front<'a> {
     namespace: &'a str,
     hosts: &'a [String],
     class: Option<&'a str>,
-    /// The cluster runs on this machine.
-    local: bool,
+    on_nodes: bool,
     backends: &'a [Backend],
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Backend, Front, HTTP, HTTPS, NAME, SECRET,
+    Backend, Front, HTTP, HTTPS, MARK, NAME, SECRET,
     nginx_conf::{self, DRAIN, HEALTH, SCRATCH, TLS},
 };
 
@@ -32,9 +32,9 @@ pub fn objects(front: &Front) -> Vec<Value> {
         json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": NAME},
+            "metadata": {"name": NAME, "annotations": {MARK: "true"}},
             "spec": {
-                "type": if front.local { "NodePort" } else { "ClusterIP" },
+                "type": if front.on_nodes { "NodePort" } else { "ClusterIP" },
                 "selector": labels(),
                 "ports": [
                     {"name": "https", "port": HTTPS, "targetPort": "https"},

@@ -81,10 +81,10 @@ fn an_nginx_by_default() {
 }
 
 #[test]
-fn only_a_cluster_on_this_machine_gets_a_node_port() {
-    let stack = repository(ROUTES).provider("existing").stack();
+fn only_where_the_nodes_are_led_to_there_is_a_node_port() {
+    let stack = repository(ROUTES).edge_in_the_cluster().stack();
     assert_eq!(object(&stack, "Service/edge").value["spec"]["type"], "ClusterIP");
-    let stack = repository(ROUTES).provider("minikube").stack();
+    let stack = repository(ROUTES).stack();
     assert_eq!(object(&stack, "Service/edge").value["spec"]["type"], "NodePort");
 }
 
@@ -163,7 +163,7 @@ routes:
         [
             "manifests/shop/stack.yaml:5:15: expected one of nginx, ingress, gateway, none, found `nginks`; did you mean \
              `nginx`? (edge.kind)",
-            "manifests/shop/stack.yaml:5:31: `no host` is no host name (edge.hosts)",
+            "manifests/shop/stack.yaml:5:31: `no host` is no host name (edge.hosts[0])",
             "manifests/shop/stack.yaml:5:43: unknown key `clas`; did you mean `class`? (edge)",
             "manifests/shop/stack.yaml:7:13: `hello` is no path of a route: it starts with `/` (routes[0].path)",
             "manifests/shop/stack.yaml:8:26: neither the stack nor its components have a Service `wbe`; did you mean \
@@ -298,8 +298,8 @@ proptest! {
     }
 
     #[test]
-    fn every_kind_says_each_route_once(backends in backends(), local: bool) {
-        let front = Front { namespace: "shop", hosts: &[], class: Some("c"), local, backends: &backends };
+    fn every_kind_says_each_route_once(backends in backends(), on_nodes: bool) {
+        let front = Front { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, backends: &backends };
         let text = |objects: Vec<Value>| serde_json::to_string(&objects).unwrap();
         let (ingress, gateway) = (text(ingress::objects(&front)), text(gateway::objects(&front)));
         prop_assert_eq!(ingress.matches("\"pathType\"").count(), backends.len());

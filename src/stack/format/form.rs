@@ -57,8 +57,10 @@ pub static NAME: Form = Form {
 };
 
 /// Whatever a key can be.
-pub static KEY: Form =
-    Form { noun: "key", example: "key", pattern: "", takes: Takes::Strings, check: |_| Ok(()) };
+pub static KEY: Form = Form { noun: "key", example: "key", pattern: "", takes: Takes::Strings, check: |_| Ok(()) };
+
+/// The name of something that is named nowhere but here.
+pub static ANY_NAME: Form = Form { noun: "name", ..KEY };
 
 pub static URL: Form = Form {
     noun: "http:// or https:// URL",

@@ -106,7 +106,7 @@ fn present_or_null(field: &Field, mut schema: Value) -> Value {
     }
     if let Some(Value::Array(words)) = schema.get_mut("enum") {
         words.push(Value::Null);
-    } else if let Some(name) = schema.get("type").and_then(Value::as_str) {
+    } else if let Some(name) = schema.get("type").and_then(Value::as_str).filter(|name| *name != "null") {
         schema["type"] = json!([name, "null"]);
     } else if let Some(Value::Array(names)) = schema.get_mut("type") {
         names.push("null".into());

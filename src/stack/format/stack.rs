@@ -2,7 +2,7 @@
 
 use super::{
     Field, Group, Literal, Table, Type,
-    form::{KEY, NAME, SECRET_KEY, VALUE_NAME},
+    form::{ANY_NAME, KEY, NAME, SECRET_KEY, SETTER, VALUE_NAME},
     loads::LOAD_PROFILE,
     proofs::PROOF,
     routes::{EDGE, EDGE_KINDS, ROUTE},
@@ -26,6 +26,12 @@ static GENERATE: Field =
     Field::optional("generate", Type::List(&Type::Table(&SECRET)), "created in the cluster if absent, never shown");
 static PROOFS: Field =
     Field::optional("proofs", Type::List(&Type::Table(&PROOF)), "what `test` checks from inside the cluster");
+
+static YIELDS: Field = Field::optional(
+    "yields",
+    Type::List(&Type::Form(&SETTER)),
+    "fields that controllers in the cluster take over, each as a setter of a value names it",
+);
 
 pub static STACK: Table = Table {
     name: "stack",
@@ -52,8 +58,9 @@ pub static STACK: Table = Table {
         Field::optional(
             "edge",
             Type::Either(&Type::OneOf(&EDGE_KINDS), &Type::Table(&EDGE)),
-            "how the edge is implemented; a word alone is the `kind` of the map",
+            "how the edge is implemented; a word alone is the `kind`, which is `nginx` by default",
         ),
+        YIELDS,
         Field::optional(
             "podSecurity",
             Type::OneOf(&POD_SECURITY),
@@ -61,7 +68,7 @@ pub static STACK: Table = Table {
         ),
         Field::optional(
             "load",
-            Type::Map(&KEY, &Type::Table(&LOAD_PROFILE)),
+            Type::Map(&ANY_NAME, &Type::Table(&LOAD_PROFILE)),
             "requests to send and the verdict on them",
         ),
     ],
@@ -80,6 +87,7 @@ pub static COMPONENT: Table = Table {
         VARIANTS,
         GENERATE,
         PROOFS,
+        YIELDS,
         Field::with_default(
             "await",
             Type::OneOf(&["ready", "background"]),

@@ -105,7 +105,9 @@ fn complaints(value: &Value, table: &'static Table) -> Vec<String> {
 
 fn validator(table: &'static Table) -> Validator {
     let schema = schema::schema(table);
-    assert!(jsonschema::meta::is_valid(&schema), "the schema is none");
+    if let Err(error) = jsonschema::meta::validate(&schema) {
+        panic!("{}.yaml has no valid schema: {error} ({})", table.name, error.instance_path());
+    }
     jsonschema::draft202012::new(&schema).unwrap()
 }
 

@@ -30,6 +30,8 @@ pub struct LoadRequest {
     /// An embedded stack's name, or a folder.
     pub stack: String,
     pub provider: String,
+    /// A generated edge listens on the nodes: the provider leads from there to this machine.
+    pub edge_on_nodes: bool,
     /// `--set`: a value's name, or `COMPONENT.NAME`, to its text.
     pub values: BTreeMap<String, String>,
     /// Components to leave out; those that the stack does not use are ignored.
@@ -213,7 +215,7 @@ fn assemble(
     let edge_request = edge::Request {
         declaration,
         components: &components,
-        provider: &request.provider,
+        on_nodes: request.edge_on_nodes,
         left_out: request.without.iter().any(|name| name == edge::NAME),
         incomplete,
     };

@@ -28,7 +28,13 @@ fn every_stack() -> Vec<Stack> {
     let mut all: Vec<Stack> = stacks()
         .into_iter()
         .map(|summary| {
-            load(&LoadRequest { stack: summary.name, provider: "kind".into(), ..LoadRequest::default() }).unwrap()
+            load(&LoadRequest {
+                stack: summary.name,
+                provider: "kind".into(),
+                edge_on_nodes: true,
+                ..LoadRequest::default()
+            })
+            .unwrap()
         })
         .collect();
     let components = BUILT_IN.components().join(", ");

@@ -4,7 +4,6 @@ mod freed;
 mod webhooks;
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::RangeTo,
 };
@@ -25,11 +24,11 @@ use crate::{
             self, Surroundings,
             references::{self, Reference},
         },
-        scale,
     },
     object::json,
     plan::{
         Action, Graph, Node,
+        applied::as_applied,
         observed::{LiveState, Observed},
     },
     stack::{
@@ -246,10 +245,7 @@ impl<'a> SetPlanner<'a> {
             return false;
         }
         let Some(there) = live.live.objects.get(&key) else { return false };
-        let wanted = match desired.scaled {
-            true => scale::keeping_replicas(&desired.object.value, there),
-            false => Cow::Borrowed(&desired.object.value),
-        };
+        let wanted = as_applied(desired, Some(there));
         noop::unchanged(&wanted, there) == Verdict::Same
             || live.known.as_ref().is_some_and(|known| known.is_known(&wanted, there))
     }

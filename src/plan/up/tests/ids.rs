@@ -54,7 +54,7 @@ fn stack(name: &str, services: &[&str], components: &[&str]) -> Option<Stack> {
     write(format!("manifests/{name}/stack.yaml"), text);
     write(format!("manifests/{name}/all.yaml"), all);
     let path = folder.path().join("manifests").join(name).display().to_string();
-    load(&LoadRequest { stack: path, provider: "kind".into(), ..LoadRequest::default() }).ok()
+    load(&LoadRequest { stack: path, provider: "kind".into(), edge_on_nodes: true, ..LoadRequest::default() }).ok()
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 mod held;
 mod ids;
+mod summary;
 
 use std::path::Path;
 
@@ -7,11 +8,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    error::Kind,
     kube::{live::Live, noop::known::Known},
     plan::observed::ImageState,
     provider::{
-        existing, kind,
-        local::proxy::{Container, ProxyState, config},
+        Observation, ProxyState, existing, kind,
+        local::proxy::{Container, config},
+        step::Step,
     },
     report::plan_text,
     stack::{LoadRequest, desired, load},
@@ -52,7 +55,7 @@ fn stack() -> Stack {
          { group: example.com, scope: Namespaced, names: { kind: Thing, plural: things }, versions: [] }\n",
     );
     let path = folder.path().join("manifests/shop").display().to_string();
-    load(&LoadRequest { stack: path, provider: "kind".into(), ..LoadRequest::default() })
+    load(&LoadRequest { stack: path, provider: "kind".into(), edge_on_nodes: true, ..LoadRequest::default() })
         .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
@@ -66,13 +69,9 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
     let images = [("web".to_owned(), image)].into();
     Observed {
         traits: kind::TRAITS,
-        cluster,
-        nodes_outdated: false,
-        kubeconfig_outdated: false,
-        registry,
+        provider: Observation { registry, ..Observation::of(cluster) },
         images,
         live: None,
-        proxy: ProxyState::default(),
     }
 }
 
@@ -107,7 +106,7 @@ fn a_stopped_cluster_is_started_and_its_registry_published_again() {
     let plan = plan(&stack(), &up(), &seen).unwrap();
     let ids: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
     assert_eq!(ids[..3], ["network", "cluster:start", "registry"]);
-    assert_eq!(plan.steps[1].action, Action::StartCluster);
+    assert_eq!(plan.steps[1].action, Action::Provider(Step::StartCluster));
     assert!(ids.contains(&"registry:publish".to_owned()));
 }
 
@@ -236,7 +235,7 @@ fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
 
 /// A stack whose edge listens on the nodes, and its Service as it is in the cluster.
 fn edge() -> (Stack, Key, serde_json::Value) {
-    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: edge }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: front, annotations: { stackctl.io/edge: \"true\" } }\nspec:\n  type: NodePort\n  selector: { app: edge }\n  \
                    ports: [{ name: https, port: 8443 }, { name: http, port: 8080 }]\n";
     let stack = crate::stack::testing::shop("name: shop\nmanifests: [edge.yaml]\n", &[("edge.yaml", service)]).stack();
     let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();
@@ -250,7 +249,7 @@ fn edge() -> (Stack, Key, serde_json::Value) {
 /// What is planned for the proxy where all objects are as they should be.
 fn proxy_steps(stack: &Stack, options: &Options, seen: &Observed) -> Vec<String> {
     let mut graph = Graph::default();
-    edge::plan(&mut graph, options, seen, &desired::desired(stack, &BTreeMap::new()), None);
+    edge::plan(&mut graph, options, &stack.name, seen, &desired::desired(stack, &BTreeMap::new()), None);
     graph.steps.iter().map(|step| step.id.to_string()).collect()
 }
 
@@ -261,29 +260,29 @@ fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
     let first = observed(ClusterState::Absent, RegistryState::Absent, None);
     let planned = plan(&stack, &options, &first).unwrap();
     let at = |id: &str| planned.steps.iter().position(|step| &*step.id == id).unwrap();
-    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/edge")));
+    assert!(planned.steps[at("proxy")].needs.contains(&at("apply:Service/front")));
     let elsewhere =
         Observed { traits: existing::TRAITS, ..observed(ClusterState::Absent, RegistryState::Absent, None) };
     assert!(proxy_steps(&stack, &options, &elsewhere).is_empty(), "only where the nodes are here");
 
-    let ports = edge::ports(&service, edge::Asked::default());
+    let ports = provider::edge::ports(&service, Asked::default());
     let live = LiveState { live: Live { objects: [(key, service)].into() }, ..LiveState::default() };
     let nodes = vec!["stackctl-control-plane".to_owned()];
     let container = Container {
+        name: "one-proxy-shop".to_owned(),
         running: true,
         config: config(&nodes, &ports),
         published: [(8443, 8443), (8080, 40001)].into(),
         foreign: None,
     };
-    let mut seen = Observed {
-        live: Some(live),
-        proxy: ProxyState { nodes, container: Some(container) },
-        ..observed(RUNNING, RegistryState::Running { port: 1 }, None)
-    };
+    let running = observed(RUNNING, RegistryState::Running { port: 1 }, None);
+    let proxy = ProxyState { nodes, container: Some(container) };
+    let provider = Observation { proxy, ..running.provider };
+    let mut seen = Observed { live: Some(live), provider, ..running };
     assert_eq!(proxy_steps(&stack, &options, &seen), Vec::<String>::new());
-    let asked = Options { asked: edge::Asked { https: Some(443), http: None }, ..options.clone() };
+    let asked = Options { asked: Asked { https: Some(443), http: None }, ..options.clone() };
     assert_eq!(proxy_steps(&stack, &asked, &seen), ["proxy:image", "proxy"]);
-    seen.proxy.container.as_mut().unwrap().running = false;
+    seen.provider.proxy.container.as_mut().unwrap().running = false;
     assert_eq!(proxy_steps(&stack, &options, &seen), ["proxy:image", "proxy"]);
     assert_eq!(proxy_steps(&self::stack(), &options, &seen), ["proxy:remove"]);
 }
@@ -387,7 +386,8 @@ fn stack_with_own_component(without: &[&str]) -> Stack {
     write("manifests/components/metrics/m.yaml", &pods("metrics", volumes));
     let stack = folder.path().join("manifests/shop").display().to_string();
     let without = without.iter().map(|name| (*name).to_owned()).collect();
-    let loaded = load(&LoadRequest { stack, provider: "kind".into(), without, ..LoadRequest::default() });
+    let loaded =
+        load(&LoadRequest { stack, provider: "kind".into(), edge_on_nodes: true, without, ..LoadRequest::default() });
     // The same stack each time, though its folder is another.
     Stack { origin: "path:shop".to_owned(), ..loaded.unwrap_or_else(|error| panic!("{error:?}")) }
 }

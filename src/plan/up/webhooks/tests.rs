@@ -5,10 +5,10 @@ use crate::{
     kube::live::Live,
     plan::{
         Plan,
-        observed::{LiveState, Observed, RegistryState},
+        observed::{LiveState, Observed},
         up::{Options, plan},
     },
-    provider::{ClusterState, existing, local::proxy::ProxyState},
+    provider::{ClusterState, Observation, existing},
     stack::desired,
 };
 
@@ -112,13 +112,9 @@ fn planned(before: Option<&str>, now: &str, ready: bool) -> Plan {
     });
     let observed = Observed {
         traits: existing::TRAITS,
-        cluster: ClusterState::Ours { stopped: false },
-        nodes_outdated: false,
-        kubeconfig_outdated: false,
-        registry: RegistryState::External,
+        provider: Observation::of(ClusterState::Ours { stopped: false }),
         images: Default::default(),
         live,
-        proxy: ProxyState::default(),
     };
     plan(&stack(now), &Options::default(), &observed).unwrap()
 }

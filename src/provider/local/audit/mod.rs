@@ -2,7 +2,7 @@
 
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::{
     Docker,
@@ -13,57 +13,70 @@ use bollard::{
 };
 use futures::future::try_join_all;
 
-use super::{engine, kubeconfig::UserKubeconfig, registry};
+use super::{engine, kubeconfig::UserKubeconfig, place::Place, registry};
 use crate::object::Removed;
-use crate::provider::{CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL};
+use crate::provider::{
+    CLUSTER_LABEL, OWNER, OWNER_LABEL,
+    sweep::{Kept, Swept},
+};
 use crate::{
     error::{Context, Kind, Result},
     provider::local::ports,
-    state::State,
+    state::Folder,
 };
 
-/// Where to look.
-#[derive(Debug)]
-pub struct Scope<'a> {
-    pub docker: &'a Docker,
-    pub cluster: &'a str,
-    pub network: &'a str,
-    pub user: &'a UserKubeconfig,
-    pub state: &'a State,
-    /// Ports of 127.0.0.1 that the cluster had, as far as they are known: nobody should listen there any more.
-    pub ports: &'a [u16],
-}
-
-/// What stays on purpose, and how much it takes: bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    pub name: String,
-    pub size: u64,
-}
-
 /// Everything that should be gone once the cluster is, and is not. The network counts only while no other cluster of
-/// ours uses it.
-pub async fn leftovers(scope: &Scope<'_>) -> Result<Vec<Removed>> {
-    let (containers, networks, volumes, images) =
-        tokio::try_join!(containers(scope), networks(scope), volumes(scope), our_images(scope.docker, scope.cluster))?;
+/// ours uses it. `ports`: of 127.0.0.1, that the cluster had, as far as they are known: nobody should listen there any
+/// more.
+pub async fn leftovers(place: &Place, traces: &Traces<'_>, ports: &[u16]) -> Result<Vec<Removed>> {
+    let (containers, networks, volumes, images) = tokio::try_join!(
+        containers(place),
+        networks(place),
+        volumes(place),
+        our_images(&place.docker, &place.members.cluster)
+    )?;
     let mut left = [containers, networks, volumes].concat();
     left.extend(images.into_iter().map(|image| item("image", name_of(&image))));
-    let context = format!("kind-{}", scope.cluster);
-    let files = scope.user.files_with(&context);
+    let (context, folder) = (traces.context, traces.folder.path());
+    let files = traces.user.files_with(context);
     left.extend(files.iter().map(|file| item("kubeconfig context", format!("{context} in {}", file.display()))));
-    let folder = scope.state.cluster(scope.cluster);
-    if folder.path().exists() {
-        left.push(item("file", folder.path().display().to_string()));
+    if folder.exists() {
+        left.push(item("file", folder.display().to_string()));
     }
     let listening = ports::listening()?;
-    left.extend(
-        scope
-            .ports
-            .iter()
-            .filter(|port| listening.iter().any(|socket| socket.port == **port))
-            .map(|port| item("port", format!("127.0.0.1:{port}"))),
-    );
+    let taken = ports.iter().filter(|port| listening.iter().any(|socket| socket.port == **port));
+    left.extend(taken.map(|port| item("port", format!("127.0.0.1:{port}"))));
     Ok(left)
+}
+
+/// Where else a cluster leaves traces than in its engine.
+pub struct Traces<'a> {
+    pub user: &'a UserKubeconfig,
+    /// The cluster's, in the user's kubeconfig.
+    pub context: &'a str,
+    /// What is kept about the cluster on this machine.
+    pub folder: &'a Folder,
+}
+
+/// Images that stay on purpose.
+pub struct Names<'a, I: Iterator<Item = &'a String>> {
+    /// What images of nodes are called.
+    pub node: &'a str,
+    pub given: I,
+}
+
+/// What is left of a local cluster, and what of it stays on purpose.
+pub async fn sweep<'a>(
+    place: &Place,
+    traces: &Traces<'_>,
+    names: Names<'a, impl Iterator<Item = &'a String>>,
+) -> Result<Swept> {
+    let mut kept: BTreeSet<String> = names.given.cloned().collect();
+    kept.insert(registry::DEFAULT_IMAGE.to_owned());
+    kept.extend(node_images(&place.docker, names.node).await?);
+    let left = leftovers(place, traces, &[]).await?;
+    let kept = self::kept(&place.docker, &place.endpoint, &kept.into_iter().collect::<Vec<_>>()).await?;
+    Ok(Swept { left, kept })
 }
 
 /// Removes the images that were built for this cluster, and those for all clusters of ours once there is no other one.
@@ -82,9 +95,9 @@ pub async fn remove_images(docker: &Docker, cluster: &str) -> Result<Vec<Removed
     Ok(removed)
 }
 
-/// Images of nodes that the engine has, by name: kind's, whatever made them come.
-pub async fn node_images(docker: &Docker) -> Result<Vec<String>> {
-    let filters = HashMap::from([("reference".to_owned(), vec!["kindest/node".to_owned()])]);
+/// Images of nodes that the engine has, by name, whatever made them come. `repository`: what they are called.
+pub async fn node_images(docker: &Docker, repository: &str) -> Result<Vec<String>> {
+    let filters = HashMap::from([("reference".to_owned(), vec![repository.to_owned()])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
     let images = docker
         .list_images(Some(options))
@@ -108,31 +121,30 @@ pub async fn kept(docker: &Docker, endpoint: &str, names: &[String]) -> Result<V
     Ok(images.into_iter().flatten().chain(cache).collect())
 }
 
-async fn containers(scope: &Scope<'_>) -> Result<Vec<Removed>> {
-    let of_kind = engine::containers(scope.docker, &[(KIND_CLUSTER_LABEL, scope.cluster)]).await?;
-    let ours = engine::containers(scope.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, scope.cluster)]).await?;
-    Ok(of_kind.into_iter().chain(ours).map(|container| item("container", container.name)).collect())
+async fn containers(place: &Place) -> Result<Vec<Removed>> {
+    let (nodes, ours) = tokio::try_join!(place.members.containers(&place.docker), place.companions())?;
+    Ok(nodes.into_iter().chain(ours).map(|container| item("container", container.name)).collect())
 }
 
-async fn networks(scope: &Scope<'_>) -> Result<Vec<Removed>> {
+async fn networks(place: &Place) -> Result<Vec<Removed>> {
     let filters = engine::label_filter(&[(OWNER_LABEL, OWNER)]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-    let networks = scope
+    let networks = place
         .docker
         .list_networks(Some(options))
         .await
         .context(Kind::Platform, || "cannot list the networks of the engine".to_owned())?;
-    let named = networks.into_iter().filter_map(|network| network.name).filter(|name| name == scope.network);
-    let all = engine::containers(scope.docker, &[]).await?;
+    let named = networks.into_iter().filter_map(|network| network.name).filter(|name| *name == place.network);
+    let all = engine::containers(&place.docker, &[]).await?;
     let unused = |name: &String| !all.iter().any(|container| container.networks.contains(name));
     Ok(named.filter(unused).map(|name| item("network", name)).collect())
 }
 
-async fn volumes(scope: &Scope<'_>) -> Result<Vec<Removed>> {
+async fn volumes(place: &Place) -> Result<Vec<Removed>> {
     let filters: HashMap<String, Vec<String>> =
-        engine::label_filter(&[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, scope.cluster)]);
+        engine::label_filter(&[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &place.members.cluster)]);
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-    let found = scope
+    let found = place
         .docker
         .list_volumes(Some(options))
         .await

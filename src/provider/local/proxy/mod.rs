@@ -15,9 +15,9 @@ use bollard::{
 };
 use tokio::net::TcpStream;
 
-use super::engine;
+use super::{engine, members::Members};
 use crate::object::Removed;
-use crate::provider::{CLUSTER_LABEL, KIND_CLUSTER_LABEL, OWNER, OWNER_LABEL, kind::mark, local::nodes::REGISTRY_HOST};
+use crate::provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, REGISTRY_HOST};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
@@ -44,6 +44,7 @@ pub struct ProxyState {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
+    pub name: String,
     pub running: bool,
     /// What `config` gave when it was made.
     pub config: String,
@@ -101,7 +102,7 @@ impl ProxyState {
 #[derive(Debug, Clone)]
 pub struct Proxy {
     docker: Docker,
-    cluster: String,
+    members: Members,
     stack: String,
     network: String,
     /// The engine publishes ports on this machine.
@@ -110,10 +111,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// `endpoint`: as in DOCKER_HOST.
-    pub fn new(docker: &Docker, endpoint: &str, cluster: &str, stack: &str, network: &str) -> Proxy {
+    pub fn new(docker: &Docker, endpoint: &str, members: &Members, stack: &str, network: &str) -> Proxy {
         Proxy {
             docker: docker.clone(),
-            cluster: cluster.to_owned(),
+            members: members.clone(),
             stack: stack.to_owned(),
             network: network.to_owned(),
             local: super::registry::is_local(endpoint),
@@ -121,7 +122,7 @@ impl Proxy {
     }
 
     pub fn name(&self) -> String {
-        format!("{}-proxy-{}", self.cluster, self.stack)
+        format!("{}-proxy-{}", self.members.cluster, self.stack)
     }
 
     /// Reads only.
@@ -169,8 +170,7 @@ impl Proxy {
     }
 
     async fn nodes(&self) -> Result<Vec<String>> {
-        let found = engine::containers(&self.docker, &[(KIND_CLUSTER_LABEL, &self.cluster)]).await?;
-        Ok(found.into_iter().filter(mark::is_node).map(|node| node.name).collect())
+        Ok(self.members.nodes(&self.docker).await?.into_iter().map(|node| node.name).collect())
     }
 
     async fn container(&self) -> Result<Option<engine::Container>> {
@@ -178,9 +178,10 @@ impl Proxy {
     }
 
     fn judge(&self, container: &engine::Container) -> Container {
-        let wanted = [(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.cluster), (STACK_LABEL, &self.stack)];
+        let wanted = [(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.members.cluster), (STACK_LABEL, &self.stack)];
         let missing = wanted.iter().find(|(key, value)| container.label(key) != Some(value));
         Container {
+            name: container.name.clone(),
             running: container.running,
             config: container.label(CONFIG_LABEL).unwrap_or_default().to_owned(),
             published: container.ports.iter().copied().collect(),
@@ -229,7 +230,7 @@ impl Proxy {
         ports: &[Port],
         published: &BTreeMap<u16, u16>,
     ) -> Result<()> {
-        let mut labels = engine::our_labels(Some(&self.cluster));
+        let mut labels = engine::our_labels(Some(&self.members.cluster));
         labels.insert(STACK_LABEL.to_owned(), self.stack.clone());
         labels.insert(ROLE_LABEL.to_owned(), ROLE.to_owned());
         labels.insert(CONFIG_LABEL.to_owned(), config(nodes, ports));
@@ -340,6 +341,7 @@ mod tests {
     fn state(ports: &[Port], published: &[(u16, u16)]) -> ProxyState {
         let nodes = vec!["one-control-plane".to_owned(), "one-worker".to_owned()];
         let container = Container {
+            name: "one-proxy-hello".to_owned(),
             running: true,
             config: config(&nodes, ports),
             published: published.iter().copied().collect(),

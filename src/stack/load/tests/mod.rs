@@ -125,8 +125,12 @@ fn an_embedded_stack_has_its_services_and_components() {
 fn what_the_binary_carries_is_valid() {
     for summary in list() {
         for provider in crate::stack::declaration::PROVIDERS {
-            let request =
-                LoadRequest { stack: summary.name.clone(), provider: provider.into(), ..LoadRequest::default() };
+            let request = LoadRequest {
+                stack: summary.name.clone(),
+                provider: provider.into(),
+                edge_on_nodes: provider == "kind",
+                ..LoadRequest::default()
+            };
             let stack = load(&request).unwrap_or_else(|error| panic!("{error}: {:#?}", error.details));
             assert_eq!(stack.name, summary.name);
         }
@@ -261,7 +265,8 @@ generate:
             "manifests/shop/stack.yaml:5:5: Secret `taken` is generated here and declared at manifests/shop/m.yaml:1:1",
             "manifests/shop/stack.yaml:5:33: 3 is not within 8 to 1024 (generate[1].keys.short)",
             "manifests/shop/stack.yaml:5:61: key `user` is both generated and fixed (generate[1].fixed.user)",
-            "manifests/shop/stack.yaml:5:64: `a b` is no key of a Secret: letters, digits, `-`, `_`, `.`",
+            "manifests/shop/stack.yaml:5:64: `a b` is no key of a Secret: letters, digits, `-`, `_`, `.` \
+             (generate[1].fixed)",
         ]
     );
     let good: String = stack.lines().take(4).map(|line| format!("{line}\n")).collect();

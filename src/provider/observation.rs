@@ -1,0 +1,42 @@
+//! What a provider has seen of itself, as plain data: its part of a plan follows from it.
+
+use super::{ClusterState, local::proxy::ProxyState};
+
+/// Seen without changing anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    pub cluster: ClusterState,
+    /// Mirrors, registry or CA bundle of the nodes differ from what is asked for.
+    pub nodes_outdated: bool,
+    /// The user's kubeconfig lacks the cluster's context, or has it lead elsewhere.
+    pub kubeconfig_outdated: bool,
+    pub registry: RegistryState,
+    /// The container that leads to the stack's edge.
+    pub proxy: ProxyState,
+}
+
+/// Where the cluster's images are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryState {
+    /// Somebody else's, named by `--registry`.
+    External,
+    Absent,
+    Stopped,
+    /// Published on this port of loopback.
+    Running {
+        port: u16,
+    },
+}
+
+impl Observation {
+    /// Nothing but the cluster was looked at.
+    pub fn of(cluster: ClusterState) -> Observation {
+        Observation {
+            cluster,
+            nodes_outdated: false,
+            kubeconfig_outdated: false,
+            registry: RegistryState::External,
+            proxy: ProxyState::default(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A provider's own steps: contributed to a plan as plain data, seen in it like any other, and run by the provider.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{MayGo, local::edge::Asked};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Progress,
+    image::Engine,
+    object::{Key, Removed},
+};
+
+/// What only a provider knows how to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Step {
+    CreateNetwork,
+    CreateCluster,
+    StartCluster,
+    /// Mirrors, registry and CA bundle of nodes that are there.
+    ConfigureNodes,
+    /// The cluster's context in the user's kubeconfig.
+    MergeKubeconfig,
+    StartRegistry,
+    /// Tells tools where the registry is (KEP-1755).
+    PublishRegistry,
+    /// The image that the proxy to a stack's edge runs from.
+    ProvideProxy {
+        stack: String,
+    },
+    /// Makes the ports of this Service reachable from this machine.
+    StartProxy {
+        stack: String,
+        service: Key,
+        asked: Asked,
+    },
+    RemoveProxy {
+        stack: String,
+    },
+    /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
+    DeleteCluster,
+    DeleteImages,
+}
+
+impl Step {
+    /// For a provider that contributes no such step.
+    pub fn is_not_mine(&self, provider: &str) -> Error {
+        Error::new(Kind::Unexpected, format!("the provider {provider} has no step {self:?}"))
+    }
+
+    pub fn makes_cluster(&self) -> bool {
+        matches!(self, Step::CreateCluster)
+    }
+
+    pub fn removes_cluster(&self) -> bool {
+        matches!(self, Step::DeleteCluster)
+    }
+
+    /// Whether it takes the ports of this machine that were asked for.
+    pub fn takes_ports(&self) -> bool {
+        matches!(self, Step::StartProxy { .. })
+    }
+
+    /// An object that it has to see as it is in the cluster: it comes after whatever applies it.
+    pub fn reads(&self) -> Option<&Key> {
+        match self {
+            Step::StartProxy { service, .. } => Some(service),
+            _ => None,
+        }
+    }
+}
+
+/// A step on its way into a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Unique in the plan.
+    pub id: &'static str,
+    /// Ids of earlier steps of the provider.
+    pub needs: Vec<&'static str>,
+    pub step: Step,
+    pub gives: Option<Gives>,
+}
+
+/// What others can do once a step is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// An API server that answers: the step made or started the cluster.
+    Cluster,
+    /// Nodes that are as they should be; nothing is applied before.
+    Nodes,
+    /// A registry that images can be pushed to.
+    Registry,
+}
+
+impl Planned {
+    pub fn new(id: &'static str, needs: &[&'static str], step: Step) -> Planned {
+        Planned { id, needs: needs.to_vec(), step, gives: None }
+    }
+
+    pub fn gives(self, gives: Gives) -> Planned {
+        Planned { gives: Some(gives), ..self }
+    }
+}
+
+/// What a step is given by the run that it is part of.
+pub struct Given<'a> {
+    /// What `Step::reads` asked for, if it is there.
+    pub object: Option<&'a Value>,
+    /// Builds images.
+    pub engine: &'a Result<Engine>,
+    pub may_go: MayGo<'a>,
+    pub progress: &'a Progress,
+}
+
+/// What a step came to.
+#[derive(Debug, Default)]
+pub struct Acted {
+    /// It looked and found nothing to do.
+    pub unchanged: bool,
+    /// A few words for the report.
+    pub note: Option<String>,
+    /// Of 127.0.0.1, where images are pushed to from now on.
+    pub registry_port: Option<u16>,
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    pub proxy_ports: BTreeMap<u16, u16>,
+    /// An object that the cluster is to have.
+    pub object: Option<Value>,
+    pub removed: Vec<Removed>,
+}
+
+impl Acted {
+    pub fn note(note: impl Into<String>) -> Acted {
+        Acted { note: Some(note.into()), ..Acted::default() }
+    }
+
+    pub fn unchanged(unchanged: bool) -> Acted {
+        Acted { unchanged, ..Acted::default() }
+    }
+
+    pub fn removed(removed: Vec<Removed>) -> Acted {
+        Acted { unchanged: removed.is_empty(), removed, ..Acted::default() }
+    }
+}
