@@ -102,6 +102,7 @@ mod tests {
             namespace: "shop".into(),
             objects: Vec::new(),
             secrets,
+            yields: Vec::new(),
             certificate: None,
             background: false,
             needs: Vec::new(),

@@ -22,6 +22,9 @@ pub struct TestArgs {
     /// Only the proofs of this name or kind (http, trace, promql, …); may be repeated
     #[arg(long, value_name = "NAME", help_heading = "Proof options")]
     proof: Vec<String>,
+    /// Then run the proofs that disturb the stack too: by pods deleted, workloads restarted or scaled, nodes drained
+    #[arg(long)]
+    disruptive: bool,
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE", help_heading = "Proof options")]
     junit: Option<PathBuf>,
@@ -45,6 +48,9 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
     }
     stack.choose_proofs(&args.proof)?;
+    if !args.disruptive {
+        stack.skip_disruptive_proofs();
+    }
     let session = Session::open(
         settings,
         stack,

@@ -117,7 +117,8 @@ pub async fn bring_up(
     images: &ImageArgs,
     mode: Mode,
 ) -> Result<()> {
-    let stack = shared::load(stack, &settings, app)?;
+    let mut stack = shared::load(stack, &settings, app)?;
+    stack.skip_disruptive_proofs();
     let how = ApplyOptions {
         force_conflicts: apply.force_conflicts,
         replace: apply.replace,

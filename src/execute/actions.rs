@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, load, provide, provider, prune, share};
+use super::{Done, certificate, delete, disruption, load, provide, provider, prune, share};
 use crate::object::{Key, Object};
 use crate::{
     error::{Error, Kind, Result},
@@ -83,6 +83,7 @@ pub async fn act(
             let known = observed.live.as_ref().and_then(|live| live.live.objects.get(&key));
             wait(session, plan, &key, known, &progress, &cancel).await
         }
+        Action::EndDisruption => disruption::restore(session, &progress).await,
         Action::Prove => provide::prove(session, &progress, &cancel).await,
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
         Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,

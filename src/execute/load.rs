@@ -12,7 +12,7 @@ use crate::{
     event::{Event, LoadTick, Progress, interrupt::until_cancelled},
     load::{
         document::LoadDocument,
-        fleet::{self, Fleet},
+        fleet::{self, Fleet, Until},
         order::{LoadOrder, Sent},
         outcome::{self, About},
         scaling,
@@ -50,7 +50,7 @@ pub async fn run(session: &Session, progress: &Progress, cancel: &CancellationTo
         namespace: &session.stack.namespace,
         image: &image,
         order: &request.order,
-        scale_up,
+        until: scale_up.map_or(Until::Due, Until::ScaleUp),
         starting: session.settings.timeout,
         watch: &watch,
         events: &session.events,

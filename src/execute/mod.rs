@@ -3,6 +3,7 @@
 pub mod actions;
 mod certificate;
 mod delete;
+mod disruption;
 pub mod garbage;
 pub mod load;
 pub mod provide;
@@ -325,7 +326,7 @@ mod tests {
     async fn what_is_not_ready_for_one_reason_is_gathered() {
         let mut graph = Graph::default();
         for id in ["first", "second", "never"] {
-            graph.add(id, &[], Action::Await { set: 0, object: 0 });
+            graph.add(id, &[], Action::AwaitNetwork);
         }
         let plan: Plan = graph.into();
         let (events, _receiver) = Events::channel();
@@ -346,7 +347,7 @@ mod tests {
                 Err(error)
             })
         };
-        let (quiet, cancel) = (Duration::from_millis(500), CancellationToken::new());
+        let (quiet, cancel) = (Duration::from_secs(3), CancellationToken::new());
         let ended = run_within(GRACE, quiet, &plan, &events, &cancel, act).await;
         assert_eq!(ended.unwrap_err().message, "2 images cannot be pulled: first:1, second:1");
     }

@@ -1,6 +1,6 @@
 //! Images: from a service's sources to what pods can pull. And the proofs, which run from such an image.
 
-use super::garbage;
+use super::{disruption, garbage};
 use crate::error::words::count;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use crate::{
     },
     proof::{self, ProofResult},
     session::Session,
-    stack::desired::DesiredSet,
+    stack::{desired::DesiredSet, model::Proof},
 };
 
 fn state<'a>(observed: &'a Observed, service: &str) -> Result<&'a ImageState> {
@@ -203,13 +203,21 @@ pub async fn collect_garbage(session: &Session) -> Result<Done> {
 pub async fn prove(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let agent = session.settings.agent_image.clone().or_else(|| session.learn(|learned| learned.agent.clone()));
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
-    let client = session.kube().await?.client();
-    let (namespace, proofs) = (&session.stack.namespace, &session.stack.proofs);
-    let ca = observe::ca_bundle(session.kube().await?, &session.stack).await?;
-    let place = proof::Place { namespace, agent_image: &agent, ca: ca.as_deref() };
-    let mut results = proof::run(client, place, proofs, session.settings.timeout, cancel, progress).await?;
-    let failed = results.iter().filter(|result| !result.passed).count();
-    let total = results.len();
+    let kube = session.kube().await?;
+    let ca = observe::ca_bundle(kube, &session.stack).await?;
+    let place = proof::Place { namespace: &session.stack.namespace, agent_image: &agent, ca: ca.as_deref() };
+    let (disruptive, calm): (Vec<Proof>, Vec<Proof>) =
+        session.stack.proofs.iter().cloned().partition(|proof| proof.check.is_disruptive());
+    let mut results = proof::run(kube, place, &calm, session.settings.timeout, cancel, progress).await?;
+    for proof in &disruptive {
+        let result = match results.iter().any(ProofResult::has_failed) {
+            true => ProofResult::skipped(&proof.name, "nothing is disturbed while another proof fails"),
+            false => disruption::prove(session, place, proof, cancel, progress).await?,
+        };
+        results.push(result);
+    }
+    let failed = results.iter().filter(|result| result.has_failed()).count();
+    let total = results.iter().filter(|result| result.skipped.is_none()).count();
     results.extend(
         session.stack.skipped_proofs.iter().map(|skipped| ProofResult::skipped(&skipped.name, &skipped.reason)),
     );

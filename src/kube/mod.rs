@@ -10,6 +10,7 @@ mod clock;
 pub mod delete;
 pub mod diff;
 pub mod discovery;
+pub mod disrupt;
 mod failure;
 pub mod forward;
 pub mod live;

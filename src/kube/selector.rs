@@ -29,6 +29,11 @@ pub fn pod_selector(object: &Value) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(","))
 }
 
+/// Whether a pod is to stay: neither being deleted nor at its end.
+pub fn stays(pod: &Value) -> bool {
+    !json::is_being_deleted(pod) && !matches!(json::text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -30,6 +30,19 @@ pub fn path(text: &str) -> Parsed<WeightedPath> {
     }
 }
 
+/// The address without its path, and the path with its query. None: it is no address.
+pub fn split(url: &str) -> Option<(String, String)> {
+    let mut base = url::Url::parse(url).ok()?;
+    let path = match base.query() {
+        Some(query) => format!("{}?{query}", base.path()),
+        None => base.path().to_owned(),
+    };
+    base.set_path("");
+    base.set_query(None);
+    base.set_fragment(None);
+    Some((base.to_string().trim_end_matches('/').to_owned(), path))
+}
+
 /// `30s:50`: for 30 s, at the end of which 50 requests per second are due.
 pub fn stage(text: &str) -> Parsed<Stage> {
     let usage = || "expected DURATION:RATE, such as 30s:50".to_owned();

@@ -36,7 +36,6 @@ pub fn spec(object: &Value) -> Option<&Value> {
 }
 
 /// The pod template of a workload; a Pod is its own.
-#[cfg(test)]
 pub fn template(object: &Value) -> Option<&Value> {
     object.pointer(template_pointer(object)?)
 }

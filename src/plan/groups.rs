@@ -11,23 +11,14 @@ impl Step {
     pub(super) fn group(&self, sets: &[DesiredSet]) -> Option<Group> {
         let group = match &self.action {
             Action::Barrier => return None,
-            Action::CreateNetwork
-            | Action::CreateCluster
-            | Action::StartCluster
-            | Action::AwaitNetwork
-            | Action::ConfigureNodes
-            | Action::MergeKubeconfig
-            | Action::StartRegistry
-            | Action::PublishRegistry
-            | Action::DeleteInventory
-            | Action::DeleteCluster => Group::Cluster,
+            Action::Provider(step) => step.group(),
+            Action::AwaitNetwork | Action::DeleteInventory => Group::Cluster,
             Action::Build { .. }
             | Action::Push { .. }
             | Action::Preload { .. }
             | Action::Tag { .. }
             | Action::ProvideAgent
-            | Action::CollectGarbage
-            | Action::DeleteImages => Group::Images,
+            | Action::CollectGarbage => Group::Images,
             Action::WriteInventory { set }
             | Action::CreateSecret { set, .. }
             | Action::IssueCertificate { set }
@@ -39,8 +30,7 @@ impl Step {
             | Action::Await { set, .. } => of_set(sets[*set].kind, &sets[*set].name),
             Action::DeleteSet { kind, name } => of_set(*kind, name),
             Action::LeaveComponent { name } => of_set(SetKind::Component, name),
-            Action::ProvideProxy | Action::StartProxy { .. } | Action::RemoveProxy => Group::Edge,
-            Action::Prove => Group::Proofs,
+            Action::EndDisruption | Action::Prove => Group::Proofs,
             Action::Load { .. } | Action::AwaitScaleDown => Group::Load,
         };
         Some(group)

@@ -126,6 +126,8 @@ pub enum Action {
         object: usize,
     },
     CollectGarbage,
+    /// Brings back what a proof has changed for a while whose run was killed.
+    EndDisruption,
     Prove,
     /// Puts the load on from pods in the cluster.
     Load {

@@ -137,6 +137,12 @@ pub fn leaving(parents: &BTreeMap<String, Parent>, stack: &str, instances: &[Str
 }
 
 impl LiveState {
+    /// Whether a proof that was stopped has left something of the stack changed.
+    pub fn is_disrupted(&self, stack: &str) -> bool {
+        let parent = self.parents.get(&desired::parent_name(SetKind::Stack, stack));
+        parent.is_some_and(|parent| parent.disrupted.is_some())
+    }
+
     /// Whether anything carries the label of this set, on record or not.
     pub fn has_members(&self, kind: SetKind, name: &str) -> bool {
         self.live.of_set(&desired::applyset_id(kind, name)).next().is_some()

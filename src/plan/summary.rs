@@ -7,7 +7,8 @@ use super::{
     Action, Plan, Step,
     observed::{LiveState, Observed},
 };
-use crate::{kube::pull_secret, object::Key, stack::model::SetKind};
+pub use crate::provider::step::{ClusterChange, EdgeChange};
+use crate::{kube::pull_secret, object::Key, provider::step::Change, stack::model::SetKind};
 
 /// Everything that a plan creates, changes and deletes.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -31,24 +32,6 @@ pub struct Summary {
     pub edge: Option<EdgeChange>,
     /// The stack's proofs run.
     pub prove: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ClusterChange {
-    Create,
-    Start,
-    /// Mirrors, registry or certificates of nodes that are there.
-    Configure,
-    /// With everything that runs in it.
-    Delete,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum EdgeChange {
-    Open,
-    Close,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -106,18 +89,20 @@ impl Summary {
     fn add(&mut self, plan: &Plan, step: &Step, observed: &Observed) {
         let live = observed.live.as_ref();
         match &step.action {
-            Action::CreateCluster => self.cluster = Some(ClusterChange::Create),
-            Action::StartCluster => self.cluster = Some(ClusterChange::Start),
-            // A cluster that is made or started is configured on the way.
-            Action::ConfigureNodes => self.cluster = self.cluster.or(Some(ClusterChange::Configure)),
-            Action::DeleteCluster => {
-                self.cluster = Some(ClusterChange::Delete);
-                live.into_iter().for_each(|live| self.everything_in(live));
-            }
+            Action::Provider(step) => match step.change() {
+                Some(Change::Cluster(change)) => {
+                    // A cluster that is made or started is configured on the way.
+                    let configured = self.cluster.filter(|_| change == ClusterChange::Configure);
+                    self.cluster = Some(configured.unwrap_or(change));
+                    if change == ClusterChange::Delete {
+                        live.into_iter().for_each(|live| self.everything_in(live));
+                    }
+                }
+                Some(Change::Edge(change)) => self.edge = Some(change),
+                None => {}
+            },
             Action::Build { service } => self.build.push(service.clone()),
             Action::Tag { service, tag } => self.tag.push(format!("{service}:{tag}")),
-            Action::StartProxy { .. } => self.edge = Some(EdgeChange::Open),
-            Action::RemoveProxy => self.edge = Some(EdgeChange::Close),
             Action::Prove => self.prove = true,
             Action::Await { set, object } => self.wait.push(plan.sets[*set].objects[*object].object.key()),
             Action::Apply { set, object } => {

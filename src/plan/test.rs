@@ -37,12 +37,13 @@ pub(super) fn readied(
     }
     let sets = desired_sets(stack, observed);
     let mut graph = Graph::default();
-    let mut needs = Vec::new();
+    let restored = live.is_disrupted(&stack.name).then(|| graph.add("restore", &[], Action::EndDisruption));
+    let mut needs: Vec<Node> = restored.into_iter().collect();
     for (set, object) in positions(&sets) {
         let key = sets[set].objects[object].object.key();
         if readiness::is_awaited(&key) && live.live.objects.contains_key(&key) && !live.ready.contains(&key) {
             let id = graph.object_step("await", &key, &sets[set].namespace);
-            needs.push(graph.add(id, &[], Action::Await { set, object }));
+            needs.push(graph.add(id, restored.as_slice(), Action::Await { set, object }));
         }
     }
     if !agent_given {

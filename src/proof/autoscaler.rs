@@ -51,6 +51,7 @@ pub async fn prove(
         expected: Some(format!("HorizontalPodAutoscaler/{} reports {}", check.name, check.metric)),
         seen,
         skipped: None,
+        note: None,
     }
 }
 

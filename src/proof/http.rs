@@ -60,6 +60,11 @@ impl Requester {
 
     /// One attempt; an error says what was seen instead of what was expected.
     pub async fn attempt(&self, check: &HttpCheck) -> Seen<()> {
+        self.answer(check).await.map(|_| ())
+    }
+
+    /// As `attempt`, with the answer that was as expected.
+    pub async fn answer(&self, check: &HttpCheck) -> Seen<Answer> {
         let client = match (check.ca, &self.own) {
             (false, _) => &self.client,
             (true, Some(own)) => own,
@@ -68,7 +73,7 @@ impl Requester {
         let headers: Vec<(String, String)> = check.headers.clone().into_iter().collect();
         let body = check.body.as_deref().unwrap_or_default();
         let answer = exchange(client, &check.method, &check.url, &headers, body, check.timeout).await?;
-        judge(check, &answer)
+        judge(check, &answer).map(|()| answer)
     }
 
     /// A GET without headers of its own.

@@ -3,11 +3,15 @@
 
 pub mod agent;
 mod autoscaler;
+mod count;
 mod http;
 mod json;
+mod lines;
+mod logs;
 pub mod pod;
 mod prometheus;
 mod rbac;
+mod replicas;
 pub mod result;
 mod run;
 #[cfg(test)]
@@ -16,6 +20,7 @@ mod trace;
 mod wire;
 
 pub use self::{
+    agent::expectation,
     result::ProofResult,
-    run::{Place, run},
+    run::{Place, run, with_id},
 };

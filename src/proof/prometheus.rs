@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::http::Requester;
 use crate::{
     object::json::list,
-    stack::claims::{DashboardsCheck, PromqlCheck, TargetsCheck},
+    stack::claims::{AlertCheck, AlertState, DashboardsCheck, PromqlCheck, TargetsCheck},
 };
 
 type Seen<T> = std::result::Result<T, String>;
@@ -62,6 +62,37 @@ pub async fn dashboards(requester: &Requester, check: &DashboardsCheck) -> Seen<
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+/// The rule must be there whatever state is wanted: one that nobody has written is never firing.
+pub async fn alert(requester: &Requester, check: &AlertCheck) -> Seen<()> {
+    let data = data(requester, &check.url, "rules?type=alert", check.timeout).await?;
+    let rules: Vec<&Value> = list(&data, "/groups").iter().flat_map(|group| list(group, "/rules")).collect();
+    let name_of = |rule: &Value| rule["name"].as_str().unwrap_or_default().to_owned();
+    let own: Vec<&&Value> = rules.iter().filter(|rule| name_of(rule) == check.name).collect();
+    if own.is_empty() {
+        let names: Vec<String> = rules.iter().map(|rule| name_of(rule)).collect();
+        let others =
+            if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        return Err(format!("Prometheus has no alerting rule {}; {others}", check.name));
+    }
+    if let Some(ill) = own.iter().find(|rule| rule["health"] != "ok") {
+        let why = ill["lastError"].as_str().filter(|why| !why.is_empty()).unwrap_or("it was not evaluated yet");
+        return Err(format!("the rule {} is no measure: {why}", check.name));
+    }
+    let is_meant = |alert: &&Value| check.labels.iter().all(|(key, value)| alert["labels"][key] == value.as_str());
+    let alerts: Vec<&Value> = own.iter().flat_map(|rule| list(rule, "/alerts")).filter(is_meant).collect();
+    let state_of = |alert: &&Value| match alert["state"].as_str() {
+        Some("firing") => AlertState::Firing,
+        _ => AlertState::Pending,
+    };
+    let state = alerts.iter().map(state_of).max().unwrap_or(AlertState::Inactive);
+    if state == check.state {
+        return Ok(());
+    }
+    let told = alerts.iter().find(|alert| state_of(alert) == state);
+    let told = told.map(|alert| format!(" since {}, {}", alert["activeAt"].as_str().unwrap_or("?"), alert["labels"]));
+    Err(format!("{} is {state}{}", check.name, told.unwrap_or_default()))
 }
 
 /// The samples of an instant query, each with its labels.
@@ -160,6 +191,41 @@ mod tests {
             targets(&requester, &check).await.unwrap_err(),
             "http://a of job pods is down: refused; job redis has no active target"
         );
+    }
+
+    #[tokio::test]
+    async fn an_alert_is_as_active_as_its_most_active_instance() {
+        let server = Server::start(|_, _| {
+            let alert = |state: &str, pod: &str| json!({"state": state, "labels": {"pod": pod}, "activeAt": "noon"});
+            let rules = json!([
+                {"name": "Down", "health": "ok", "alerts": [alert("pending", "a"), alert("firing", "b")]},
+                {"name": "Quiet", "health": "ok", "alerts": []},
+                {"name": "Broken", "health": "err", "lastError": "many-to-many", "alerts": []},
+                {"name": "New", "health": "unknown", "alerts": []},
+            ]);
+            let answer = json!({"status": "success", "data": {"groups": [{"rules": rules}]}});
+            Reply::Answer(200, answer.to_string())
+        })
+        .await;
+        let requester = Requester::new(None, None).unwrap();
+        let ask = async |name: &str, state: AlertState, pod: Option<&str>| {
+            let labels = pod.map(|pod| ("pod".to_owned(), pod.to_owned())).into_iter().collect();
+            let url = format!("http://{}", server.address);
+            alert(&requester, &AlertCheck { url, name: name.into(), state, labels, timeout: SECOND }).await
+        };
+        assert_eq!(ask("Down", AlertState::Firing, None).await, Ok(()));
+        assert_eq!(ask("Down", AlertState::Pending, Some("a")).await, Ok(()));
+        assert_eq!(ask("Down", AlertState::Inactive, Some("c")).await, Ok(()));
+        assert_eq!(ask("Quiet", AlertState::Inactive, None).await, Ok(()));
+        assert_eq!(ask("Quiet", AlertState::Firing, None).await.unwrap_err(), "Quiet is inactive");
+        let down = ask("Down", AlertState::Inactive, None).await.unwrap_err();
+        assert_eq!(down, r#"Down is firing since noon, {"pod":"b"}"#);
+        let broken = ask("Broken", AlertState::Inactive, None).await.unwrap_err();
+        assert_eq!(broken, "the rule Broken is no measure: many-to-many");
+        let new = ask("New", AlertState::Inactive, None).await.unwrap_err();
+        assert_eq!(new, "the rule New is no measure: it was not evaluated yet");
+        let none = ask("Dwon", AlertState::Inactive, None).await.unwrap_err();
+        assert_eq!(none, "Prometheus has no alerting rule Dwon; there are Down, Quiet, Broken, New");
     }
 
     #[tokio::test]

@@ -18,9 +18,33 @@ pub struct ProofResult {
     /// What was seen instead; None when it passed.
     pub seen: Option<String>,
     pub skipped: Option<String>,
+    /// What it measured when it passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl ProofResult {
+    pub fn has_failed(&self) -> bool {
+        !self.passed && self.skipped.is_none()
+    }
+
+    /// Of one that failed at its only attempt.
+    pub fn failed(name: &str, took: Duration, expected: String, seen: String) -> ProofResult {
+        ProofResult {
+            took,
+            attempts: 1,
+            expected: Some(expected),
+            seen: Some(seen),
+            skipped: None,
+            ..ProofResult::skipped(name, "")
+        }
+    }
+
+    pub fn passed(name: &str, took: Duration, expected: String, note: Option<String>) -> ProofResult {
+        let expected = Some(expected);
+        ProofResult { passed: true, took, attempts: 1, expected, skipped: None, note, ..ProofResult::skipped(name, "") }
+    }
+
     pub fn skipped(name: &str, reason: impl Into<String>) -> ProofResult {
         ProofResult {
             name: name.to_owned(),
@@ -30,6 +54,7 @@ impl ProofResult {
             expected: None,
             seen: None,
             skipped: Some(reason.into()),
+            note: None,
         }
     }
 }

@@ -27,16 +27,21 @@ pub struct AgentResult {
     pub expected: String,
     /// None when it passed.
     pub seen: Option<String>,
+    /// What it measured when it passed.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 impl AgentCheck {
-    /// None for a proof that is not checked by the agent.
+    /// None for a proof of which the agent checks nothing; of logs it sends the request.
     pub fn new(index: usize, proof: &Proof) -> Option<AgentCheck> {
-        if matches!(proof.check, Check::Autoscaler(_)) {
-            return None;
-        }
+        let check = match &proof.check {
+            Check::Autoscaler(_) | Check::During(_) => return None,
+            Check::Logs(check) => Check::Http(check.request.clone()?),
+            check => check.clone(),
+        };
         let eventually_ms = proof.eventually.map_or(0, millis);
-        Some(AgentCheck { index, name: proof.name.clone(), check: proof.check.clone(), eventually_ms })
+        Some(AgentCheck { index, name: proof.name.clone(), check, eventually_ms })
     }
 
     pub fn eventually(&self) -> Duration {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{MayGo, local::edge::Asked};
 use crate::{
     error::{Error, Kind, Result},
-    event::Progress,
+    event::{Group, Progress},
     image::Engine,
     object::{Key, Removed},
 };
@@ -51,6 +51,28 @@ impl Step {
         Error::new(Kind::Unexpected, format!("the provider {provider} has no step {self:?}"))
     }
 
+    /// Among which steps it is shown.
+    pub fn group(&self) -> Group {
+        match self {
+            Step::ProvideProxy { .. } | Step::StartProxy { .. } | Step::RemoveProxy { .. } => Group::Edge,
+            Step::DeleteImages => Group::Images,
+            _ => Group::Cluster,
+        }
+    }
+
+    /// What it changes that a person wants to know before.
+    pub fn change(&self) -> Option<Change> {
+        match self {
+            Step::CreateCluster => Some(Change::Cluster(ClusterChange::Create)),
+            Step::StartCluster => Some(Change::Cluster(ClusterChange::Start)),
+            Step::ConfigureNodes => Some(Change::Cluster(ClusterChange::Configure)),
+            Step::DeleteCluster => Some(Change::Cluster(ClusterChange::Delete)),
+            Step::StartProxy { .. } => Some(Change::Edge(EdgeChange::Open)),
+            Step::RemoveProxy { .. } => Some(Change::Edge(EdgeChange::Close)),
+            _ => None,
+        }
+    }
+
     pub fn makes_cluster(&self) -> bool {
         matches!(self, Step::CreateCluster)
     }
@@ -71,6 +93,31 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// What a step changes as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Cluster(ClusterChange),
+    Edge(EdgeChange),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClusterChange {
+    Create,
+    Start,
+    /// Mirrors, registry or certificates of nodes that are there.
+    Configure,
+    /// With everything that runs in it.
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EdgeChange {
+    Open,
+    Close,
 }
 
 /// A step on its way into a plan.

@@ -85,13 +85,9 @@ impl Part<'_> {
             Some((_, number)) => *number += 1,
             None => words.push((word, 1)),
         };
-        for step in &writes {
-            match step.outcome {
-                Some(Outcome::Done) => add(step.note.as_deref().unwrap_or("applied")),
-                Some(Outcome::Unchanged) => add("unchanged"),
-                _ => {}
-            }
-        }
+        let ended = |outcome| writes.iter().filter(move |step| step.outcome == Some(outcome));
+        ended(Outcome::Done).for_each(|step| add(step.note.as_deref().unwrap_or("applied")));
+        ended(Outcome::Unchanged).for_each(|_| add("unchanged"));
         let mut said: Vec<String> = words.into_iter().map(|(word, number)| format!("{number} {word}")).collect();
         let notes = others.iter().filter(|step| matches!(step.outcome, Some(Outcome::Done | Outcome::Unchanged)));
         for note in notes.filter_map(|step| step.note.as_ref()) {
@@ -231,8 +227,18 @@ mod tests {
 
     #[test]
     fn running_groups_name_their_slow_steps() {
-        insta::assert_snapshot!(frame_of(&record(&hello()[..4]), 4_210, (80, 24)), @"");
-        insta::assert_snapshot!(frame_of(&record(&hello()[..8]), 21_400, (80, 24)), @"");
+        insta::assert_snapshot!(frame_of(&record(&hello()[..4]), 4_210, (80, 24)), @r"
+        ⠹ cluster  4.2 s    0 of 2
+          ⠹ cluster:kind  4.2 s
+        ⠹ images   4.2 s    0 of 2
+          ⠹ build:hello  4.2 s  [3/7] RUN npm ci
+        · hello
+        ");
+        insta::assert_snapshot!(frame_of(&record(&hello()[..8]), 21_400, (80, 24)), @r"
+        ⠼ cluster  21.4 s   1 of 2
+        · images   12.3 s   1 of 2
+        ⠼ hello    0.4 s    0 of 3
+        ");
     }
 
     #[test]
@@ -242,23 +248,36 @@ mod tests {
             started("build:a", 0),
             finished("build:a", 4_200, Outcome::Failed),
         ];
-        insta::assert_snapshot!(frame_of(&record(&events), 4_300, (80, 24)), @"");
+        insta::assert_snapshot!(frame_of(&record(&events), 4_300, (80, 24)), @r"
+        ✗ images  4.2 s    1 of 2
+          ✗ build:a
+        · hello
+        ");
         let ended = [finished("push:a", 4_200, Outcome::Skipped), finished("apply:Service/a", 4_200, Outcome::Skipped)];
         let record = record(&[&events[..], &ended[..]].concat());
         insta::assert_snapshot!(
-            last(&record, Duration::from_millis(4_300), Paint { color: false }).join("\n"), @"");
+            last(&record, Duration::from_millis(4_300), Paint { color: false }).join("\n"), @r"
+        ✗ images  4.2 s    1 failed, 1 skipped
+        - hello            1 skipped
+        ");
     }
 
     #[test]
     fn what_was_done_stays_a_line_a_group() {
         let record = record(&hello());
         insta::assert_snapshot!(
-            last(&record, Duration::from_secs(27), Paint { color: false }).join("\n"), @"");
+            last(&record, Duration::from_secs(27), Paint { color: false }).join("\n"), @r"
+        ✓ cluster  21.6 s   2 steps
+        ✓ images   23.0 s   2 steps
+        ✓ hello    6.0 s    1 applied, 1 unchanged
+        ");
     }
 
     #[test]
     fn a_low_terminal_shows_what_runs() {
-        insta::assert_snapshot!(frame_of(&record(&hello()[..8]), 21_400, (80, 1)), @"");
+        insta::assert_snapshot!(frame_of(&record(&hello()[..8]), 21_400, (80, 1)), @r"
+        ⠼ cluster  21.4 s   1 of 2
+        ");
     }
 
     #[test]

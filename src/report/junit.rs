@@ -58,6 +58,7 @@ mod tests {
             expected: Some("status 200".into()),
             seen: seen.map(str::to_owned),
             skipped: skipped.map(str::to_owned),
+            note: None,
         }
     }
 

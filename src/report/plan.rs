@@ -189,7 +189,24 @@ mod tests {
             counts: Counts { create: 4, change: 2, delete: 1, unchanged: 3, adopt: 0 },
             ..Summary::default()
         };
-        insta::assert_snapshot!(plan_summary(&summary), @"");
+        insta::assert_snapshot!(plan_summary(&summary), @r"
+        create cluster, build 1 image, create 4 objects, change 2, delete 1 (3 unchanged)
+
+        delete
+          - shop/ConfigMap/old
+
+        images
+          build web
+
+        component metrics
+          change Deployment kube-system/metrics
+          change Role shop/reader
+
+        stack shop
+          create ConfigMap settings
+          create Deployment api, web
+          create Namespace shop
+        ");
     }
 
     #[test]
@@ -201,7 +218,13 @@ mod tests {
             sets: vec![gone(SetKind::Stack, "shop"), gone(SetKind::Component, "metrics")],
             ..Summary::default()
         };
-        insta::assert_snapshot!(plan_summary(&whole), @"");
+        insta::assert_snapshot!(plan_summary(&whole), @r"
+        delete cluster
+
+        delete
+          stack shop
+          component metrics
+        ");
         let one = Summary {
             sets: vec![
                 SetChanges { delete: vec![key("Service", Some("shop"), "web")], ..gone(SetKind::Stack, "shop") },
@@ -211,7 +234,14 @@ mod tests {
             edge: Some(EdgeChange::Close),
             ..Summary::default()
         };
-        insta::assert_snapshot!(plan_summary(&one), @"");
+        insta::assert_snapshot!(plan_summary(&one), @r"
+        delete 1 object, leave 1 component, close edge
+
+        delete
+          stack shop
+          - shop/Service/web
+          component shared stays: other stacks use it
+        ");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Op
     lines.join("\n")
 }
 
-/// `✓ says hello (12 ms)`, and below a failed one what was expected and what was seen.
+/// `✓ says hello (12 ms)` with what was measured, and below a failed one what was expected and what was seen.
 pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     for result in results {
@@ -40,7 +40,8 @@ pub fn proof_lines(results: &[ProofResult], paint: Paint) -> Vec<String> {
         };
         let time = paint.dim(format!("({}{attempts})", duration(result.took)));
         if result.passed {
-            lines.push(format!("{} {name} {time}", paint.good("✓")));
+            let note = result.note.as_ref().map(|note| paint.dim(format!(": {}", clean(note)))).unwrap_or_default();
+            lines.push(format!("{} {name} {time}{note}", paint.good("✓")));
             continue;
         }
         lines.push(format!("{} {name} {time}", paint.bad("✗")));
@@ -179,6 +180,7 @@ mod tests {
             expected: None,
             seen: None,
             skipped: None,
+            note: Some("12 requests".into()),
         };
         let failed = ProofResult {
             name: "reads".into(),
@@ -190,7 +192,7 @@ mod tests {
         };
         let skipped = ProofResult { skipped: Some("--without metrics-server".into()), ..failed.clone() };
         insta::assert_snapshot!(proof_lines(&[passed, failed, skipped], Paint { color: false }).join("\n"), @r###"
-        ✓ says hello (12 ms)
+        ✓ says hello (12 ms): 12 requests
         ✗ reads (12 ms, attempt 3)
             expected: status 200
             saw: status 500

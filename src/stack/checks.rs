@@ -12,6 +12,7 @@ use crate::{
         components::Components,
         dashboards,
         declaration::{Declaration, ProofDecl, ServiceDecl},
+        disruption::{self, has_pods},
         files::Folder,
         load::LoadRequest,
         model::{Proof, Service, Set, SetKind},
@@ -162,33 +163,51 @@ pub fn unfit(
 
 /// What a proof names must be there; a check of dashboards gets their expressions.
 pub fn complete(proof: &mut Proof, sets: &[Set], namespace: &str, problems: &mut Problems) {
+    if let Err(message) = completed(&mut proof.check, sets, namespace) {
+        problems.at(proof.origin.clone(), message);
+    }
+}
+
+fn completed(check: &mut Check, sets: &[Set], namespace: &str) -> Result<(), String> {
     let find = |kind: &str, namespace: &str, name: &str| {
         sets.iter().flat_map(|set| &set.objects).find(|object| {
             let key = object.key();
             key.kind == kind && key.namespace.as_deref() == Some(namespace) && key.name == name
         })
     };
-    let absent = |kind: &str, namespace: &str, name: &str| Err(format!("there is no {kind}/{name} in {namespace}"));
-    let outcome = match &mut proof.check {
-        Check::Autoscaler(AutoscalerCheck { name, namespace, .. }) => {
-            match find("HorizontalPodAutoscaler", namespace, name) {
-                Some(_) => Ok(()),
-                None => absent("HorizontalPodAutoscaler", namespace, name),
-            }
-        }
-        Check::Rbac(check) => match find("ServiceAccount", namespace, &check.service_account) {
-            Some(_) => Ok(()),
-            None => absent("ServiceAccount", namespace, &check.service_account),
-        },
-        Check::Dashboards(check) => match find("ConfigMap", namespace, &check.config_map) {
-            Some(object) => dashboards::expressions(&object.value)
-                .map(|expressions| check.expressions = expressions)
-                .map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin)),
-            None => absent("ConfigMap", namespace, &check.config_map),
-        },
-        Check::Http(_) | Check::Trace(_) | Check::Promql(_) | Check::Targets(_) => Ok(()),
+    let there = |kind: &str, namespace: &str, name: &str| {
+        find(kind, namespace, name).ok_or_else(|| format!("there is no {kind}/{name} in {namespace}"))
     };
-    if let Err(message) = outcome {
-        problems.at(proof.origin.clone(), message);
+    match check {
+        Check::Autoscaler(AutoscalerCheck { name, namespace, .. }) => {
+            there("HorizontalPodAutoscaler", namespace, name).map(|_| ())
+        }
+        Check::Rbac(check) => there("ServiceAccount", namespace, &check.service_account).map(|_| ()),
+        Check::Dashboards(check) => {
+            let object = there("ConfigMap", namespace, &check.config_map)?;
+            let expressions = dashboards::expressions(&object.value);
+            check.expressions =
+                expressions.map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin))?;
+            Ok(())
+        }
+        Check::Logs(check) => {
+            let selectors = check.pods.iter().map(|claim| claim.selector.as_str());
+            selectors.map(|selector| has_pods(selector, sets, namespace)).collect()
+        }
+        Check::Replicas(check) => {
+            let (name, elsewhere, _) = check.service().ok_or("the request's URL names no Service")?;
+            there("Service", elsewhere.as_deref().unwrap_or(namespace), &name).map(|_| ())
+        }
+        Check::During(check) => {
+            disruption::check(&check.disruption, sets, namespace)?;
+            check.parts_mut().try_for_each(|part| completed(&mut part.check, sets, namespace))
+        }
+        Check::Http(_)
+        | Check::Trace(_)
+        | Check::Promql(_)
+        | Check::Targets(_)
+        | Check::Alert(_)
+        | Check::Count(_)
+        | Check::Number(_) => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ mod components;
 mod dashboards;
 mod declaration;
 pub mod desired;
+pub mod disruption;
 pub mod edge;
 pub mod embedded;
 mod exported;

@@ -219,6 +219,21 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// Leaves out the proofs that disturb it.
+    pub fn skip_disruptive_proofs(&mut self) {
+        let is_calm = |proof: &Proof| !proof.check.is_disruptive();
+        let reason = format!("it disturbs the stack: `stackctl test {} --disruptive` runs it", self.name);
+        let skipped = self.proofs.iter().filter(|proof| !is_calm(proof)).map(|proof| SkippedProof {
+            name: proof.name.clone(),
+            kind: proof.check.kind(),
+            reason: reason.clone(),
+        });
+        self.skipped_proofs.extend(skipped);
+        self.proofs.retain(is_calm);
+    }
+}
+
 fn fits(wanted: &str, name: &str, kind: &str) -> bool {
     wanted.eq_ignore_ascii_case(name) || wanted == kind
 }

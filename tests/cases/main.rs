@@ -19,6 +19,7 @@ mod ownership;
 #[path = "../e2e/place.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod place;
+mod proofs;
 mod refusals;
 mod removal;
 mod waiting;
@@ -37,8 +38,17 @@ const AT_ONCE: usize = 4;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let tests: Vec<Test> =
-        [images::ALL, manifests::ALL, network::ALL, ownership::ALL, refusals::ALL, removal::ALL, waiting::ALL].concat();
+    let tests: Vec<Test> = [
+        images::ALL,
+        manifests::ALL,
+        network::ALL,
+        ownership::ALL,
+        proofs::ALL,
+        refusals::ALL,
+        removal::ALL,
+        waiting::ALL,
+    ]
+    .concat();
     let ground = Arc::new(Ground::new());
     let trial = |(name, test): Test| {
         let ground = Arc::clone(&ground);

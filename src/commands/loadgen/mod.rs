@@ -154,7 +154,8 @@ impl LoadgenArgs {
         let Some(url) = self.url.as_ref().or(profile.map(|profile| &profile.url)) else {
             return Err(Error::new(Kind::Usage, "there is nothing to load").hint("--url http://127.0.0.1:PORT"));
         };
-        let (base, path) = split(url)?;
+        let split = syntax::split(url);
+        let (base, path) = split.ok_or_else(|| Error::new(Kind::Usage, format!("--url {url} is no address")))?;
         let (load, requests) = (&self.load, &self.requests);
         let rate = load.rate.or(profile.map(|profile| profile.rate));
         let rate = rate.map(|rate| match load.arrivals {
@@ -203,18 +204,4 @@ impl LoadgenArgs {
             seed: load.seed,
         })
     }
-}
-
-/// The address without its path, and the path with its query.
-fn split(url: &str) -> Result<(String, String)> {
-    let parsed = url::Url::parse(url).context(Kind::Usage, || format!("--url {url} is no address"))?;
-    let path = match parsed.query() {
-        Some(query) => format!("{}?{query}", parsed.path()),
-        None => parsed.path().to_owned(),
-    };
-    let mut base = parsed;
-    base.set_path("");
-    base.set_query(None);
-    base.set_fragment(None);
-    Ok((base.to_string().trim_end_matches('/').to_owned(), path))
 }

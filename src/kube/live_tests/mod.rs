@@ -298,6 +298,7 @@ async fn cluster_sets_are_recorded_pruned_and_removed() {
         namespaces: [place.namespace.clone()].into(),
         users: ["a".to_owned()].into(),
         notes: BTreeMap::new(),
+        disrupted: None,
     };
     place.kube.delete_parent(&parent.name).await.unwrap();
     assert!(place.kube.write_parent(&parent, Write::Widen).await.unwrap().wrote);

@@ -21,6 +21,8 @@ const GROUP_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 const USERS: &str = "stackctl.io/users";
 const ORIGIN: &str = "stackctl.io/origin";
+/// What a proof has changed for a while. Beside what an apply writes, by another field manager.
+pub const DISRUPTED: &str = "stackctl.io/disrupted";
 const TOOL: &str = "stackctl/v1";
 
 /// The parent of an ApplySet: a ConfigMap in `stackctl-system`.
@@ -36,6 +38,8 @@ pub struct Parent {
     pub users: BTreeSet<String>,
     /// Further annotations of ours, `stackctl.io/…`.
     pub notes: BTreeMap<String, String>,
+    /// What a proof that was stopped has left changed.
+    pub disrupted: Option<String>,
 }
 
 /// What changes about a parent; all else that is recorded stays.
@@ -73,8 +77,8 @@ impl Parent {
             KindRef::any_version(group, kind)
         });
         let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-        let notes =
-            annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("stackctl.io/") && *key != USERS);
+        let notes = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("stackctl.io/"));
+        let notes = notes.filter(|(key, _)| ![USERS, DISRUPTED].contains(&key.as_str()));
         Parent {
             name: json::name(object).to_owned(),
             id: json::label(object, ID).unwrap_or_default().to_owned(),
@@ -82,6 +86,7 @@ impl Parent {
             namespaces: split(json::annotation(object, NAMESPACES)).collect(),
             users: split(json::annotation(object, USERS)).collect(),
             notes: notes.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+            disrupted: json::annotation(object, DISRUPTED).map(str::to_owned),
         }
     }
 
@@ -129,6 +134,7 @@ impl Parent {
         // Versions are not on record: the same kind in two versions is one entry.
         merged.kinds = merged.kinds.iter().map(|kind| KindRef::any_version(&kind.group, &kind.kind)).collect();
         if let Some(recorded) = recorded {
+            merged.disrupted.clone_from(&recorded.disrupted);
             merged.users.extend(recorded.users.iter().cloned());
             if write != Write::Narrow {
                 merged.kinds.extend(recorded.kinds.iter().cloned());
@@ -295,6 +301,7 @@ mod tests {
             namespaces: ["kube-system".to_owned()].into(),
             users: users.iter().map(|user| (*user).to_owned()).collect(),
             notes: [("stackctl.io/set".to_owned(), "component".to_owned())].into(),
+            disrupted: None,
         }
     }
 
@@ -407,6 +414,17 @@ mod tests {
         assert!(!fake.kube.delete_unused_parent("component-metrics-server").await.unwrap());
         assert_eq!(users(&fake), ["mesh"]);
         assert!(fake.kube.delete_parent("component-metrics-server").await.unwrap());
+    }
+
+    #[test]
+    fn what_a_proof_left_changed_stays_on_record_and_is_no_part_of_a_write() {
+        let mut found = parent(&[], &[]).render();
+        found["metadata"]["annotations"][DISRUPTED] = json!("redis");
+        let recorded = Parent::parse(&found);
+        assert_eq!((recorded.disrupted.as_deref(), recorded.notes.len()), (Some("redis"), 1));
+        let next = parent(&[], &[]).merged(Some(&recorded), Write::Widen);
+        assert_eq!(next, recorded, "nothing is to be written");
+        assert!(next.render()["metadata"]["annotations"].get(DISRUPTED).is_none());
     }
 
     #[test]

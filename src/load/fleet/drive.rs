@@ -23,7 +23,7 @@ use super::{
     job,
     part::{share, short},
     pods::{self, Pods},
-    run::{Fleet, Ran, SCALE_UP_PATIENCE, longest},
+    run::{Fleet, Ran, SCALE_UP_PATIENCE, Until, longest},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -50,9 +50,8 @@ pub async fn drive(fleet: &Fleet<'_>, job: &str) -> Result<Ran> {
     let pods = Pods::watch(api, job);
     let (wish, wishes) = channel::channel(Wish::Wait);
     let mut order = fleet.order.clone();
-    if let (Limit::Duration { duration }, Some(longest)) = (&mut order.spec.limit, longest(fleet.order, fleet.scale_up))
-    {
-        // They are stopped once the scale-up has come.
+    if let (Limit::Duration { duration }, Some(longest)) = (&mut order.spec.limit, longest(fleet.order, fleet.until)) {
+        // They are stopped once what they are kept going for has come.
         *duration = longest;
     }
     let gathering = Fleet { order: &order, ..*fleet };
@@ -129,7 +128,7 @@ impl Drive<'_> {
         self.collected.take(worker, text);
         // Told to by nobody here: its node was drained, or it heard nothing for too long.
         if let (Some(result), None) = (self.collected.results.get(&worker), self.load_end)
-            && let Some(why) = short(self.fleet.order, self.fleet.scale_up, worker, result)
+            && let Some(why) = short(self.fleet.order, self.fleet.until, worker, result)
         {
             self.lose(worker, why);
         }
@@ -145,7 +144,7 @@ impl Drive<'_> {
 
     /// When all must have said their last.
     fn deadline(&self) -> Option<Instant> {
-        let end = match (self.load_end, longest(self.fleet.order, self.fleet.scale_up)) {
+        let end = match (self.load_end, longest(self.fleet.order, self.fleet.until)) {
             (Some(end), _) => end,
             (None, Some(longest)) => self.zero + longest,
             (None, None) => return None,
@@ -190,13 +189,16 @@ impl Drive<'_> {
 
     /// Whether the workers shall stop now, since what they were kept going for has come or will not come.
     fn is_enough(&self) -> bool {
-        let (Some(up), Limit::Duration { duration }) = (self.fleet.scale_up, &self.fleet.order.spec.limit) else {
-            return false;
-        };
+        let Limit::Duration { duration } = &self.fleet.order.spec.limit else { return false };
         let now = Instant::now();
         if now < self.zero + *duration {
             return false;
         }
+        let up = match self.fleet.until {
+            Until::Due => return false,
+            Until::Word(word) => return word.end.is_cancelled(),
+            Until::ScaleUp(up) => up,
+        };
         let reached = self.fleet.watch.read(|course| verdict::scaled_up(up, &course.samples(self.zero)));
         let until = match reached {
             Some(at) => Duration::from_secs_f64(at.max(0.0)) + AFTER_SCALE_UP,
@@ -234,12 +236,18 @@ impl Drive<'_> {
         }
         let overdue = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).saturating_sub(OVERDUE);
         // What is past the end of the load holds nothing.
-        let longest = longest(self.fleet.order, self.fleet.scale_up).map(|longest| self.zero + longest);
+        let longest = longest(self.fleet.order, self.fleet.until).map(|longest| self.zero + longest);
         let end = self.load_end.or(longest).map_or(u32::MAX, |end| since(self.zero, end).max(0.0).ceil() as u32);
         let workers = self.workers();
         for second in self.collected.complete(&workers, overdue, end) {
             let goes_on = asked.is_some_and(|asked| Duration::from_secs(second.at.into()) >= asked);
-            let phase = if goes_on { "waiting for the scale-up" } else { "sending" };
+            let phase = match self.fleet.until {
+                Until::ScaleUp(_) if goes_on => "waiting for the scale-up",
+                _ => "sending",
+            };
+            if let (Until::Word(word), 1..) = (self.fleet.until, second.requests) {
+                word.begun.cancel();
+            }
             let (rate, failed) = (second.succeeded, second.requests - second.succeeded);
             let message = format!("{phase}: {rate} requests/s, p99 {:.0} ms, {failed} failed", second.latency.p99);
             tick(phase, Some(second));

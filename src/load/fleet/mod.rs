@@ -9,4 +9,4 @@ mod pods;
 mod run;
 pub mod worker;
 
-pub use self::run::{Fleet, Ran, run};
+pub use self::run::{Fleet, Ran, Until, Word, run};

@@ -9,21 +9,20 @@ use super::{
         stats::WorkerResult,
         wire::Order,
     },
-    run::longest,
+    run::{Until, longest},
 };
-use crate::stack::model::ScaleUp;
 
 /// A load that ends this much before its time was ended by something else.
 const EARLY: Duration = Duration::from_secs(2);
 
 /// How a worker that was not told to stop fell short of its part, if it did.
-pub fn short(order: &Order, scale_up: Option<ScaleUp>, worker: u32, result: &WorkerResult) -> Option<String> {
+pub fn short(order: &Order, until: Until<'_>, worker: u32, result: &WorkerResult) -> Option<String> {
     if result.aborted.is_some() {
         return None;
     }
     match order.spec.limit {
         Limit::Duration { .. } => {
-            let longest = longest(order, scale_up)?;
+            let longest = longest(order, until)?;
             (result.measured + EARLY < longest).then(|| format!("it ended after {} s", result.measured.as_secs()))
         }
         Limit::Requests { requests } => {
@@ -74,7 +73,7 @@ mod tests {
             WorkerResult { measured: Duration::from_secs(7), paths, ..WorkerResult::default() }
         };
         order.spec.limit = Limit::Requests { requests: 10 };
-        let fell = |order: &Order, worker, result: &WorkerResult| short(order, None, worker, result);
+        let fell = |order: &Order, worker, result: &WorkerResult| short(order, Until::Due, worker, result);
         assert_eq!(fell(&order, 0, &sent(3, 1)), None);
         assert_eq!(fell(&order, 1, &sent(2, 1)), None);
         assert_eq!(fell(&order, 0, &sent(2, 1)).as_deref(), Some("it ended after 3 of its 4 requests"));

@@ -30,10 +30,43 @@ const REMOVAL: Duration = Duration::from_secs(20);
 const HASTY_REMOVAL: Duration = Duration::from_secs(4);
 /// How long the load may go on past its duration for a scale-up to come.
 pub const SCALE_UP_PATIENCE: Duration = Duration::from_secs(180);
+/// And for a word to come that ends it.
+const WORD_PATIENCE: Duration = Duration::from_secs(1800);
 /// What a Job gets beside the time of the load: its deadline is only for the case that nobody ends it.
 const MARGIN: Duration = Duration::from_secs(120);
 /// The longest load whose end is not known beforehand.
 const OPEN_ENDED: Duration = Duration::from_secs(4 * 3600);
+
+/// How long the load goes on past its duration.
+#[derive(Debug, Clone, Copy)]
+pub enum Until<'a> {
+    /// Not at all.
+    Due,
+    /// For this to come.
+    ScaleUp(ScaleUp),
+    /// For somebody's word.
+    Word(&'a Word),
+}
+
+/// Between a load and what goes on during it.
+#[derive(Debug, Default)]
+pub struct Word {
+    /// Requests are being sent.
+    pub begun: CancellationToken,
+    /// The load is not needed any more.
+    pub end: CancellationToken,
+}
+
+impl Until<'_> {
+    /// How long it goes on at most.
+    fn patience(self) -> Duration {
+        match self {
+            Until::Due => Duration::ZERO,
+            Until::ScaleUp(_) => SCALE_UP_PATIENCE,
+            Until::Word(_) => WORD_PATIENCE,
+        }
+    }
+}
 
 /// What to run, and where.
 pub struct Fleet<'a> {
@@ -44,8 +77,7 @@ pub struct Fleet<'a> {
     pub image: &'a str,
     /// The load as it was asked for, and the number of workers.
     pub order: &'a Order,
-    /// The load goes on until this has come.
-    pub scale_up: Option<ScaleUp>,
+    pub until: Until<'a>,
     /// How long the workers may take until all of them run.
     pub starting: Duration,
     pub watch: &'a Watch,
@@ -86,17 +118,16 @@ pub async fn run(fleet: &Fleet<'_>, cancel: &CancellationToken) -> Result<Ran> {
 }
 
 /// How long the load lasts at most, from its start; None: until its requests are sent.
-pub fn longest(order: &Order, scale_up: Option<ScaleUp>) -> Option<Duration> {
+pub fn longest(order: &Order, until: Until<'_>) -> Option<Duration> {
     match order.spec.limit {
-        super::super::spec::Limit::Duration { duration } if scale_up.is_some() => Some(duration + SCALE_UP_PATIENCE),
-        super::super::spec::Limit::Duration { duration } => Some(duration),
+        super::super::spec::Limit::Duration { duration } => Some(duration + until.patience()),
         super::super::spec::Limit::Requests { .. } => None,
     }
 }
 
 async fn create(fleet: &Fleet<'_>, jobs: &Api<Job>) -> Result<Job> {
     let spec = &fleet.order.spec;
-    let load = spec.warmup + longest(fleet.order, fleet.scale_up).unwrap_or(OPEN_ENDED) + spec.timeout;
+    let load = spec.warmup + longest(fleet.order, fleet.until).unwrap_or(OPEN_ENDED) + spec.timeout;
     let deadline = fleet.starting + load + MARGIN;
     let value = job::build(&suffix(), fleet.image, fleet.order.workers, deadline);
     let job: Job =

@@ -134,10 +134,12 @@ fn one_stack(options: &Options, observed: &Observed) -> Plan {
         let action = Action::DeleteSet { kind, name: name.to_owned() };
         graph.add_deletion(format!("delete:{name}"), after, action, deletions(options, live, kind, name))
     };
+    // A node that was to take no pods for a while is nobody's to bring back once the record is gone.
+    let restored = live.is_disrupted(&options.stack).then(|| graph.add("restore", &[], Action::EndDisruption));
     let mut deleted = Vec::new();
     let recorded = live.stacks().any(|stack| stack == options.stack);
     if recorded || live.has_members(SetKind::Stack, &options.stack) {
-        deleted.push(delete(&mut graph, SetKind::Stack, &options.stack, &[]));
+        deleted.push(delete(&mut graph, SetKind::Stack, &options.stack, restored.as_slice()));
     }
     graph.add_provided(provider::plan::leave_edge("delete:proxy", &observed.provider, &options.stack), None);
     // The stack goes first: its objects may still need what the components serve.

@@ -49,6 +49,16 @@ fn other_stacks_keep_the_cluster_and_the_components_they_use() {
 }
 
 #[test]
+fn what_a_proof_left_changed_is_brought_back_before_its_record_goes() {
+    let mut observed = observed(RUNNING, &[("stack-hello", &[]), ("stack-counter", &[])]);
+    let parents = &mut observed.live.as_mut().unwrap().parents;
+    parents.get_mut("stack-hello").unwrap().disrupted = Some("{}".into());
+    let plan = plan(&options(), &observed).unwrap();
+    assert_eq!(ids(&plan), ["restore", "delete:hello", "delete:inventory"]);
+    assert_eq!(plan.steps[1].needs, [0]);
+}
+
+#[test]
 fn a_component_whose_removal_was_stopped_goes_with_the_next_stack() {
     let parents: &[(&str, &[&str])] = &[("stack-hello", &[]), ("stack-counter", &[]), ("component-half", &[])];
     let plan = plan(&options(), &observed(RUNNING, parents)).unwrap();

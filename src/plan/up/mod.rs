@@ -72,10 +72,14 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let mut graph = Graph::default();
     let published_port = observed.live.as_ref().and_then(|live| live.published_port);
     let wanted = Wanted { make_cluster: options.make_cluster, published_port };
-    let platform = platform(&mut graph, wanted, observed)?;
+    let mut platform = platform(&mut graph, wanted, observed)?;
     let pushed = images(&mut graph, options, observed, platform.registry);
     graph.add_provided(provider::plan::publish_registry(&observed.provider, wanted, &platform.steps), None);
 
+    if observed.live.as_ref().is_some_and(|live| live.is_disrupted(&stack.name)) {
+        // Before anything is applied: both write the same fields.
+        platform.cluster = Some(graph.add("restore", platform.cluster.as_slice(), Action::EndDisruption));
+    }
     let mut sets = desired_sets(stack, observed);
     if let Some(live) = &observed.live {
         origin::check(stack, &sets, live, options.take_over)?;

@@ -8,15 +8,16 @@ use std::{path::Path, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    count,
     http::{self, Requester},
-    prometheus,
+    logs, prometheus,
     rbac::{self, ApiServer},
     trace,
     wire::{AgentCheck, AgentResult, millis},
 };
 use crate::{
     error::{Context, Kind, Result},
-    stack::claims::{Access, Check},
+    stack::claims::{Access, Check, LoadClaim},
 };
 
 /// Between two attempts of an eventual check.
@@ -48,11 +49,14 @@ async fn decide(requester: &Requester, check: &AgentCheck) -> AgentResult {
     let until = start + check.eventually();
     let mut attempts = 0;
     let mut sent = None;
-    let seen = loop {
+    let (seen, note) = loop {
         attempts += 1;
-        let Err(seen) = attempt(requester, &check.check, &mut sent).await else { break None };
+        let seen = match attempt(requester, &check.check, &mut sent).await {
+            Ok(note) => break (None, note),
+            Err(seen) => seen,
+        };
         if Instant::now() + INTERVAL > until {
-            break Some(seen);
+            break (Some(seen), None);
         }
         tokio::time::sleep(INTERVAL).await;
     };
@@ -64,23 +68,36 @@ async fn decide(requester: &Requester, check: &AgentCheck) -> AgentResult {
         attempts,
         expected: expectation(&check.check),
         seen,
+        note,
     }
 }
 
-async fn attempt(requester: &Requester, check: &Check, sent: &mut trace::Sent) -> std::result::Result<(), String> {
-    match check {
+/// What there is to say of it when it passes.
+async fn attempt(
+    requester: &Requester,
+    check: &Check,
+    sent: &mut trace::Sent,
+) -> std::result::Result<Option<String>, String> {
+    let done = match check {
         Check::Http(check) => requester.attempt(check).await,
         Check::Trace(check) => trace::attempt(requester, check, sent).await,
         Check::Promql(check) => prometheus::query(requester, check).await,
         Check::Targets(check) => prometheus::targets(requester, check).await,
         Check::Dashboards(check) => prometheus::dashboards(requester, check).await,
+        Check::Alert(check) => prometheus::alert(requester, check).await,
+        Check::Count(check) => count::count(requester, check).await,
+        Check::Replicas(check) => count::replicas(requester, check).await,
         Check::Rbac(check) => {
             let server = ApiServer::from_env().ok_or("this is no pod of Kubernetes")?;
             let requester = Requester::new(Some(&server.ca()), None).map_err(|error| error.to_string())?;
             rbac::attempt(&requester, &server, check).await
         }
-        Check::Autoscaler(_) => Err("an autoscaler is not asked from here".to_owned()),
-    }
+        Check::Number(claim) => return count::number(requester, claim).await.map(|number| Some(number.to_string())),
+        Check::Autoscaler(_) | Check::Logs(_) | Check::During(_) => {
+            Err("the API server is not asked from here".to_owned())
+        }
+    };
+    done.map(|()| None)
 }
 
 /// What must be, in words.
@@ -106,6 +123,32 @@ pub fn expectation(check: &Check) -> String {
             let (may, may_not) = (words(&check.allowed), words(&check.denied));
             format!("ServiceAccount {} may {may}, and may not {may_not}", check.service_account)
         }
+        Check::Alert(check) => format!("the alert {} is {}", check.name, check.state),
+        Check::Count(check) => {
+            let what = http::expectation(&check.claim.request);
+            format!("{} requests raise `{}` by {0} ({what})", check.requests, check.claim.number.0)
+        }
+        Check::Replicas(check) => {
+            let minimum = if check.minimum > 1 { format!(", at least {}", check.minimum) } else { String::new() };
+            format!("every replica{minimum} is ready and answers {}", http::expectation(&check.request))
+        }
+        Check::Number(claim) => format!("`{}` in {}", claim.number.0, http::expectation(&claim.request)),
         Check::Autoscaler(check) => format!("HorizontalPodAutoscaler/{} reports {}", check.name, check.metric),
+        Check::Logs(check) => logs::expectation(check),
+        Check::During(check) => {
+            let parts = check.meanwhile.iter().map(|part| ("meanwhile", part));
+            let parts = parts.chain(check.after.iter().map(|part| ("afterwards", part)));
+            let parts = parts.map(|(when, part)| format!("{when} {}", expectation(&part.check)));
+            let load = check.load.iter().map(|load| {
+                let LoadClaim { url, max_errors, min_requests, .. } = load;
+                format!("at most {max_errors} of at least {min_requests} requests to {url} fail")
+            });
+            let keeps = check.keeps.iter().map(|keeps| match keeps.by {
+                Some(by) => format!("`{}` has become more by {by}", keeps.claim.number.0),
+                None => format!("`{}` has not become less", keeps.claim.number.0),
+            });
+            let claims: Vec<String> = load.chain(parts).chain(keeps).collect();
+            format!("while {}: {}", check.disruption, claims.join("; "))
+        }
     }
 }

@@ -1,46 +1,31 @@
-//! Runs proofs against a cluster: HTTP checks in a pod, autoscaler checks from here.
+//! Runs proofs against a cluster: what a client in it would see is checked in a pod, what only the API server knows from here.
 
+mod agent;
 #[cfg(test)]
 mod tests;
 
-use crate::kube::agent_pod::{self, State};
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use ::kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions},
-    runtime::{WatchStreamExt, watcher},
-};
-use futures::StreamExt;
+use ::kube::Api;
 use k8s_openapi::api::core::v1::Pod;
 use rand::Rng;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    autoscaler, pod,
-    result::ProofResult,
-    wire::{AgentCheck, AgentResult},
-};
+use self::agent::Agent;
+use super::{agent::expectation, autoscaler, logs::Logged, pod, replicas, result::ProofResult, wire::AgentCheck};
 use crate::{
-    error::{Context, Error, Kind, Result},
-    event::{
-        Progress,
-        interrupt::{interrupted, until_cancelled},
+    error::{Error, Kind, Result},
+    event::{Progress, interrupt::until_cancelled},
+    kube::Kube,
+    stack::{
+        claims::LogsCheck,
+        model::{Check, Proof},
     },
-    stack::model::{Check, Proof},
 };
 
-/// How long a node may take to come for a pod that no node takes.
-const SCHEDULING: Duration = Duration::from_secs(90);
-/// What a pod that runs gets beside the time of its checks, for all that lies between them.
-const MARGIN: Duration = Duration::from_secs(60);
-/// For each request that cleans up.
-const CLEANUP: Duration = Duration::from_secs(10);
-/// The same after an interruption, when whoever waits for the whole run has little patience.
-const LEAVING: Duration = Duration::from_secs(2);
-/// The kubelet may still be writing the last lines when the pod has ended.
-const LOG_ATTEMPTS: u32 = 5;
+/// What stands for a text that no other run of a proof has.
+const ID: &str = "$(id)";
 
 /// Where and from what checks run.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +37,15 @@ pub struct Place<'a> {
     pub ca: Option<&'a str>,
 }
 
+/// Each with its place among the proofs.
+type Results = Vec<(usize, ProofResult)>;
+
 /// Checks all proofs and returns their results in the order of `proofs`.
 ///
 /// The pods, one for each ServiceAccount that a check needs, are created in the namespace and deleted in any case; what is past `deadline` fails. A proof that fails is a result; errors are
 /// `Refused` (the pod was not admitted), `NotReady` (it did not run, with the cause) and `Interrupted`.
 pub async fn run(
-    client: &Client,
+    kube: &Kube,
     place: Place<'_>,
     proofs: &[Proof],
     deadline: Duration,
@@ -66,269 +54,146 @@ pub async fn run(
 ) -> Result<Vec<ProofResult>> {
     // After an error the others are told to stop, not dropped: each removes its pod first.
     let stop = cancel.child_token();
-    let stop = &stop;
-    let limit = Instant::now() + deadline;
-    let checks: Vec<AgentCheck> =
-        proofs.iter().enumerate().filter_map(|(index, proof)| AgentCheck::new(index, proof)).collect();
-    let autoscalers = proofs.iter().enumerate().filter_map(|(index, proof)| match &proof.check {
-        Check::Autoscaler(check) => Some(until_cancelled(stop, async move {
-            Ok((index, autoscaler::prove(client, proof, check, limit, progress).await))
-        })),
-        _ => None,
-    });
-    let mut by_account: BTreeMap<Option<&str>, Vec<AgentCheck>> = BTreeMap::new();
-    for check in &checks {
-        by_account.entry(check.check.service_account()).or_default().push(check.clone());
-    }
-    let api: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let agents = by_account.iter().map(|(service_account, checks)| {
-        let given = pod::Given { image: place.agent_image, ca: place.ca, service_account: *service_account };
-        let agent = Agent { api: api.clone(), namespace: place.namespace, given, stop, progress };
-        async move {
-            let results = agent.results(checks, limit).await;
-            if results.is_err() {
-                stop.cancel();
-            }
-            results
-        }
-    });
-    let (in_cluster, from_here) =
-        futures::join!(futures::future::join_all(agents), futures::future::join_all(autoscalers));
-    let mut results: Vec<(usize, ProofResult)> = Vec::new();
-    let mut errors: Vec<Error> = Vec::new();
-    for each in in_cluster.into_iter().chain(from_here.into_iter().map(|result| result.map(|result| vec![result]))) {
+    let began = Instant::now();
+    let run = Run { kube, place, began, limit: began + deadline, stop: &stop, progress };
+    let proofs: Vec<Proof> = proofs.iter().map(with_id).collect();
+    let (proofs, mut results) = run.with_replicas(proofs).await?;
+    let (in_cluster, from_here) = futures::join!(run.in_cluster(&proofs), run.from_here(&proofs));
+    results.extend(gathered(in_cluster.into_iter().chain(from_here))?);
+    run.after_requests(&proofs, &mut results).await?;
+    results.sort_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// With an id of its own wherever it asks for one.
+pub fn with_id(proof: &Proof) -> Proof {
+    let id = random(12);
+    Proof { check: proof.check.with_texts(|text| text.replace(ID, &id)), ..proof.clone() }
+}
+
+/// Those that were stopped because of another's error have nothing to add.
+fn gathered(all: impl IntoIterator<Item = Result<Results>>) -> Result<Results> {
+    let (mut results, mut errors): (Results, Vec<Error>) = (Vec::new(), Vec::new());
+    for each in all {
         match each {
             Ok(some) => results.extend(some),
             Err(error) => errors.push(error),
         }
     }
-    // Those that were stopped because of another's error have nothing to add.
     errors.sort_by_key(|error| error.kind == Kind::Interrupted);
-    if let Some(error) = errors.into_iter().next() {
-        return Err(error);
-    }
-    results.sort_by_key(|(index, _)| *index);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
+    errors.into_iter().next().map_or(Ok(results), Err)
 }
 
-struct Agent<'a> {
-    api: Api<Pod>,
-    namespace: &'a str,
-    given: pod::Given<'a>,
+struct Run<'a> {
+    kube: &'a Kube,
+    place: Place<'a>,
+    began: Instant,
+    limit: Instant,
     stop: &'a CancellationToken,
     progress: &'a Progress,
 }
 
-impl Agent<'_> {
-    async fn results(&self, checks: &[AgentCheck], limit: Instant) -> Result<Vec<(usize, ProofResult)>> {
-        if checks.is_empty() {
-            return Ok(Vec::new());
+impl Run<'_> {
+    /// The proofs that are still to be decided, with the pods that they ask; the others have failed for want of pods.
+    async fn with_replicas(&self, proofs: Vec<Proof>) -> Result<(Vec<(usize, Proof)>, Results)> {
+        let (mut open, mut failed) = (Vec::new(), Vec::new());
+        for (index, mut proof) in proofs.into_iter().enumerate() {
+            if let Check::Replicas(check) = &mut proof.check {
+                let until = (self.began + proof.eventually.unwrap_or_default()).min(self.limit);
+                let find = replicas::find(self.kube, self.place.namespace, check, until, self.progress);
+                match until_cancelled(self.stop, find).await? {
+                    Ok(found) => check.replicas = found,
+                    Err(seen) => {
+                        let expected = expectation(&proof.check);
+                        failed.push((index, ProofResult::failed(&proof.name, self.began.elapsed(), expected, seen)));
+                        continue;
+                    }
+                }
+            }
+            open.push((index, proof));
         }
-        // A pod that was asked for is awaited for a moment even then: unknown, it would stay.
-        let created = tokio::select! {
-            created = self.create(checks, limit) => created?,
-            () = async { self.stop.cancelled().await; sleep(LEAVING).await } => return Err(interrupted()),
-        };
-        let mut guard = Guard { api: self.api.clone(), pod: Some(created.clone()) };
-        let work = async {
-            let why = self.ended(&created, checks, limit).await?;
-            self.read(&created, checks, why).await
-        };
-        let results = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            results = work => Some(results),
-        };
-        match &results {
-            None => self.remove(&created, LEAVING).await,
-            Some(_) => {
-                futures::join!(self.remove(&created, CLEANUP), self.sweep(&created));
+        Ok((open, failed))
+    }
+
+    async fn in_cluster(&self, proofs: &[(usize, Proof)]) -> Vec<Result<Results>> {
+        let mut by_account: BTreeMap<Option<&str>, Vec<AgentCheck>> = BTreeMap::new();
+        for (index, proof) in proofs {
+            if let Some(check) = AgentCheck::new(*index, proof) {
+                by_account.entry(proof.check.service_account()).or_default().push(check);
             }
         }
-        guard.pod = None;
-        results.unwrap_or_else(|| Err(interrupted()))
+        let Place { namespace, agent_image, ca } = self.place;
+        let api: Api<Pod> = Api::namespaced(self.kube.client().clone(), namespace);
+        let agents = by_account.iter().map(|(service_account, checks)| {
+            let given = pod::Given { image: agent_image, ca, service_account: *service_account };
+            let agent = Agent { api: api.clone(), namespace, given, stop: self.stop, progress: self.progress };
+            async move {
+                let results = agent.results(checks, self.limit).await;
+                self.stop_on_error(results)
+            }
+        });
+        futures::future::join_all(agents).await
     }
 
-    async fn create(&self, checks: &[AgentCheck], limit: Instant) -> Result<Pod> {
-        let input =
-            serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
-        let left = limit.saturating_duration_since(Instant::now());
-        let value = pod::build(&suffix(), self.given, &input, left)?;
-        let pod: Pod =
-            serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
-        let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
-        let what = || format!("creating the agent's pod in namespace {} failed", self.namespace);
-        match timeout_at(limit, self.api.create(&parameters, &pod)).await {
-            Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(::kube::Error::Api(status))) => Err(Error::new(Kind::Refused, what()).cause(&status.message)),
-            Ok(Err(error)) => Err(Error::new(Kind::Platform, what()).caused_by(&error)),
-            Err(_) => Err(Error::new(Kind::Platform, what()).cause("the API server did not answer in time")),
-        }
-    }
-
-    /// Waits for the end of the pod; Some says why it did not end well. Until it runs it has all the time there is, for
-    /// a node and its image to come; from then on what its checks may take.
-    async fn ended(&self, created: &Pod, checks: &[AgentCheck], limit: Instant) -> Result<Option<String>> {
-        let name = created.metadata.name.as_deref().unwrap_or_default();
-        let what = || format!("the agent's pod {}/{name} did not run", self.namespace);
-        let mut states = pin!(watcher::watch_object(self.api.clone(), name).default_backoff());
-        let mut last = "nothing was seen of it".to_owned();
-        let needed: Duration = checks.iter().map(|check| check.eventually() + check.check.timeout()).sum();
-        let mut until = limit;
-        let mut running = None;
-        loop {
-            let pod = match timeout_at(until, states.next()).await {
-                Ok(Some(Ok(Some(pod)))) => pod,
-                Ok(Some(Ok(None))) => return Err(Error::new(Kind::NotReady, what()).cause("someone deleted it")),
-                Ok(Some(Err(error))) => {
-                    last = format!("watching it failed: {error}");
-                    self.progress.say(last.clone());
-                    continue;
+    async fn from_here(&self, proofs: &[(usize, Proof)]) -> Vec<Result<Results>> {
+        let checks = proofs.iter().map(|(index, proof)| async move {
+            let result = match &proof.check {
+                Check::Autoscaler(check) => {
+                    let client = self.kube.client();
+                    let prove = autoscaler::prove(client, proof, check, self.limit, self.progress);
+                    until_cancelled(self.stop, async { Ok(prove.await) }).await
                 }
-                Ok(None) => return Err(Error::new(Kind::Platform, what()).cause("the watch ended").cause(last)),
-                Err(_) => {
-                    return Err(Error::new(Kind::NotReady, what())
-                        .cause(last)
-                        .hint(format!("look at the nodes and the events: kubectl -n {} get events", self.namespace)));
-                }
+                Check::Logs(check) if check.request.is_none() => self.logged(proof, check).await,
+                _ => return Ok(Vec::new()),
             };
-            match agent_pod::state(&pod) {
-                State::Ended(why) => return Ok(why),
-                State::Broken(why) => {
-                    let hint = format!("is the image {} where the nodes can pull it?", self.given.image);
-                    let error = Error::new(Kind::NotReady, what()).cause(why.clone());
-                    // The back-off of older kubelets does not say what the attempt before it did.
-                    let more = last.starts_with("ErrImagePull") && !why.contains(&last);
-                    let error = if more { error.detail(last) } else { error };
-                    return Err(error.hint(hint));
-                }
-                State::Running => {
-                    let since = *running.get_or_insert_with(Instant::now);
-                    until = limit.min(since + needed + MARGIN);
-                    last = format!("it still ran after {} s", until.saturating_duration_since(since).as_secs());
-                    self.progress.say("checking from inside the cluster");
-                }
-                State::Starting(why) => {
-                    until = limit;
-                    self.progress.say(why.clone());
-                    last = why;
-                }
-                State::Unschedulable(why) => {
-                    until = limit.min(if until == limit { Instant::now() + SCHEDULING } else { until });
-                    self.progress.say(why.clone());
-                    last = why;
+            self.stop_on_error(result.map(|result| vec![(*index, result)]))
+        });
+        futures::future::join_all(checks).await
+    }
+
+    /// Lines are looked for once the request that leads to them was answered.
+    async fn after_requests(&self, proofs: &[(usize, Proof)], results: &mut Results) -> Result<()> {
+        let by_index: BTreeMap<usize, &Proof> = proofs.iter().map(|(index, proof)| (*index, proof)).collect();
+        let by_index = &by_index;
+        let looked = results.iter_mut().map(|(index, result)| async move {
+            if let Some(proof) = by_index.get(index)
+                && let Check::Logs(check) = &proof.check
+                && check.request.is_some()
+            {
+                match &result.seen {
+                    Some(seen) => result.seen = Some(format!("the request: {seen}")),
+                    None => *result = self.logged(proof, check).await?,
                 }
             }
-        }
+            Ok::<(), Error>(())
+        });
+        futures::future::try_join_all(looked).await.map(|_| ())
     }
 
-    /// One result for each check; one without a line of its own failed.
-    async fn read(&self, pod: &Pod, checks: &[AgentCheck], why: Option<String>) -> Result<Vec<(usize, ProofResult)>> {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let mut log = Ok(String::new());
-        let mut found: Vec<AgentResult> = Vec::new();
-        for attempt in 0..LOG_ATTEMPTS {
-            if attempt > 0 {
-                sleep(Duration::from_millis(200)).await;
-            }
-            log = match timeout(CLEANUP, self.api.logs(name, &LogParams::default())).await {
-                Ok(log) => log.map_err(|error| error.to_string()),
-                Err(_) => Err("the API server did not answer in time".to_owned()),
-            };
-            found = log.iter().flat_map(|log| log.lines()).filter_map(|line| serde_json::from_str(line).ok()).collect();
-            // An agent that was cut short will not say more.
-            if found.len() == checks.len() || why.is_some() && log.is_ok() {
-                break;
-            }
-        }
-        if found.is_empty() {
-            let error = Error::new(Kind::NotReady, format!("the agent's pod {}/{name} said nothing", self.namespace));
-            let error = why.into_iter().fold(error, Error::cause);
-            return Err(match log {
-                Ok(log) => error.details(log.lines()),
-                Err(cause) => error.cause(format!("its log could not be read: {cause}")),
-            });
-        }
-        Ok(checks.iter().map(|check| (check.index, result(check, &found, why.as_deref()))).collect())
+    async fn logged(&self, proof: &Proof, check: &LogsCheck) -> Result<ProofResult> {
+        let logged = Logged {
+            kube: self.kube,
+            namespace: self.place.namespace,
+            name: &proof.name,
+            check,
+            began: self.began,
+            patience: proof.eventually.unwrap_or_default(),
+            limit: self.limit,
+            progress: self.progress,
+        };
+        until_cancelled(self.stop, logged.prove()).await
     }
 
-    /// Deletes our pod; a failure is told, but does not change the results.
-    async fn remove(&self, ours: &Pod, within: Duration) {
-        if let Err(error) = delete(&self.api, ours, within).await {
-            let name = ours.metadata.name.as_deref().unwrap_or_default();
-            self.progress.warn(format!(
-                "the agent's pod {}/{name} could not be deleted: {error}; a later test does it, or: kubectl -n {} delete pod {name}",
-                self.namespace, self.namespace
-            ));
+    fn stop_on_error(&self, results: Result<Results>) -> Result<Results> {
+        if results.is_err() {
+            self.stop.cancel();
         }
-    }
-
-    /// Deletes the pods of runs that were killed. Those of a run that may still be at work stay.
-    async fn sweep(&self, ours: &Pod) {
-        let selection = ListParams::default().labels(pod::SELECTOR);
-        let Some(now) = ours.metadata.creation_timestamp.as_ref().map(|time| time.0) else { return };
-        if let Ok(Ok(pods)) = timeout(CLEANUP, self.api.list(&selection)).await {
-            for pod in pods.iter().filter(|pod| pod::abandoned(pod, now)) {
-                // The next run tries again.
-                let _ = delete(&self.api, pod, CLEANUP).await;
-            }
-        }
+        results
     }
 }
 
-fn result(check: &AgentCheck, found: &[AgentResult], why: Option<&str>) -> ProofResult {
-    match found.iter().find(|result| result.index == check.index) {
-        Some(found) => ProofResult {
-            name: check.name.clone(),
-            passed: found.passed,
-            took: Duration::from_millis(found.took_ms),
-            attempts: found.attempts,
-            expected: Some(found.expected.clone()),
-            seen: found.seen.clone(),
-            skipped: None,
-        },
-        None => ProofResult {
-            name: check.name.clone(),
-            passed: false,
-            took: Duration::ZERO,
-            attempts: 0,
-            expected: Some(super::agent::expectation(&check.check)),
-            seen: Some(format!("the agent ended before it was decided ({})", why.unwrap_or("its log is incomplete"))),
-            skipped: None,
-        },
-    }
-}
-
-/// Deletes exactly this pod; one that is gone already is as good.
-async fn delete(api: &Api<Pod>, pod: &Pod, within: Duration) -> std::result::Result<(), ::kube::Error> {
-    let Some(name) = &pod.metadata.name else { return Ok(()) };
-    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
-    // Nothing in it needs a grace period, and without one nothing is left when this returns.
-    let parameters = DeleteParams::background().grace_period(0).preconditions(preconditions);
-    match timeout(within, api.delete(name, &parameters)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(::kube::Error::Api(status))) if status.is_not_found() => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(late) => Err(::kube::Error::Service(late.into())),
-    }
-}
-
-/// Deletes the pod when the run is dropped halfway, as long as the runtime lives.
-struct Guard {
-    api: Api<Pod>,
-    pod: Option<Pod>,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let (Some(pod), Ok(runtime)) = (self.pod.take(), tokio::runtime::Handle::try_current()) {
-            let api = self.api.clone();
-            runtime.spawn(async move { delete(&api, &pod, CLEANUP).await });
-        }
-    }
-}
-
-fn suffix() -> String {
+/// Lower-case letters and digits.
+fn random(length: usize) -> String {
     let mut random = rand::rng();
-    (0..6).map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[random.random_range(0..36)])).collect()
+    (0..length).map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[random.random_range(0..36)])).collect()
 }

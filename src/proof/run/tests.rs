@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, sync::Mutex};
 use serde_json::{Value, json};
 
 use super::{
-    super::testing::{Reply, Request, Server},
+    super::{
+        testing::{Reply, Request, Server},
+        wire::AgentResult,
+    },
     *,
 };
 use crate::object::Origin;
@@ -43,7 +46,8 @@ fn autoscaler(name: &str) -> Proof {
 fn line(index: usize, passed: bool) -> String {
     let seen = (!passed).then(|| "status 500".to_owned());
     let (name, expected) = (format!("n{index}"), "status 200".to_owned());
-    serde_json::to_string(&AgentResult { index, name, passed, took_ms: 12, attempts: 1, expected, seen }).unwrap()
+    serde_json::to_string(&AgentResult { index, name, passed, took_ms: 12, attempts: 1, expected, seen, note: None })
+        .unwrap()
 }
 
 /// An API server with one namespace, in which every created pod has the given status and log.
@@ -98,11 +102,10 @@ async fn run_until(
     proofs: &[Proof],
     deadline: Duration,
 ) -> Result<Vec<ProofResult>> {
-    let config = ::kube::Config::new(format!("http://{}", server.address).parse().unwrap());
-    let client = Client::try_from(config).unwrap();
+    let kube = Kube::at(&format!("http://{}", server.address));
     let (events, _receiver) = Events::channel();
     let place = Place { namespace: "hello", agent_image: "registry/agent:1", ca: None };
-    run(&client, place, proofs, deadline, cancel, &events.progress("prove")).await
+    run(&kube, place, proofs, deadline, cancel, &events.progress("prove")).await
 }
 
 fn deleted(server: &Server) -> Vec<String> {
@@ -176,7 +179,7 @@ async fn an_interruption_removes_the_pods_of_this_run_and_no_others() {
     let cancel = CancellationToken::new();
     let interrupt = async {
         while !server.requests().iter().any(|request| request.path.contains("watch=true")) {
-            sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         cancel.cancel();
     };

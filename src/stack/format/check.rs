@@ -77,8 +77,11 @@ fn value(item: &Item, holds: &Type, beside: &[Entry], problems: &mut Problems) -
         Type::Number => scalar(item.number(problems)?.to_string(), item),
         Type::Positive => scalar(item.positive(problems)?.to_string(), item),
         Type::OneOf(words) => scalar(item.one_of(words, problems)?.to_owned(), item),
-        Type::List(of) => {
+        Type::List(of) | Type::Some(of, _) => {
             let items = list(item, problems)?;
+            if let (true, Type::Some(_, message)) = (items.is_empty(), holds) {
+                item.problem(problems, message);
+            }
             found::Content::List(items.iter().filter_map(|item| value(item, of, beside, problems)).collect())
         }
         Type::Map(keys, of) => {
@@ -135,7 +138,7 @@ fn map<'a>(item: &Item<'a>, problems: &mut Problems) -> Option<Entries<'a>> {
 
 fn has_shape(node: &Node, holds: &Type) -> bool {
     match (&node.content, holds) {
-        (Content::Mapping(_), Type::Table(_) | Type::Map(..)) | (Content::Sequence(_), Type::List(_)) => true,
+        (Content::Mapping(_), Type::Table(_) | Type::Map(..)) | (Content::Sequence(_), Type::List(_) | Type::Some(..)) => true,
         (Content::Scalar { value, .. }, Type::Integer(..) | Type::Number | Type::Positive) => value.is_number(),
         _ => false,
     }

@@ -30,6 +30,7 @@ fn words(holds: &Type, many: bool) -> String {
         Type::Form(form) => counted(form.noun),
         Type::Boolean => "true or false".to_owned(),
         Type::Integer(i64::MIN, i64::MAX) => counted("integer"),
+        Type::Integer(from, i64::MAX) => format!("{from} or more"),
         Type::Integer(from, to) => format!("{from} to {to}"),
         Type::Number => counted("number"),
         Type::Positive => format!("{} above 0", counted("number")),
@@ -38,7 +39,7 @@ fn words(holds: &Type, many: bool) -> String {
             let (last, rest) = quoted.split_last().unwrap();
             if rest.is_empty() { last.clone() } else { format!("{} or {last}", rest.join(", ")) }
         }
-        Type::List(of) => format!("list {}{}", if words(of, true).starts_with("of ") { "" } else { "of " }, words(of, true)),
+        Type::List(of) | Type::Some(of, _) => format!("list {}{}", if words(of, true).starts_with("of ") { "" } else { "of " }, words(of, true)),
         Type::Map(keys, of) => format!("map of {} → {}", keys.noun, words(of, false)),
         Type::Table(table) => format!("[{}](#{})", counted(table.name), table.name.replace(' ', "-")),
         Type::Either(one, other) => format!("{}, or {}", words(one, many), words(other, many)),

@@ -1,6 +1,6 @@
 //! Small grammars inside of scalars: what they are called, and as whose pattern a JSON Schema has them.
 
-use crate::stack::{field::FieldPath, scalar, setter::Setter, values::ValueType};
+use crate::stack::{claims::Pattern, field::FieldPath, scalar, setter::Setter, values::ValueType};
 
 #[derive(Debug)]
 pub struct Form {
@@ -107,6 +107,74 @@ pub static QUANTITY: Form = Form {
     takes: Takes::Numbers,
     check: |text| ValueType::Quantity.parse(text).map(|_| ()).map_err(Wrong::Message),
 };
+
+/// A regular expression.
+pub static PATTERN: Form = Form {
+    noun: "pattern",
+    example: "hit (\\d+) times",
+    pattern: "",
+    takes: Takes::Strings,
+    check: |text| Pattern(text.to_owned()).groups().map(|_| ()).map_err(Wrong::Message),
+};
+
+/// A regular expression with one group.
+pub static ONE_GROUP: Form = Form {
+    noun: "pattern with one group",
+    check: |text| {
+        (PATTERN.check)(text)?;
+        let groups = Pattern(text.to_owned()).filled(|_| Some("x")).map(|regex| regex.captures_len() - 1);
+        let groups = groups.unwrap_or_default();
+        message(groups == 1, || format!("`{text}` has {groups} groups; one is expected, as in `hit (\\d+) times`"))
+    },
+    ..PATTERN
+};
+
+/// `key=value`, several of them with commas: what labels are equal to.
+pub static SELECTOR: Form = Form {
+    noun: "selector",
+    example: "app.kubernetes.io/name=web,tier=front",
+    pattern: "^[-._/A-Za-z0-9]+=[-._A-Za-z0-9]*(,[-._/A-Za-z0-9]+=[-._A-Za-z0-9]*)*$",
+    takes: Takes::Strings,
+    check: |text| {
+        message(text.split(',').all(is_label_and_value), || {
+            format!("`{text}` is no selector such as `app.kubernetes.io/name=web,tier=front`")
+        })
+    },
+};
+
+fn is_label_and_value(part: &str) -> bool {
+    let Some((key, value)) = part.split_once('=') else { return false };
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    prefix.is_none_or(scalar::is_subdomain)
+        && scalar::is_label_value(name)
+        && (value.is_empty() || scalar::is_label_value(value))
+}
+
+/// What has pods that can be replaced.
+pub static ROLLING: Form = Form {
+    noun: "`KIND/NAME`",
+    example: "Deployment/web",
+    pattern: "^(Deployment|StatefulSet|DaemonSet)/(.|\\s)",
+    takes: Takes::Strings,
+    check: |text| workload(text, &["Deployment", "StatefulSet", "DaemonSet"]),
+};
+
+/// What has a number of replicas.
+pub static SCALED: Form = Form {
+    noun: "`KIND/NAME`",
+    example: "StatefulSet/redis",
+    pattern: "^(Deployment|StatefulSet)/(.|\\s)",
+    takes: Takes::Strings,
+    check: |text| workload(text, &["Deployment", "StatefulSet"]),
+};
+
+fn workload(text: &str, kinds: &[&str]) -> Result<(), Wrong> {
+    let fits = text.split_once('/').is_some_and(|(kind, name)| kinds.contains(&kind) && !name.is_empty());
+    message(fits, || {
+        let known: Vec<String> = kinds.iter().map(|kind| format!("{kind}/NAME")).collect();
+        format!("`{text}` is none of {}", known.join(", "))
+    })
+}
 
 /// The name of a value.
 pub static VALUE_NAME: Form = Form {

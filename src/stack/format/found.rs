@@ -131,13 +131,17 @@ impl Section {
         self.given(key)?.section()
     }
 
+    /// Of a list.
+    pub fn items(&self, key: &'static str) -> &[Found] {
+        match self.given(key).map(|found| &found.content) {
+            Some(Content::List(items)) => items,
+            _ => &[],
+        }
+    }
+
     /// Of a list of maps.
     pub fn sections(&self, key: &'static str) -> impl Iterator<Item = &Section> {
-        let items = match self.given(key).map(|found| &found.content) {
-            Some(Content::List(items)) => items.as_slice(),
-            _ => &[],
-        };
-        items.iter().filter_map(Found::section)
+        self.items(key).iter().filter_map(Found::section)
     }
 
     /// Of a map with free keys.
@@ -199,7 +203,7 @@ macro_rules! integers {
     };
 }
 
-integers!(u16 u32 usize);
+integers!(u16 u32 u64 usize);
 
 /// A percentage: 0.001 for `0.1%`.
 pub struct Fraction(pub f64);

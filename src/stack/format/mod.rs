@@ -2,6 +2,7 @@
 //! the JSON Schema and the tables of docs/stack-yaml.md all follow from it.
 
 mod check;
+mod disruptions;
 #[cfg(test)]
 mod documented;
 mod form;
@@ -84,6 +85,8 @@ pub enum Type {
     Positive,
     OneOf(&'static [&'static str]),
     List(&'static Type),
+    /// A list that is not empty; what is said of one that is.
+    Some(&'static Type, &'static str),
     /// Free keys of a form.
     Map(&'static Form, &'static Type),
     Table(&'static Table),

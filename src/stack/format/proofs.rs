@@ -2,7 +2,8 @@
 
 use super::{
     Field, Group, Literal, Table, Type,
-    form::{DURATION, FIELD_PATH, HEADER_NAME, KEY, NAME, URL},
+    disruptions::{DURING, DURING_ABOUT},
+    form::{DURATION, FIELD_PATH, HEADER_NAME, KEY, NAME, ONE_GROUP, PATTERN, SELECTOR, URL},
 };
 
 /// Verbs that can be tried without changing anything.
@@ -14,23 +15,40 @@ pub const STATUS: Field =
 pub const JSON: Field = Field::optional("json", Type::Any("any value"), "equals the body, parsed as JSON");
 pub const CONTAINS: Field = Field::optional("contains", Type::String("string"), "a part of the body");
 pub const EVENTUALLY: Field =
-    Field::optional("eventually", Type::Form(&DURATION), "how long a failed attempt is repeated");
-const TIMEOUT: Field =
+    Field::optional("eventually", Type::Form(&DURATION), "how long a failed attempt is repeated; for `logs` 30s by default");
+pub const TIMEOUT: Field =
     Field::with_default("timeout", Type::Form(&DURATION), Literal::Text("10s"), "of each request");
 const PROMETHEUS: Field = Field::required("url", Type::Form(&URL), "base URL of Prometheus");
+
+pub static HTTP_KIND: Field = Field::grouped("http", Type::Table(&HTTP), HTTP_ABOUT);
+pub static TRACE_KIND: Field = Field::grouped("trace", Type::Table(&TRACE), TRACE_ABOUT);
+pub static PROMQL_KIND: Field = Field::grouped("promql", Type::Table(&PROMQL), PROMQL_ABOUT);
+pub static TARGETS_KIND: Field = Field::grouped("targets", Type::Table(&TARGETS), TARGETS_ABOUT);
+pub static DASHBOARDS_KIND: Field = Field::grouped("dashboards", Type::Table(&DASHBOARDS), DASHBOARDS_ABOUT);
+pub static ALERT_KIND: Field = Field::grouped("alert", Type::Table(&ALERT), ALERT_ABOUT);
+pub static RBAC_KIND: Field = Field::grouped("rbac", Type::Table(&RBAC), RBAC_ABOUT);
+pub static COUNT_KIND: Field = Field::grouped("count", Type::Table(&COUNT), COUNT_ABOUT);
+pub static REPLICAS_KIND: Field = Field::grouped("replicas", Type::Table(&REPLICAS), REPLICAS_ABOUT);
+pub static AUTOSCALER_KIND: Field = Field::grouped("autoscaler", Type::Table(&AUTOSCALER), AUTOSCALER_ABOUT);
+pub static LOGS_KIND: Field = Field::grouped("logs", Type::Table(&LOGS), LOGS_ABOUT);
 
 pub static PROOF: Table = Table {
     name: "proof",
     about: "A claim about the running stack that `stackctl test` checks from inside the cluster",
     fields: &[
         Field::required("name", Type::String("string"), "unique in the file"),
-        Field::grouped("http", Type::Table(&HTTP), HTTP_ABOUT),
-        Field::grouped("trace", Type::Table(&TRACE), TRACE_ABOUT),
-        Field::grouped("promql", Type::Table(&PROMQL), PROMQL_ABOUT),
-        Field::grouped("targets", Type::Table(&TARGETS), TARGETS_ABOUT),
-        Field::grouped("dashboards", Type::Table(&DASHBOARDS), DASHBOARDS_ABOUT),
-        Field::grouped("rbac", Type::Table(&RBAC), RBAC_ABOUT),
-        Field::grouped("autoscaler", Type::Table(&AUTOSCALER), AUTOSCALER_ABOUT),
+        HTTP_KIND,
+        TRACE_KIND,
+        PROMQL_KIND,
+        TARGETS_KIND,
+        DASHBOARDS_KIND,
+        ALERT_KIND,
+        RBAC_KIND,
+        COUNT_KIND,
+        REPLICAS_KIND,
+        AUTOSCALER_KIND,
+        LOGS_KIND,
+        Field::grouped("during", Type::Table(&DURING), DURING_ABOUT),
         EVENTUALLY,
         Field::optional(
             "needs",
@@ -48,7 +66,7 @@ pub static PROOF: Table = Table {
 };
 
 const HTTP_ABOUT: &str = "One request is answered as described";
-static HTTP: Table = Table {
+pub static HTTP: Table = Table {
     name: "http",
     about: HTTP_ABOUT,
     fields: &[
@@ -153,6 +171,21 @@ static DASHBOARDS: Table = Table {
     group: Group::None,
 };
 
+const ALERT_ABOUT: &str =
+    "Prometheus has an alerting rule of that name, and the most active of its alerts with these labels is in that state";
+static ALERT: Table = Table {
+    name: "alert",
+    about: ALERT_ABOUT,
+    fields: &[
+        PROMETHEUS,
+        Field::required("name", Type::String("string"), "of the rule"),
+        Field::required("state", Type::OneOf(&["firing", "pending", "inactive"]), "of the alert"),
+        Field::optional("labels", Type::Map(&KEY, &Type::Scalar("string")), "of the alert"),
+        TIMEOUT,
+    ],
+    group: Group::None,
+};
+
 const RBAC_ABOUT: &str =
     "A ServiceAccount, with its own token, may and may not do these in the stack's namespace; nothing is changed";
 static RBAC: Table = Table {
@@ -181,6 +214,36 @@ static PERMISSION: Table = Table {
     group: Group::None,
 };
 
+const COUNT_ABOUT: &str =
+    "Each of many requests at the same time raises a number in the answers by exactly one; none is missing, none comes twice";
+static COUNT: Table = Table {
+    name: "count",
+    about: COUNT_ABOUT,
+    fields: &[
+        Field::required("request", Type::Table(&HTTP), "what is sent, and how it is answered"),
+        Field::required("number", Type::Form(&ONE_GROUP), "where the number stands in the answer"),
+        Field::required(
+            "requests",
+            Type::Integer(1, 100_000),
+            "how many, with one more before and one after them; each has a connection of its own",
+        ),
+        Field::with_default("concurrency", Type::Integer(1, 1_000), Literal::Integer(10), "requests at the same time"),
+    ],
+    group: Group::None,
+};
+
+const REPLICAS_ABOUT: &str = "All pods of the Service that the URL names are ready, and each of them, asked by its own address, answers as described";
+static REPLICAS: Table = Table {
+    name: "replicas",
+    about: REPLICAS_ABOUT,
+    fields: &[
+        Field::required("request", Type::Table(&HTTP), "what is sent, and how it is answered; http:// only"),
+        Field::with_default("minimum", Type::Integer(1, 1_000), Literal::Integer(1), "of pods"),
+        Field::optional("distinct", Type::Form(&ONE_GROUP), "each pod's answer has another text in the group"),
+    ],
+    group: Group::None,
+};
+
 const AUTOSCALER_ABOUT: &str = "A HorizontalPodAutoscaler reports a current value of a metric";
 static AUTOSCALER: Table = Table {
     name: "autoscaler",
@@ -189,6 +252,44 @@ static AUTOSCALER: Table = Table {
         Field::required("name", Type::String("string"), "of the HorizontalPodAutoscaler"),
         Field::optional("namespace", Type::Form(&NAME), "by default the stack's"),
         Field::required("metric", Type::String("string"), "of a resource, such as `cpu`"),
+    ],
+    group: Group::None,
+};
+
+const LOGS_ABOUT: &str = "Pods have logged these lines, after the request was answered as described";
+static LOGS: Table = Table {
+    name: "logs",
+    about: LOGS_ABOUT,
+    fields: &[
+        Field::optional("request", Type::Table(&HTTP), "what is sent first, and how it is answered"),
+        Field::with_default(
+            "since",
+            Type::OneOf(&["start", "pod"]),
+            Literal::Text("start"),
+            "lines from the proof's beginning on, or all that the pods have logged",
+        ),
+        Field::required(
+            "pods",
+            Type::Some(&Type::Table(&LOG), "there are no pods whose logs are read"),
+            "whose logs are read; each entry holds",
+        ),
+    ],
+    group: Group::None,
+};
+
+static LOG: Table = Table {
+    name: "log",
+    about: "Lines of the log of one container",
+    fields: &[
+        Field::required("selector", Type::Form(&SELECTOR), "labels of the pods"),
+        Field::optional("container", Type::Form(&NAME), "by default any of the pod"),
+        Field::with_default("every", Type::Boolean, Literal::Boolean(false), "a container of every pod has the lines, not of one"),
+        Field::with_default("anyOrder", Type::Boolean, Literal::Boolean(false), "the lines may come in another order"),
+        Field::required(
+            "matches",
+            Type::Some(&Type::Form(&PATTERN), "there is no line to look for"),
+            "one for each line; a named group of one pattern is `$(name)` in those after it",
+        ),
     ],
     group: Group::None,
 };

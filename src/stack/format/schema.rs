@@ -34,7 +34,7 @@ pub(super) fn schema(table: &'static Table) -> Value {
 pub(super) fn parts_of(table: &'static Table) -> Vec<&'static Table> {
     fn add(holds: &Type, found: &mut Vec<&'static Table>) {
         match holds {
-            Type::List(of) | Type::Map(_, of) => add(of, found),
+            Type::List(of) | Type::Some(of, _) | Type::Map(_, of) => add(of, found),
             Type::Either(one, other) => {
                 add(one, found);
                 add(other, found);
@@ -126,11 +126,13 @@ fn of(holds: &Type, word: &str) -> Value {
         Type::Scalar(_) => json!({ "type": ["string", "number", "boolean"] }),
         Type::Boolean => json!({ "type": "boolean" }),
         Type::Integer(i64::MIN, i64::MAX) => json!({ "type": "integer" }),
+        Type::Integer(from, i64::MAX) => json!({ "type": "integer", "minimum": from }),
         Type::Integer(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Type::Number => json!({ "type": "number" }),
         Type::Positive => json!({ "type": "number", "exclusiveMinimum": 0 }),
         Type::OneOf(words) => json!({ "enum": words }),
         Type::List(items) => json!({ "type": "array", "items": of(items, word) }),
+        Type::Some(items, _) => json!({ "type": "array", "items": of(items, word), "minItems": 1 }),
         Type::Map(keys, values) => {
             let mut schema = json!({ "type": "object", "additionalProperties": of(values, word) });
             if !keys.pattern.is_empty() {
@@ -150,17 +152,21 @@ fn of(holds: &Type, word: &str) -> Value {
 }
 
 fn of_form(form: &Form) -> Value {
-    match form.takes {
-        Takes::Strings | Takes::Written => json!({ "type": "string", "pattern": form.pattern }),
-        Takes::Numbers => json!({ "type": ["string", "number"], "pattern": form.pattern }),
+    let mut schema = match form.takes {
+        Takes::Strings | Takes::Written => json!({ "type": "string" }),
+        Takes::Numbers => json!({ "type": ["string", "number"] }),
+    };
+    if !form.pattern.is_empty() {
+        schema["pattern"] = form.pattern.into();
     }
+    schema
 }
 
 /// What a type depends on.
 pub(super) fn depends(holds: &Type) -> Option<&'static Cases> {
     match holds {
         Type::Depends(cases) => Some(cases),
-        Type::List(of) | Type::Map(_, of) => depends(of),
+        Type::List(of) | Type::Some(of, _) | Type::Map(_, of) => depends(of),
         _ => None,
     }
 }

@@ -34,7 +34,7 @@ fn samples(holds: &Type) -> Vec<Value> {
         Type::Integer(from, _) => vec![json!(if *from == i64::MIN { 1 } else { *from })],
         Type::Number | Type::Positive => vec![json!(1.5)],
         Type::OneOf(words) => words.iter().map(|word| json!(word)).collect(),
-        Type::List(of) => vec![samples(of).into()],
+        Type::List(of) | Type::Some(of, _) => vec![samples(of).into()],
         Type::Map(keys, of) => {
             let entries = samples(of).into_iter().enumerate();
             let named: Map<String, Value> =
@@ -227,7 +227,7 @@ fn forms() -> Vec<&'static Form> {
     fn add(holds: &Type, found: &mut Vec<&'static Form>) {
         match holds {
             Type::Form(form) => found.push(form),
-            Type::List(of) => add(of, found),
+            Type::List(of) | Type::Some(of, _) => add(of, found),
             Type::Map(keys, of) => {
                 found.push(keys);
                 add(of, found);

@@ -16,7 +16,7 @@ use crate::{
         embedded::{BUILT_IN, Tree},
         facts,
         files::Folder,
-        model::{Check, SetKind, SkippedProof, Stack},
+        model::{SetKind, SkippedProof, Stack},
         origin,
         problems::{Problems, closest},
         reader::Located,
@@ -197,19 +197,10 @@ fn assemble(
                 continue;
             }
             let mut proof = decl.proof.clone();
-            if let Check::Autoscaler(check) = &mut proof.check
-                && check.namespace.is_empty()
-            {
-                check.namespace.clone_from(&assembled.set.namespace);
-            }
+            proof.check.settle_namespace(&assembled.set.namespace);
             proofs.push(proof);
         }
         sets.push(assembled.set);
-    }
-    if !incomplete {
-        for proof in &mut proofs {
-            checks::complete(proof, &sets, &namespace, problems);
-        }
     }
     facts::settle_across(&mut sets);
     let edge_request = edge::Request {
@@ -220,6 +211,10 @@ fn assemble(
         incomplete,
     };
     let edge = edge::assemble(&edge_request, &mut sets, problems);
+    // A proof may be about the edge.
+    for proof in proofs.iter_mut().filter(|_| !incomplete) {
+        checks::complete(proof, &sets, &namespace, problems);
+    }
     proofs.extend(edge.proofs);
     skipped_proofs.extend(edge.skipped);
     checks::unique(&sets, problems);

@@ -1,11 +1,16 @@
 //! Reads proofs and load profiles.
 
+mod count;
+mod during;
 mod load;
+mod logs;
+
+use std::time::Duration;
 
 use crate::stack::{
     claims::{
-        Access, AutoscalerCheck, Check, DashboardsCheck, HttpCheck, PromqlCheck, RbacCheck, SpanClaim, TargetsCheck,
-        Test, TraceCheck, Where,
+        Access, AlertCheck, AlertState, AutoscalerCheck, Check, DashboardsCheck, HttpCheck, PromqlCheck, RbacCheck,
+        SpanClaim, TargetsCheck, Test, TraceCheck, Where,
     },
     declaration::ProofDecl,
     format::{Found, FromFound, Section},
@@ -13,26 +18,45 @@ use crate::stack::{
     problems::Problems,
 };
 
+/// How long lines of a log may take to come, where it is not said.
+const LINES: Duration = Duration::from_secs(30);
+
 /// An autoscaler without `namespace:` has an empty one until the set's is known, and dashboards have no expressions.
 pub fn proof(at: &Section, problems: &mut Problems) -> Option<ProofDecl> {
     let (needs, set, unset) = (at.get("needs")?, at.get("set")?, at.get("unset")?);
-    let check = at.chosen().and_then(|(kind, found)| check(kind, found.section()?, problems));
-    let proof =
-        Proof { name: at.get("name")?, check: check?, eventually: at.get("eventually")?, origin: at.origin.clone() };
+    let check = check(at, problems)?;
+    let eventually = eventually(at, &check, problems)?;
+    let proof = Proof { name: at.get("name")?, check, eventually, origin: at.origin.clone() };
     Some(ProofDecl { proof, needs, set, unset })
 }
 
-fn check(kind: &str, at: &Section, problems: &mut Problems) -> Option<Check> {
+/// What is checked, of the one kind that is given.
+fn check(at: &Section, problems: &mut Problems) -> Option<Check> {
+    let (kind, found) = at.chosen()?;
+    let at = found.section()?;
     match kind {
         "http" => http(at, problems).map(Check::Http),
         "trace" => trace(at, problems).map(Check::Trace),
         "promql" => promql(at).map(Check::Promql),
         "targets" => targets(at).map(Check::Targets),
         "dashboards" => dashboards(at).map(Check::Dashboards),
+        "alert" => alert(at).map(Check::Alert),
         "rbac" => rbac(at).map(Check::Rbac),
+        "count" => count::count(at, problems).map(Check::Count),
+        "replicas" => count::replicas(at, problems).map(Check::Replicas),
         "autoscaler" => autoscaler(at).map(Check::Autoscaler),
+        "logs" => logs::logs(at, problems).map(Check::Logs),
+        "during" => during::during(at, problems).map(|check| Check::During(Box::new(check))),
         _ => None,
     }
+}
+
+fn eventually(at: &Section, check: &Check, problems: &mut Problems) -> Option<Option<Duration>> {
+    if let (Some(given), Check::During(_)) = (at.given("eventually"), check) {
+        given.problem(problems, "a disruption is not repeated; each of its parts may have an `eventually`");
+    }
+    let given: Option<Duration> = at.get("eventually")?;
+    Some(given.or(matches!(check, Check::Logs(_)).then_some(LINES)))
 }
 
 fn http(at: &Section, problems: &mut Problems) -> Option<HttpCheck> {
@@ -109,6 +133,27 @@ fn dashboards(at: &Section) -> Option<DashboardsCheck> {
         expressions: Vec::new(),
         timeout: at.get("timeout")?,
     })
+}
+
+fn alert(at: &Section) -> Option<AlertCheck> {
+    Some(AlertCheck {
+        url: at.get("url")?,
+        name: at.get("name")?,
+        state: at.get("state")?,
+        labels: at.get("labels")?,
+        timeout: at.get("timeout")?,
+    })
+}
+
+impl FromFound for AlertState {
+    fn from_found(found: &Found) -> Option<AlertState> {
+        match found.text()? {
+            "firing" => Some(AlertState::Firing),
+            "pending" => Some(AlertState::Pending),
+            "inactive" => Some(AlertState::Inactive),
+            _ => None,
+        }
+    }
 }
 
 fn rbac(at: &Section) -> Option<RbacCheck> {

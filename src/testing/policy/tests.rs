@@ -143,19 +143,35 @@ fn target(url: &str) -> (String, u16) {
     (url.host_str().unwrap().split('.').next().unwrap().to_owned(), url.port_or_known_default().unwrap())
 }
 
+/// What a proof asks, and as which kind of agent.
+fn urls(check: &Check) -> Vec<(&'static str, String)> {
+    let urls: Vec<&String> = match check {
+        Check::Http(check) => vec![&check.url],
+        Check::Trace(check) => vec![&check.request.url, &check.jaeger],
+        Check::Promql(check) => vec![&check.url],
+        Check::Targets(check) => vec![&check.url],
+        Check::Alert(check) => vec![&check.url],
+        Check::Dashboards(check) => vec![&check.url],
+        Check::Count(check) => vec![&check.claim.request.url],
+        Check::Replicas(check) => vec![&check.request.url],
+        Check::Number(claim) => vec![&claim.request.url],
+        Check::Logs(check) => check.request.iter().map(|request| &request.url).collect(),
+        Check::During(check) => {
+            let parts = check.before.iter().chain(&check.meanwhile).chain(&check.after);
+            let load = check.load.iter().map(|load| ("load", load.url.clone()));
+            let keeps = check.keeps.iter().map(|keeps| ("proof", keeps.claim.request.url.clone()));
+            return parts.flat_map(|part| urls(&part.check)).chain(load).chain(keeps).collect();
+        }
+        Check::Rbac(_) | Check::Autoscaler(_) => Vec::new(),
+    };
+    urls.into_iter().map(|url| ("proof", url.clone())).collect()
+}
+
 #[test]
 fn proofs_and_loads_reach_what_they_are_about() {
     for stack in every_stack() {
         let policies = Policies::of(objects(&stack));
-        let urls = stack.proofs.iter().flat_map(|proof| match &proof.check {
-            Check::Http(check) => vec![check.url.clone()],
-            Check::Trace(check) => vec![check.request.url.clone(), check.jaeger.clone()],
-            Check::Promql(check) => vec![check.url.clone()],
-            Check::Targets(check) => vec![check.url.clone()],
-            Check::Dashboards(check) => vec![check.url.clone()],
-            Check::Rbac(_) | Check::Autoscaler(_) => Vec::new(),
-        });
-        let proofs = urls.map(|url| ("proof", url));
+        let proofs = stack.proofs.iter().flat_map(|proof| urls(&proof.check));
         for (kind, url) in proofs.chain(stack.load.values().map(|profile| ("load", profile.url.clone()))) {
             let (service, port) = target(&url);
             let pods = behind(&stack, &service, port);

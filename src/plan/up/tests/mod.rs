@@ -111,6 +111,16 @@ fn a_stopped_cluster_is_started_and_its_registry_published_again() {
 }
 
 #[test]
+fn what_a_proof_left_changed_is_brought_back_before_anything_is_applied() {
+    let parent = Parent { name: "stack-shop".into(), disrupted: Some("{}".into()), ..Parent::default() };
+    let live = Some(LiveState { parents: [(parent.name.clone(), parent)].into(), ..LiveState::default() });
+    let seen = Observed { live, ..observed(RUNNING, RegistryState::Running { port: 1 }, Some("sha256:abc")) };
+    let plan = plan(&stack(), &up(), &seen).unwrap();
+    let at = |id: &str| plan.steps.iter().position(|step| &*step.id == id).unwrap_or_else(|| panic!("{}", text(&plan)));
+    assert!(plan.steps[at("inventory:shop")].needs.contains(&at("restore")), "{}", text(&plan));
+}
+
+#[test]
 fn what_left_the_stack_is_pruned_after_all_else_was_applied() {
     let stack = stack();
     let set = desired::desired(&stack, &BTreeMap::new()).pop().unwrap();

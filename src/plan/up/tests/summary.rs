@@ -71,9 +71,17 @@ fn a_removal_names_the_sets_that_go_and_those_that_stay() {
     let options = down::Options { stack: "shop".into(), known: true, ..down::Options::default() };
     let seen = |all: &[(&str, &[&str])]| {
         let live = LiveState { parents: parents(all), ..LiveState::default() };
-        let container = Container { running: true, config: String::new(), published: BTreeMap::new(), foreign: None };
+        let container = Container {
+            name: "x".into(),
+            running: true,
+            config: String::new(),
+            published: BTreeMap::new(),
+            foreign: None,
+        };
         let proxy = ProxyState { container: Some(container), ..ProxyState::default() };
-        Observed { live: Some(live), proxy, ..observed(RUNNING, RegistryState::Absent, None) }
+        let mut seen = observed(RUNNING, RegistryState::Absent, None);
+        seen.provider.proxy = proxy;
+        Observed { live: Some(live), ..seen }
     };
     let removals = |seen: &Observed| {
         let summary = Summary::of(&down::plan(&options, seen).unwrap(), seen);

@@ -1,6 +1,7 @@
 //! Proofs, load profiles, and what claims a stack makes.
 
 use super::*;
+use crate::stack::claims::{AlertState, Check, Disruption, Since};
 
 #[test]
 fn proofs_are_read_strictly() {
@@ -18,7 +19,8 @@ proofs:
         shop(proofs, &[]).problems(),
         [
             "manifests/shop/stack.yaml:4:27: `ftp://x/` is no http:// or https:// URL (proofs[0].http.url)",
-            "manifests/shop/stack.yaml:5:5: a proof has one of `http`, `trace`, `promql`, `targets`, `dashboards`, `rbac`, `autoscaler` (proofs[1])",
+            "manifests/shop/stack.yaml:5:5: a proof has one of `http`, `trace`, `promql`, `targets`, `dashboards`, `alert`, \
+             `rbac`, `count`, `replicas`, `autoscaler`, `logs`, `during` (proofs[1])",
             "manifests/shop/stack.yaml:6:48: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, found `GTE`; \
              did you mean `GET`? (proofs[2].http.method)",
             "manifests/shop/stack.yaml:6:61: 99 is not within 100 to 599 (proofs[2].http.status)",
@@ -176,4 +178,131 @@ fn proofs_are_chosen_by_name_or_kind() {
     assert_eq!(choose(&[]).unwrap().len(), 6);
     let error = choose(&["rbca"]).unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (Kind::Usage, "--proof rbca: stack shop has no such proof"));
+}
+
+const SEEN: &str = "name: shop
+manifests: [web.yaml]
+proofs:
+  - name: handled
+    logs:
+      request: {method: POST, url: 'http://web/', body: $(id)}
+      pods:
+        - {selector: app=web, container: app, matches: ['Received (?<m>\\S+): $(id)', 'Deleted $(m)'], every: true}
+        - {selector: app=web, matches: [a, $(values.tag)], anyOrder: true}
+  - name: counted
+    count: {request: {url: 'http://web/'}, number: 'hit (\\d+) times', requests: 200}
+  - name: all answer
+    replicas: {request: {url: 'http://web.shop:80/'}, minimum: 3, distinct: 'I am (\\S+)'}
+  - name: quiet
+    alert: {url: 'http://prometheus:9090', name: WebDown, state: inactive, labels: {team: shop}}
+";
+
+fn seen_shop(proofs: &str) -> Repository {
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n";
+    let labelled = DEPLOYMENT.replace("template:\n", "template:\n    metadata: {labels: {app: web}}\n");
+    shop(proofs, &[("web.yaml", &format!("{labelled}{service}"))])
+}
+
+#[test]
+fn what_is_logged_counted_and_alerted_is_read() {
+    let stack = seen_shop(SEEN).stack();
+    let Check::Logs(logs) = &stack.proofs[0].check else { panic!() };
+    assert_eq!((logs.since, logs.pods.len(), logs.pods[0].every), (Since::Start, 2, true));
+    assert_eq!(stack.proofs[0].eventually, Some(Duration::from_secs(30)), "lines take time");
+    let Check::Count(count) = &stack.proofs[1].check else { panic!() };
+    assert_eq!((count.requests, count.concurrency), (200, 10));
+    let Check::Replicas(replicas) = &stack.proofs[2].check else { panic!() };
+    assert_eq!(replicas.service(), Some(("web".to_owned(), Some("shop".to_owned()), 80)));
+    let Check::Alert(alert) = &stack.proofs[3].check else { panic!() };
+    assert_eq!((alert.state, alert.labels["team"].as_str()), (AlertState::Inactive, "shop"));
+}
+
+#[test]
+fn what_cannot_be_logged_counted_or_alerted_is_told_where_it_stands() {
+    let wrong = SEEN
+        .replace("Received (?<m>", "Received (?<m")
+        .replace("matches: [a, $(values.tag)]", "matches: [a, 'b $(m)']")
+        .replace("{selector: app=web, matches", "{selector: app=wbe, matches")
+        .replace("container: app", "container: App, colour: red")
+        .replace("'hit (\\d+) times', requests: 200", "hit, requests: 0")
+        .replace("web.shop:80", "wbe:80")
+        .replace("'I am (\\S+)'", "'(I) am (\\S+)'")
+        .replace("state: inactive", "state: quiet");
+    insta::assert_snapshot!(seen_shop(&wrong).problems().join("\n"));
+    let wrong = "name: shop
+manifests: [web.yaml]
+proofs:
+  - {name: a, logs: {since: yesterday, pods: []}}
+  - {name: b, logs: {pods: [{selector: web, matches: []}]}}
+  - {name: c, replicas: {request: {url: 'https://web/'}}}
+  - {name: d, replicas: {request: {url: 'http://wbe/'}}}
+  - {name: e, logs: {pods: [{selector: app=wbe, matches: [a]}]}}
+";
+    insta::assert_snapshot!(seen_shop(wrong).problems().join("\n"));
+}
+
+const DISTURBED: &str = "name: shop
+manifests: [web.yaml]
+proofs:
+  - name: survives
+    during:
+      disrupt: {deletePods: {selector: app=web, force: true}}
+      before: [{logs: {pods: [{selector: app=web, matches: [up]}]}}]
+      keeps: {request: {url: 'http://web/'}, number: 'hit (\\d+)', by: 1}
+  - name: rolls
+    during:
+      disrupt: {restart: [Deployment/web]}
+      load: {url: 'http://web/', rate: 50, connections: 5, duration: 10s, minRequests: 100}
+  - name: is away
+    during:
+      disrupt: {scale: {object: Deployment/web, to: 0}}
+      meanwhile: [{name: nobody, http: {url: 'http://web/', status: 503}, eventually: 10s}]
+  - name: moves
+    during: {disrupt: {drain: {nodeOf: app=web}}, after: [{http: {url: 'http://web/'}}]}
+";
+
+#[test]
+fn disruptions_are_read_and_left_out_unless_they_are_asked_for() {
+    let mut stack = seen_shop(DISTURBED).stack();
+    let Check::During(survives) = &stack.proofs[0].check else { panic!() };
+    assert_eq!(survives.disruption, Disruption::DeletePods { selector: "app=web".into(), force: true });
+    let before = &survives.before[0];
+    assert_eq!((before.name.as_str(), before.eventually), ("logs", Duration::from_secs(30)));
+    assert_eq!(survives.keeps.as_ref().unwrap().by, Some(1));
+    let Check::During(rolls) = &stack.proofs[1].check else { panic!() };
+    let load = rolls.load.as_ref().unwrap();
+    assert_eq!((load.max_errors, load.min_requests, load.timeout), (0, 100, Duration::from_secs(10)));
+    stack.skip_disruptive_proofs();
+    assert!(stack.proofs.is_empty());
+    let skipped: Vec<&str> = stack.skipped_proofs.iter().map(|proof| proof.name.as_str()).collect();
+    assert_eq!(skipped, ["survives", "rolls", "is away", "moves"]);
+    assert!(stack.skipped_proofs[0].reason.contains("stackctl test shop --disruptive"));
+}
+
+#[test]
+fn disruptions_that_cannot_be_are_told_where_they_stand() {
+    let wrong = "name: shop
+manifests: [web.yaml]
+components: [shared]
+proofs:
+  - {name: a, during: {disrupt: {deletePods: {selector: app=web}}}}
+  - {name: b, during: {disrupt: {restart: [], drain: {nodeOf: x}}, after: [{during: {}}]}}
+  - {name: c, during: {disrupt: {restart: [web, Job/web]}, after: [{http: {url: 'http://web/'}}]}}
+  - {name: d, during: {disrupt: {scale: {object: DaemonSet/web, to: -1}}, load: {url: web, maxErrors: 1%}}}
+  - {name: e, during: {disrupt: {scale: {object: StatefulSet/web, to: 0}}, after: [{http: {url: 'http://web/'}}]}}
+  - {name: f, during: {disrupt: {deletePods: {selector: app=shared}}, after: [{http: {url: 'http://web/'}}]}}
+  - {name: g, during: {disrupt: {restart: [Deployment/web]}, after: [{logs: {pods: [{selector: app=wbe, matches: [a]}]}}]}, eventually: 5s}
+";
+    let labelled = DEPLOYMENT.replace("template:\n", "template:\n    metadata: {labels: {app: web}}\n");
+    let shared = "name: shared\nmanifests: [all.yaml]\nnamespace: shop\n";
+    let repository = Repository::new(&[
+        ("manifests/shop/stack.yaml", wrong),
+        ("manifests/shop/web.yaml", &labelled),
+        ("manifests/components/shared/component.yaml", shared),
+        (
+            "manifests/components/shared/all.yaml",
+            &labelled.replace("name: web", "name: shared").replace("app: web", "app: shared"),
+        ),
+    ]);
+    insta::assert_snapshot!(repository.problems().join("\n"));
 }

@@ -1,10 +1,19 @@
 //! What proofs claim about a running stack. Claims that are checked from inside the cluster travel there as they are.
 
+mod count;
+mod during;
+mod logs;
+
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+pub use self::{
+    count::{CountCheck, NumberClaim, Replica, ReplicasCheck},
+    during::{Disruption, DuringCheck, Keeps, LoadClaim, Part, WorkloadName},
+    logs::{LogClaim, LogsCheck, Pattern, Since},
+};
 use crate::stack::field::FieldPath;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,9 +24,16 @@ pub enum Check {
     Promql(PromqlCheck),
     Targets(TargetsCheck),
     Dashboards(DashboardsCheck),
+    Alert(AlertCheck),
     Rbac(RbacCheck),
-    /// The only one that is checked from here.
+    Count(CountCheck),
+    Replicas(ReplicasCheck),
+    /// No proof of its own: what a `during` reads before and after.
+    Number(NumberClaim),
+    /// Checked from here, as all that follow.
     Autoscaler(AutoscalerCheck),
+    Logs(LogsCheck),
+    During(Box<DuringCheck>),
 }
 
 /// One HTTP request and what must come back.
@@ -113,6 +129,28 @@ pub struct TargetsCheck {
     pub timeout: Duration,
 }
 
+/// The state of an alerting rule of Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertCheck {
+    pub url: String,
+    pub name: String,
+    pub state: AlertState,
+    /// Only alerts with these labels count.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+/// In the order in which an alert goes through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    Inactive,
+    Pending,
+    Firing,
+}
+
 /// Every expression of the dashboards in a ConfigMap is one that Prometheus understands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DashboardsCheck {
@@ -173,8 +211,14 @@ impl Check {
             Check::Promql(_) => "promql",
             Check::Targets(_) => "targets",
             Check::Dashboards(_) => "dashboards",
+            Check::Alert(_) => "alert",
             Check::Rbac(_) => "rbac",
+            Check::Count(_) => "count",
+            Check::Replicas(_) => "replicas",
             Check::Autoscaler(_) => "autoscaler",
+            Check::Logs(_) => "logs",
+            Check::During(_) => "during",
+            Check::Number(_) => "number",
         }
     }
 
@@ -188,9 +232,46 @@ impl Check {
             Check::Targets(check) => check.timeout,
             // All of them together, as all of its requests are.
             Check::Dashboards(check) => check.timeout,
+            Check::Alert(check) => check.timeout,
             Check::Rbac(check) => check.timeout * many(check.allowed.len() + check.denied.len()),
-            Check::Autoscaler(_) => Duration::ZERO,
+            // One before, one after, and the rounds between them.
+            Check::Count(check) => {
+                check.claim.request.timeout * (check.requests.div_ceil(check.concurrency.max(1)) + 2)
+            }
+            Check::Replicas(check) => check.request.timeout * many(check.replicas.len()),
+            Check::Number(claim) => claim.request.timeout,
+            Check::Autoscaler(_) | Check::Logs(_) | Check::During(_) => Duration::ZERO,
         }
+    }
+
+    /// An autoscaler of which it was not said where it is, is in this namespace.
+    pub fn settle_namespace(&mut self, namespace: &str) {
+        match self {
+            Check::Autoscaler(check) if check.namespace.is_empty() => namespace.clone_into(&mut check.namespace),
+            Check::During(check) => check.parts_mut().for_each(|part| part.check.settle_namespace(namespace)),
+            _ => {}
+        }
+    }
+
+    /// Whether it disturbs the stack.
+    pub fn is_disruptive(&self) -> bool {
+        matches!(self, Check::During(_))
+    }
+
+    /// With every text of it changed in this way.
+    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Check {
+        fn changed(value: &mut Value, change: &impl Fn(&str) -> String) {
+            match value {
+                Value::String(text) => *text = change(text),
+                Value::Array(items) => items.iter_mut().for_each(|item| changed(item, change)),
+                Value::Object(fields) => fields.values_mut().for_each(|field| changed(field, change)),
+                _ => {}
+            }
+        }
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        changed(&mut value, &change);
+        // Only what has a form of its own cannot hold every text; such a check stays as it is.
+        serde_json::from_value(value).unwrap_or_else(|_| self.clone())
     }
 
     /// The account whose token the check needs.
@@ -252,6 +333,16 @@ impl fmt::Display for Where {
             Test::Exists(true) => write!(f, "{path} exists"),
             Test::Exists(false) => write!(f, "no {path}"),
         }
+    }
+}
+
+impl fmt::Display for AlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AlertState::Inactive => "inactive",
+            AlertState::Pending => "pending",
+            AlertState::Firing => "firing",
+        })
     }
 }
 
@@ -335,8 +426,31 @@ mod tests {
     }
 
     #[test]
-    fn claims_survive_the_way_into_the_cluster() {
-        let http = |json: Option<Value>| HttpCheck {
+    fn every_text_of_a_check_can_be_changed() {
+        let logs = LogsCheck {
+            request: Some(http(None)),
+            since: Since::Pod,
+            pods: vec![LogClaim {
+                selector: "a=b".into(),
+                container: None,
+                matches: vec![Pattern("x $(id)".into())],
+                every: false,
+                any_order: false,
+            }],
+        };
+        let part = Part { name: "p".into(), check: Check::Logs(logs), eventually: Duration::from_secs(1) };
+        let disruption = Disruption::DeletePods { selector: "a=b".into(), force: true };
+        let (meanwhile, after, load, keeps) = (vec![], vec![], None, None);
+        let check = DuringCheck { disruption, before: vec![part], meanwhile, after, load, keeps };
+        let changed = Check::During(Box::new(check)).with_texts(|text| text.replace("$(id)", "7"));
+        let Check::During(changed) = changed else { panic!() };
+        let Check::Logs(logs) = &changed.before[0].check else { panic!() };
+        assert_eq!(logs.pods[0].matches[0].0, "x 7");
+        assert_eq!(logs.request, Some(http(None)));
+    }
+
+    fn http(json: Option<Value>) -> HttpCheck {
+        HttpCheck {
             method: "GET".into(),
             url: "http://a/".into(),
             headers: BTreeMap::new(),
@@ -347,7 +461,11 @@ mod tests {
             wheres: vec![Where { path: "a[0].b".parse().unwrap(), test: Test::Exists(true) }],
             ca: true,
             timeout: Duration::from_millis(1500),
-        };
+        }
+    }
+
+    #[test]
+    fn claims_survive_the_way_into_the_cluster() {
         let span = SpanClaim { service: None, operation: "o".into(), attributes: BTreeMap::new(), error: Some(true) };
         let access = Access { verb: "list".into(), resource: "pods".into() };
         let timeout = Duration::from_secs(1);
