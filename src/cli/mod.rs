@@ -127,6 +127,13 @@ pub struct Patience {
     timeout: Option<String>,
 }
 
+impl Patience {
+    /// Whether `--timeout` itself was given.
+    pub fn is_given(&self) -> bool {
+        self.timeout.is_some()
+    }
+}
+
 /// What the flags of a command say about settings, collected from the groups that it has.
 #[derive(Default)]
 pub struct Given<'a> {

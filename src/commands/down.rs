@@ -1,5 +1,8 @@
 use crate::pipeline;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,7 +12,9 @@ use crate::{
     cli::{Given, Patience},
     commands::app::App,
     error::{Error, Kind, Result, words::few},
-    image, observe,
+    image,
+    object::Removed,
+    observe,
     plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
     provider::ClusterState,
     report,
@@ -31,6 +36,9 @@ const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 pub struct DownArgs {
     /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
     stack: Option<String>,
+    /// All stacks of the cluster
+    #[arg(long, conflicts_with_all = ["stack", "cluster"])]
+    all: bool,
     /// Remove the cluster too, whatever else runs in it
     #[arg(long)]
     cluster: bool,
@@ -49,23 +57,16 @@ pub struct DownArgs {
 
 pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let settings = Given { patience: Some(&args.patience), ..Given::default() }.settings(&app.common.target)?;
+    if args.all {
+        return all(&args, settings, app).await;
+    }
     // A stack that can no longer be read can still be removed.
     let named = shared::meant(args.stack.as_deref(), app);
     let name = stack::name_of(&named)?;
     let readable = readable(&named, &settings);
-    let how =
-        ApplyOptions { prune_data: args.prune_data, delete_adopted: args.delete_adopted, ..ApplyOptions::default() };
-    let session =
-        Session::open(settings, Stack::named(&name), ImageOptions::default(), how, &app.events, &app.cancel).await?;
-    let options = Options {
-        stack: name,
-        instances: readable.iter().flat_map(instances).collect(),
-        known: stack::is_known(&named),
-        cluster: args.cluster,
-        prune_data: args.prune_data,
-        delete_adopted: args.delete_adopted,
-        dry_run: args.dry_run,
-    };
+    let session = args.session(settings, &name, app).await?;
+    let known = stack::is_known(&named);
+    let options = Options { instances: readable.iter().flat_map(instances).collect(), known, ..args.options(name) };
     let observed = observe::for_removal(&session, &options).await?;
     if let Some(live) = &observed.live {
         plan::origin::check_removal(&options.stack, stack::origin_of(&named).as_deref(), live)?;
@@ -77,7 +78,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let plan = plan::down::plan(&options, &observed)?;
     let stays = plan::down::stays(&options, &observed);
     if args.dry_run {
-        show_plan(app, &plan, &Summary::of(&plan, &observed), &plan::down::others(&options, &observed), &stays).await;
+        let summary = Summary::of(&plan, &observed);
+        show_plans(app, &[(plan, summary)], &plan::down::others(&options, &observed), &stays).await;
         return Ok(());
     }
     shared::confirm_remote(app, &session).await?;
@@ -88,10 +90,78 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     if plan::down::is_blind(&observed) {
         app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
     }
-    let whole = execute(&session, &options, &plan, &observed).await?;
-    let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
-    let forgets = plan.has(&Action::DeleteInventory);
-    tell(app, &session, &observed, Removal { whole, forgets, instances: options.instances, bases, stays }).await
+    let receipt = remove(app, &session, &options, &plan, &observed, readable.as_slice()).await?;
+    tell(app, Receipt { stays, ..receipt }).await
+}
+
+/// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
+async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
+    if app.common.target.has_namespace() {
+        return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
+            .hint("each stack is removed from the namespaces in which it has objects"));
+    }
+    let session = args.session(settings.clone(), "", app).await?;
+    let options = Options { all: true, known: true, ..args.options(String::new()) };
+    let observed = observe::for_removal(&session, &options).await?;
+    let plan = plan::down::plan(&options, &observed)?;
+    let stacks: Vec<String> = observed.live.iter().flat_map(|live| live.stacks()).map(str::to_owned).collect();
+    if !args.dry_run {
+        shared::confirm_remote(app, &session).await?;
+    }
+    if plan.removes_cluster() {
+        if args.dry_run {
+            let summary = Summary::of(&plan, &observed);
+            show_plans(app, &[(plan, summary)], &[], &[]).await;
+            return Ok(());
+        }
+        let readable: Vec<Stack> = stacks.iter().filter_map(|stack| readable(stack, &settings)).collect();
+        let receipt = remove(app, &session, &options, &plan, &observed, &readable).await?;
+        return tell(app, receipt).await;
+    }
+    let stays = plan::down::stays(&options, &observed);
+    let (mut plans, mut whole) = (Vec::new(), Receipt::default());
+    for stack in stacks {
+        let readable = readable(&stack, &settings);
+        let session = args.session(settings.clone(), &stack, app).await?;
+        let instances = readable.iter().flat_map(instances).collect();
+        let options = Options { instances, known: true, ..args.options(stack.clone()) };
+        let observed = observe::for_removal(&session, &options).await?;
+        let plan = plan::down::plan(&options, &observed)?.of_stack(&stack);
+        match args.dry_run {
+            true => {
+                let summary = Summary::of(&plan, &observed);
+                plans.push((plan, summary));
+            }
+            false => whole.add(remove(app, &session, &options, &plan, &observed, readable.as_slice()).await?),
+        }
+    }
+    if args.dry_run {
+        show_plans(app, &plans, &[], &stays).await;
+        return Ok(());
+    }
+    tell(app, Receipt { stays, ..whole }).await
+}
+
+impl DownArgs {
+    async fn session(&self, settings: Settings, stack: &str, app: &App) -> Result<Session> {
+        let how = ApplyOptions {
+            prune_data: self.prune_data,
+            delete_adopted: self.delete_adopted,
+            ..ApplyOptions::default()
+        };
+        Session::open(settings, Stack::named(stack), ImageOptions::default(), how, &app.events, &app.cancel).await
+    }
+
+    fn options(&self, stack: String) -> Options {
+        Options {
+            stack,
+            cluster: self.cluster,
+            prune_data: self.prune_data,
+            delete_adopted: self.delete_adopted,
+            dry_run: self.dry_run,
+            ..Options::default()
+        }
+    }
 }
 
 /// Whether the cluster went too. Of several that go at the same time each sees the others' records and leaves the cluster
@@ -139,12 +209,14 @@ async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>
     }
 }
 
-async fn show_plan(app: &App, plan: &Plan, summary: &Summary, others: &[String], stays: &[String]) {
-    let value = json!({ "summary": summary, "steps": plan.document(), "others": others, "stays": stays });
+async fn show_plans(app: &App, plans: &[(Plan, Summary)], others: &[String], stays: &[String]) {
+    let steps: Vec<Value> = plans.iter().flat_map(|(plan, _)| plan.document()).collect();
+    let summary = Summary::together(plans.iter().map(|(_, summary)| summary.clone()));
+    let value = json!({ "summary": summary, "steps": steps, "others": others, "stays": stays });
     let text = || {
-        let mut lines = vec![match plan.steps.is_empty() {
+        let mut lines = vec![match steps.is_empty() {
             true => "nothing to do".to_owned(),
-            false => shared::plan_text(app, plan, summary),
+            false => shared::plan_text(app, plans.iter().map(|(plan, _)| plan), &summary),
         }];
         lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
         lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));
@@ -153,33 +225,51 @@ async fn show_plan(app: &App, plan: &Plan, summary: &Summary, others: &[String],
     app.show(text, &value).await;
 }
 
-/// What was removed, as far as the receipt depends on it.
-struct Removal {
-    whole: bool,
-    /// The records of the sets went too.
-    forgets: bool,
-    /// The stack's own components, as far as it can be read.
-    instances: Vec<String>,
-    /// Images that services are built from.
-    bases: BTreeSet<String>,
+/// What was removed, what is kept, and after another look at everything what is left.
+#[derive(Debug, Default)]
+struct Receipt {
+    removed: Vec<Removed>,
+    kept: Vec<report::Kept>,
     /// What keeps the cluster.
     stays: Vec<String>,
+    left: Vec<Removed>,
+    unseen: BTreeMap<String, String>,
 }
 
-/// The receipt: what was removed, what is kept, and after another look at everything what is left.
-async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) -> Result<()> {
+impl Receipt {
+    fn add(&mut self, other: Receipt) {
+        self.removed.extend(other.removed);
+        self.kept.extend(other.kept);
+        self.left.extend(other.left);
+        self.unseen.extend(other.unseen);
+    }
+}
+
+/// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
+async fn remove(
+    app: &App,
+    session: &Session,
+    options: &Options,
+    plan: &Plan,
+    observed: &Observed,
+    readable: &[Stack],
+) -> Result<Receipt> {
+    let whole = execute(session, options, plan, observed).await?;
     let (mut removed, kept) = session.learn(|learned| (std::mem::take(&mut learned.removed), learned.kept.clone()));
     let live = || observed.live.iter();
     let name = &session.stack.name;
     let recorded = live().flat_map(|live| live.instances(name)).map(str::to_owned);
-    let instances: Vec<String> = recorded.chain(done.instances).collect();
+    let instances: Vec<String> = recorded.chain(options.instances.iter().cloned()).collect();
     let namespaces: Vec<String> = live().flat_map(|live| live.namespaces(name)).map(str::to_owned).collect();
-    let left = match session.audit(done.whole, &instances, &namespaces, &done.bases).await {
+    // Images that services are built from.
+    let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
+    let left = match session.audit(whole, &instances, &namespaces, &bases).await {
         Ok(left) => left,
         // What was removed is told, even where nobody can look for the rest.
         Err(error) => {
             let receipt = json!({ "removed": removed });
-            return app.fail_with(|| report::removed(&removed), &receipt, error).await;
+            let told = app.fail_with(|| report::removed(&removed), &receipt, error).await;
+            return told.map(|()| Receipt::default());
         }
     };
     if let Some(blind_spot) = left.blind_spot() {
@@ -188,31 +278,36 @@ async fn tell(app: &App, session: &Session, observed: &Observed, done: Removal) 
     if let Some(lookalikes) = left.lookalikes() {
         app.events.warn(lookalikes);
     }
-    if done.forgets && left.things.is_empty() && kept.is_empty() {
+    // The records of the sets went too.
+    if plan.has(&Action::DeleteInventory) && left.things.is_empty() && kept.is_empty() {
         removed.extend(session.forget_cluster()?);
     }
     let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
     let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
     let kept: Vec<report::Kept> = objects.chain(things).collect();
-    let receipt: Value =
-        json!({ "removed": removed, "kept": kept, "stays": done.stays, "left": left.things, "unseen": left.unseen });
+    Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
+}
+
+async fn tell(app: &App, receipt: Receipt) -> Result<()> {
+    let Receipt { removed, kept, stays, left, unseen } = receipt;
+    let value: Value = json!({ "removed": removed, "kept": kept, "stays": stays, "left": left, "unseen": unseen });
     let text = || {
-        let mut lines = vec![report::receipt(&removed, &kept, &left.things)];
-        if !done.stays.is_empty() {
-            let stays = few(&done.stays);
+        let mut lines = vec![report::receipt(&removed, &kept, &left)];
+        if !stays.is_empty() {
+            let stays = few(&stays);
             lines.push(format!(
                 "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
             ));
         }
         lines.join("\n")
     };
-    if left.things.is_empty() {
-        app.show(text, &receipt).await;
+    if left.is_empty() {
+        app.show(text, &value).await;
         return Ok(());
     }
-    let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.things.len(), "thing")))
+    let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.len(), "thing")))
         .hint("run the same command again; what stays can be removed by these names with docker or kubectl");
-    app.fail_with(text, &receipt, error).await
+    app.fail_with(text, &value, error).await
 }
 
 /// The stack, where it can still be read.

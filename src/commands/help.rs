@@ -5,20 +5,23 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use super::Cli;
 
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["up", "deploy", "test", "loadgen", "down"]),
+    ("Run", &["up", "deploy", "test", "run", "backup", "restore", "loadgen", "down"]),
     ("Look", &["plan", "diff", "status", "logs", "urls", "open", "forward", "doctor", "list", "render", "schema"]),
     ("Images", &["build", "push", "gc", "login", "logout"]),
     ("Local machine", &["stop", "start", "kubeconfig", "ca", "password"]),
     ("Shell", &["completions", "man", "version", "help"]),
 ];
 
-const EXAMPLES: [(&str, [&str; 2]); 29] = [
+const EXAMPLES: [(&str, [&str; 2]); 32] = [
     ("up", ["stackctl up", "stackctl up ./shop --test"]),
     (
         "deploy",
         ["stackctl deploy ./shop --context staging --registry ghcr.io/acme", "stackctl deploy ./shop --tag v1.4"],
     ),
     ("test", ["stackctl test", "stackctl test ./shop --junit proofs.xml"]),
+    ("run", ["stackctl run ./shop", "stackctl run ./shop migrate --set version=7"]),
+    ("backup", ["stackctl backup ./shop", "stackctl backup ./shop --timeout 30m"]),
+    ("restore", ["stackctl restore ./shop", "stackctl restore ./shop --set backup=monday"]),
     (
         "loadgen",
         ["stackctl loadgen hello --duration 60s --report load.html", "stackctl loadgen --url http://127.0.0.1:8400/"],

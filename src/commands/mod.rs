@@ -26,11 +26,13 @@ mod plan;
 mod power;
 mod push;
 mod render;
+mod run;
 mod schema;
 mod shared;
 mod status;
 mod test;
 mod up;
+mod up_all;
 mod urls;
 mod version;
 
@@ -65,6 +67,9 @@ pub enum Command {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Test(test::TestArgs),
+    Run(run::RunArgs),
+    Backup(run::BackupArgs),
+    Restore(run::RestoreArgs),
     Down(down::DownArgs),
     Stop(power::StopArgs),
     Start(power::StartArgs),
@@ -107,7 +112,10 @@ impl Command {
             Command::Diff(args) => diff::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Test(args) => test::run(args, app).await,
-            Command::Down(args) => down::run(args, app).await,
+            Command::Run(args) => run::run(args, app).await,
+            Command::Backup(args) => run::backup(args, app).await,
+            Command::Restore(args) => run::restore(args, app).await,
+            Command::Down(args) => Box::pin(down::run(args, app)).await,
             Command::Stop(args) => power::stop(args, app).await,
             Command::Start(args) => power::start(args, app).await,
             Command::Build(args) => build::run(args, app).await,

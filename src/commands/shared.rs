@@ -87,7 +87,8 @@ impl ImageArgs {
     }
 }
 
-fn pair(flag: &str, text: &str) -> Result<(String, String)> {
+/// `KEY=VALUE`
+pub fn pair(flag: &str, text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Error::new(Kind::Usage, format!("{flag} {text}: expected KEY=VALUE"))),
@@ -122,12 +123,12 @@ pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Res
 }
 
 /// What a plan changes; with `-v` its whole graph, too.
-pub fn plan_text(app: &App, plan: &Plan, summary: &Summary) -> String {
-    let summary = report::plan_summary(summary);
-    match app.view.verbose {
-        0 => summary,
-        _ => format!("{summary}\n\n{}", report::plan_text(&plan.outline())),
+pub fn plan_text<'a>(app: &App, plans: impl Iterator<Item = &'a Plan>, summary: &Summary) -> String {
+    let mut parts = vec![report::plan_summary(summary)];
+    if app.view.verbose > 0 {
+        parts.extend(plans.map(|plan| report::plan_text(&plan.outline())));
     }
+    parts.join("\n\n")
 }
 
 /// The references of the images that a plan of `build` or `push` was about.

@@ -2,18 +2,22 @@ use crate::pipeline::{self, Look, Outcome};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::shared::{self, ImageArgs};
+use super::{
+    shared::{self, ImageArgs},
+    up_all,
+};
 use crate::{
     cli::{Given, Making, Patience, Ports, StackArgs},
     commands::{app::App, artifacts},
-    error::Result,
+    error::{Error, Result},
     kube::ownership::holds::Kept,
     observe::{reach, urls},
     plan::{self, Action, Plan, observed::Observed, summary::Summary},
     report,
     session::{ApplyOptions, Session},
+    settings::Settings,
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -23,6 +27,9 @@ use crate::{
 pub struct UpArgs {
     #[command(flatten)]
     stack: StackArgs,
+    /// All stacks that ship with stackctl, one after the other
+    #[arg(long, conflicts_with_all = ["stack", "set"])]
+    all: bool,
     /// Run the stack's proofs at the end
     #[arg(long, help_heading = None::<&str>)]
     test: bool,
@@ -88,6 +95,9 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
     };
     let settings = given.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
+    if args.all {
+        return up_all::run(app, settings, &args.apply, &args.images, mode).await;
+    }
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
 }
 
@@ -111,7 +121,7 @@ async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<
 /// The pipeline, in order: parse, observe, plan, execute, report.
 pub async fn bring_up(
     app: &App,
-    settings: crate::settings::Settings,
+    settings: Settings,
     stack: &StackArgs,
     apply: &ApplyArgs,
     images: &ImageArgs,
@@ -119,56 +129,101 @@ pub async fn bring_up(
 ) -> Result<()> {
     let mut stack = shared::load(stack, &settings, app)?;
     stack.skip_disruptive_proofs();
-    let how = ApplyOptions {
-        force_conflicts: apply.force_conflicts,
-        replace: apply.replace,
-        prune_data: apply.prune_data,
-        adopt: apply.adopt,
-        take_over: apply.take_over,
-        delete_adopted: false,
-    };
-    let session = Session::open(settings, stack, images.options()?, how, &app.events, &app.cancel).await?;
+    let session = Session::open(settings, stack, images.options()?, apply.how(), &app.events, &app.cancel).await?;
     if !mode.dry_run {
         shared::confirm_remote(app, &session).await?;
     }
-    let options = plan::up::Options {
-        make_cluster: mode.make_cluster,
-        prove: mode.prove,
-        await_background: mode.prove,
-        tag: apply.tag.clone(),
-        agent_given: session.settings.agent_image.is_some(),
-        rebuild: images.rebuild(),
-        prune_data: apply.prune_data,
-        prune_first: apply.prune_first,
-        adopt: apply.adopt,
-        take_over: apply.take_over,
-        asked: session.asked_ports(),
-    };
+    let options = apply.plan(&session, images, &mode);
     if mode.dry_run {
-        let Look { plan, observed } = pipeline::look(&session, &options).await?;
-        let summary = Summary::of(&plan, &observed);
-        let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-        let value = json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
-        let text = || {
-            let summary = match plan.steps.is_empty() {
-                true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
-                false => shared::plan_text(app, &plan, &summary),
-            };
-            [vec![summary], kept].concat().join("\n")
-        };
-        app.show(text, &value).await;
+        let (text, value) = outlined(app, &pipeline::look(&session, &options).await?);
+        app.show(|| text, &value).await;
         return Ok(());
     }
-    let Outcome { observed, plan, ended } = pipeline::reconcile(&session, &options).await?;
+    let told = told(app, &session, apply, pipeline::reconcile(&session, &options).await?).await?;
+    let mut value = told.value;
+    value["run"] = json!(app.settle().await);
+    for line in told.remarks {
+        app.remark(&line).await;
+    }
+    match told.ended {
+        Ok(()) => {
+            app.show(|| told.text, &value).await;
+            Ok(())
+        }
+        Err(error) => app.fail_with(|| told.text, &value, error).await,
+    }
+}
+
+impl ApplyArgs {
+    pub fn how(&self) -> ApplyOptions {
+        ApplyOptions {
+            force_conflicts: self.force_conflicts,
+            replace: self.replace,
+            prune_data: self.prune_data,
+            adopt: self.adopt,
+            take_over: self.take_over,
+            delete_adopted: false,
+        }
+    }
+
+    pub fn plan(&self, session: &Session, images: &ImageArgs, mode: &Mode) -> plan::up::Options {
+        plan::up::Options {
+            make_cluster: mode.make_cluster,
+            prove: mode.prove,
+            await_background: mode.prove,
+            tag: self.tag.clone(),
+            agent_given: session.settings.agent_image.is_some(),
+            rebuild: images.rebuild(),
+            prune_data: self.prune_data,
+            prune_first: self.prune_first,
+            adopt: self.adopt,
+            take_over: self.take_over,
+            asked: session.asked_ports(),
+        }
+    }
+}
+
+/// What a plan would do, for people and for programs.
+pub fn outlined(app: &App, look: &Look) -> (String, Value) {
+    let Look { plan, observed } = look;
+    let summary = Summary::of(plan, observed);
+    let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
+    let value = json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
+    let text = match plan.steps.is_empty() {
+        true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
+        false => shared::plan_text(app, std::iter::once(plan), &summary),
+    };
+    ([vec![text], kept].concat().join("\n"), value)
+}
+
+/// What a run of one stack came to, to be told.
+pub struct Told {
+    pub ended: Result<()>,
+    pub value: Value,
+    pub text: String,
+    /// What there is to say besides, where it ended well.
+    pub remarks: Vec<String>,
+}
+
+impl Told {
+    /// Of a stack for which nothing could be begun.
+    pub fn failed(session: &Session, error: Error) -> Told {
+        let value = json!({ "stack": session.stack.name });
+        Told { ended: Err(error), value, text: String::new(), remarks: Vec::new() }
+    }
+}
+
+pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outcome) -> Result<Told> {
+    let Outcome { observed, plan, ended } = outcome;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
-        && let Err(unwritten) = artifacts::write(&session, folder, error).await
+        && let Err(unwritten) = artifacts::write(session, folder, error).await
     {
         // What went wrong first is what the user has to know.
         app.events.warn(format!("no artifacts: {unwritten}"));
     }
     let proofs = session.learn(|learned| learned.proofs.clone());
     let (ways, urls) = match &ended {
-        Ok(()) => reached(&session, &plan, &observed).await?,
+        Ok(()) => reached(session, &plan, &observed).await?,
         Err(_) => (Vec::new(), Vec::new()),
     };
     let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
@@ -179,32 +234,27 @@ pub async fn bring_up(
         "reach": ways,
         "urls": urls,
         "proofs": proofs,
-        "run": app.settle().await,
     });
-    let text = || {
-        let proofs = report::proof_lines(&proofs, app.view.paint());
-        let urls = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
-        proofs.into_iter().chain(ways.iter().map(reach::Way::text)).chain(urls).collect::<Vec<_>>().join("\n")
-    };
-    match ended {
-        Ok(()) => {
-            if plan.steps.is_empty() {
-                let count = report::count(plan.unchanged, "object");
-                app.remark(&format!("{} is up, nothing to do: {count} unchanged", session.stack.name)).await;
-            }
-            // Where something is pruned, that step has told of what stays.
-            if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
-                for kept in &plan.kept {
-                    app.remark(&kept.to_string()).await;
-                }
-            }
-            if !plan.starting.is_empty() {
-                let names = plan.starting.join(", ");
-                app.remark(&format!("starting in the background: {names} (`stackctl test` waits for it)")).await;
-            }
-            app.show(text, &value).await;
-            Ok(())
-        }
-        Err(error) => app.fail_with(text, &value, error).await,
+    let lines = report::proof_lines(&proofs, app.view.paint());
+    let table = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
+    let text = lines.into_iter().chain(ways.iter().map(reach::Way::text)).chain(table).collect::<Vec<_>>().join("\n");
+    let remarks = if ended.is_ok() { remarks(session, &plan) } else { Vec::new() };
+    Ok(Told { ended, value, text, remarks })
+}
+
+fn remarks(session: &Session, plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if plan.steps.is_empty() {
+        let count = report::count(plan.unchanged, "object");
+        lines.push(format!("{} is up, nothing to do: {count} unchanged", session.stack.name));
     }
+    // Where something is pruned, that step has told of what stays.
+    if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
+        lines.extend(plan.kept.iter().map(Kept::to_string));
+    }
+    if !plan.starting.is_empty() {
+        let names = plan.starting.join(", ");
+        lines.push(format!("starting in the background: {names} (`stackctl test` waits for it)"));
+    }
+    lines
 }

@@ -75,6 +75,7 @@ pub enum Group {
     Edge,
     Proofs,
     Load,
+    Job,
 }
 
 impl fmt::Display for Group {
@@ -86,6 +87,7 @@ impl fmt::Display for Group {
             Group::Edge => "edge",
             Group::Proofs => "proofs",
             Group::Load => "load",
+            Group::Job => "job",
         })
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, certificate, delete, disruption, load, provide, provider, prune, share};
+use super::{Done, certificate, delete, disruption, job, load, provide, provider, prune, share};
 use crate::object::{Key, Object};
 use crate::{
     error::{Error, Kind, Result},
@@ -84,8 +84,11 @@ pub async fn act(
             wait(session, plan, &key, known, &progress, &cancel).await
         }
         Action::EndDisruption => disruption::restore(session, &progress).await,
-        Action::Prove => provide::prove(session, &progress, &cancel).await,
+        Action::Prove => Box::pin(provide::prove(session, &progress, &cancel)).await,
         Action::Load { .. } => load::run(session, &progress, &cancel).await,
+        Action::RunJob { object, timeout_seconds } => {
+            job::run(session, object, *timeout_seconds, &progress, &cancel).await
+        }
         Action::AwaitScaleDown => load::await_scale_down(session, &progress, &cancel).await,
         Action::DeleteSet { kind, name } => delete::set(session, live, *kind, name, &progress).await,
         Action::LeaveComponent { name } => delete::component(session, None, name, &progress).await,

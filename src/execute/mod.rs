@@ -5,6 +5,7 @@ mod certificate;
 mod delete;
 mod disruption;
 pub mod garbage;
+mod job;
 pub mod load;
 pub mod provide;
 mod provider;

@@ -1,5 +1,7 @@
 //! Images: from a service's sources to what pods can pull. And the proofs, which run from such an image.
 
+use std::collections::BTreeMap;
+
 use super::{disruption, garbage};
 use crate::error::words::count;
 use tokio_util::sync::CancellationToken;
@@ -200,19 +202,36 @@ pub async fn collect_garbage(session: &Session) -> Result<Done> {
     Ok(Done { unchanged: removed.is_empty(), note })
 }
 
+/// What the cluster has of the values that the chosen proofs refer to, by their names.
+async fn values(session: &Session) -> Result<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    let named = session.stack.referred();
+    for (name, reference) in session.stack.references.iter().filter(|(name, _)| named.contains(*name)) {
+        let object = session.kube().await?.get(&reference.key).await?;
+        let value = object.and_then(|object| reference.find(&session.stack.name, &object)).ok_or_else(|| {
+            let place = reference.key.in_words();
+            Error::new(Kind::Preflight, format!("proofs refer to value {name}, which {place} does not show"))
+                .hint(format!("`stackctl up {}` brings the cluster to what the files say", session.stack.name))
+        })?;
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
 pub async fn prove(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
     let agent = session.settings.agent_image.clone().or_else(|| session.learn(|learned| learned.agent.clone()));
     let agent = agent.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
     let kube = session.kube().await?;
     let ca = observe::ca_bundle(kube, &session.stack).await?;
     let place = proof::Place { namespace: &session.stack.namespace, agent_image: &agent, ca: ca.as_deref() };
+    let proofs = session.stack.proofs_with(&values(session).await?)?;
     let (disruptive, calm): (Vec<Proof>, Vec<Proof>) =
-        session.stack.proofs.iter().cloned().partition(|proof| proof.check.is_disruptive());
+        proofs.into_iter().partition(|proof| proof.check.is_disruptive());
     let mut results = proof::run(kube, place, &calm, session.settings.timeout, cancel, progress).await?;
     for proof in &disruptive {
         let result = match results.iter().any(ProofResult::has_failed) {
             true => ProofResult::skipped(&proof.name, "nothing is disturbed while another proof fails"),
-            false => disruption::prove(session, place, proof, cancel, progress).await?,
+            false => Box::pin(disruption::prove(session, place, proof, cancel, progress)).await?,
         };
         results.push(result);
     }

@@ -11,6 +11,7 @@ use ::kube::{
 };
 use futures::{AsyncBufReadExt, TryStreamExt};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -43,7 +44,7 @@ pub struct LogOptions {
     pub container: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLine {
     pub pod: String,
     pub container: String,

@@ -23,6 +23,7 @@ pub mod pull_secret;
 mod put;
 pub mod readiness;
 mod request;
+pub mod runs;
 pub mod scale;
 pub mod secrets;
 pub mod selector;

@@ -51,7 +51,10 @@ async fn what_can_be_removed(session: &Session, options: &down::Options) -> Resu
 /// cluster may go as well, because it `is_ours`, what else lives in it.
 async fn live_of_removal(kube: &Kube, options: &down::Options, is_ours: bool) -> Result<LiveState> {
     let parents = kube.read_parents().await?;
-    let ids = leaving(&parents, &options.stack, &options.instances);
+    let mut ids = leaving(&parents, &options.stack, &options.instances);
+    if options.all {
+        ids.extend(parents.values().map(|parent| parent.id.clone()));
+    }
     let going: Vec<&Parent> = parents.values().filter(|parent| ids.contains(&parent.id)).collect();
     let namespaces: BTreeSet<String> = going.iter().flat_map(|parent| parent.namespaces.iter().cloned()).collect();
     let namespaces: Vec<String> = namespaces.into_iter().collect();

@@ -37,7 +37,11 @@ pub async fn look(session: &Session, options: &plan::up::Options) -> Result<Look
 
 /// Brings the cluster to what the stack declares. Err: nothing was begun.
 pub async fn reconcile(session: &Session, options: &plan::up::Options) -> Result<Outcome> {
-    let Look { observed, plan } = look(session, options).await?;
+    act(session, look(session, options).await?).await
+}
+
+/// Does what a look found to be missing. Err: nothing was begun.
+pub async fn act(session: &Session, Look { observed, plan }: Look) -> Result<Outcome> {
     session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
     let ended = execute(session, &plan, &observed).await.map_err(|error| unpruned(error, &plan));
     Ok(Outcome { observed, plan, ended })

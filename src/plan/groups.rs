@@ -31,6 +31,7 @@ impl Step {
             Action::DeleteSet { kind, name } => of_set(*kind, name),
             Action::LeaveComponent { name } => of_set(SetKind::Component, name),
             Action::EndDisruption | Action::Prove => Group::Proofs,
+            Action::RunJob { .. } => Group::Job,
             Action::Load { .. } | Action::AwaitScaleDown => Group::Load,
         };
         Some(group)

@@ -5,6 +5,7 @@ pub mod down;
 pub mod expected;
 mod groups;
 pub mod images;
+pub mod job;
 pub mod load;
 pub mod observed;
 pub mod origin;
@@ -20,6 +21,7 @@ use std::{
 
 use observed::Observed;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::object::Key;
 use crate::{
@@ -136,6 +138,11 @@ pub enum Action {
     },
     /// Waits until what the load scaled up is back at its minimum.
     AwaitScaleDown,
+    /// Runs a job of the stack to its end and removes its Job, which is made for it.
+    RunJob {
+        object: Value,
+        timeout_seconds: u64,
+    },
     DeleteSet {
         kind: SetKind,
         name: String,
@@ -166,6 +173,14 @@ impl Action {
                 | Action::ProvidePullSecret { .. }
                 | Action::Apply { .. }
         )
+    }
+
+    /// The Job that it runs.
+    pub fn job(&self) -> Option<&Value> {
+        match self {
+            Action::RunJob { object, .. } => Some(object),
+            _ => None,
+        }
     }
 
     /// Steps that leave nothing half done when they are stopped at once.
@@ -214,6 +229,14 @@ impl Plan {
             value
         };
         self.steps.iter().zip(self.outline()).map(step).collect()
+    }
+
+    /// The same, its steps named as those of this stack: for a run of several.
+    pub fn of_stack(mut self, stack: &str) -> Plan {
+        for step in &mut self.steps {
+            step.id = format!("{stack}/{}", step.id).into();
+        }
+        self
     }
 
     pub fn has(&self, action: &Action) -> bool {

@@ -86,6 +86,26 @@ impl Summary {
         summary
     }
 
+    /// What several plans, of a stack each, come to.
+    pub fn together(all: impl IntoIterator<Item = Summary>) -> Summary {
+        let mut whole = Summary::default();
+        for one in all {
+            whole.cluster = whole.cluster.or(one.cluster);
+            whole.edge = whole.edge.or(one.edge);
+            whole.build.extend(one.build);
+            whole.tag.extend(one.tag);
+            whole.sets.extend(one.sets);
+            whole.wait.extend(one.wait);
+            whole.prove |= one.prove;
+            whole.counts.create += one.counts.create;
+            whole.counts.change += one.counts.change;
+            whole.counts.adopt += one.counts.adopt;
+            whole.counts.delete += one.counts.delete;
+            whole.counts.unchanged += one.counts.unchanged;
+        }
+        whole
+    }
+
     fn add(&mut self, plan: &Plan, step: &Step, observed: &Observed) {
         let live = observed.live.as_ref();
         match &step.action {

@@ -1,6 +1,9 @@
 //! The plan of `test`: what is declared must be ready, components in the background included; then the proofs.
 
-use super::{Action, Graph, Node, Plan, desired_sets, observed::Observed};
+use super::{
+    Action, Graph, Node, Plan, desired_sets,
+    observed::{LiveState, Observed},
+};
 use crate::{
     error::{Error, Kind, Result},
     kube::readiness,
@@ -24,17 +27,7 @@ pub(super) fn readied(
     agent_given: bool,
     observed: &Observed,
 ) -> Result<(Graph, Vec<DesiredSet>, Vec<Node>)> {
-    let absent = || {
-        Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))
-            .hint(format!("`stackctl up {}` brings it up, `up --test` proves it at once", stack.name))
-    };
-    if observed.provider.cluster != (ClusterState::Ours { stopped: false }) {
-        return Err(absent());
-    }
-    let live = observed.live.as_ref().ok_or_else(absent)?;
-    if !live.parents.contains_key(&desired::parent_name(SetKind::Stack, &stack.name)) {
-        return Err(absent());
-    }
+    let live = require_up(stack, observed)?;
     let sets = desired_sets(stack, observed);
     let mut graph = Graph::default();
     let restored = live.is_disrupted(&stack.name).then(|| graph.add("restore", &[], Action::EndDisruption));
@@ -50,6 +43,17 @@ pub(super) fn readied(
         needs.push(graph.add("agent", &[], Action::ProvideAgent));
     }
     Ok((graph, sets, needs))
+}
+
+/// What the cluster has of the stack. Fails with `Kind::Preflight` where the stack is not there.
+pub(super) fn require_up<'a>(stack: &Stack, observed: &'a Observed) -> Result<&'a LiveState> {
+    let parent = desired::parent_name(SetKind::Stack, &stack.name);
+    let runs = observed.provider.cluster == (ClusterState::Ours { stopped: false });
+    let live = observed.live.as_ref().filter(|live| runs && live.parents.contains_key(&parent));
+    live.ok_or_else(|| {
+        Error::new(Kind::Preflight, format!("stack {} is not up", stack.name))
+            .hint(format!("`stackctl up {}` brings it up, `up --test` proves it at once", stack.name))
+    })
 }
 
 fn positions(sets: &[DesiredSet]) -> impl Iterator<Item = (usize, usize)> {

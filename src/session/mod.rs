@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Events, interrupt},
     image::{self, Engine, fingerprint::Sources, store::prefix::Remote},
-    kube::{self, Kube, noop::known::Known},
+    kube::{self, Kube, logs::LogLine, noop::known::Known},
     load::order::{LoadOrder, Sent},
     proof::{ProofResult, result::LastProof},
     provider::{self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig},
@@ -102,9 +102,17 @@ pub struct Learned {
     pub foreign_certificates: BTreeMap<String, Option<OwnTrust>>,
     pub proofs: Vec<ProofResult>,
     pub load: Option<Sent>,
+    pub job: Option<JobRun>,
     pub removed: Vec<Removed>,
     /// Left in place on purpose by a removal.
     pub kept: Vec<Key>,
+}
+
+/// What a run of a job came to.
+#[derive(Debug, Default)]
+pub struct JobRun {
+    pub took: Duration,
+    pub log: Vec<LogLine>,
 }
 
 impl Session {
@@ -120,10 +128,7 @@ impl Session {
         let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
         let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, events));
         let remote = remote?;
-        let mut stack = stack;
-        if remote.as_ref().is_some_and(|remote| remote.secret.is_some()) {
-            stack.pull_accounts = stack::pull::accounts(&stack);
-        }
+        let stack = pulling(stack, remote.as_ref());
         let provider = provider::open(choice(&settings), &engine, &user, &state, cancel)?;
         let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));
         Ok(Session {
@@ -139,6 +144,31 @@ impl Session {
             engine,
             kube: OnceCell::new(),
             known,
+            remote,
+            applying: Semaphore::new(kube::IN_FLIGHT),
+            learned: Mutex::default(),
+        })
+    }
+
+    /// The same for another stack, over the connections that are there.
+    pub async fn beside(&self, stack: Stack) -> Result<Session> {
+        let user = UserKubeconfig::from_env()?;
+        let prefix = self.settings.registry.as_deref().filter(|_| !stack.services.is_empty());
+        let remote = Remote::look(prefix, &self.events).await?;
+        let stack = pulling(stack, remote.as_ref());
+        Ok(Session {
+            settings: self.settings.clone(),
+            stack,
+            images: self.images.clone(),
+            apply: self.apply,
+            load: None,
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+            provider: provider::open(choice(&self.settings), &self.engine, &user, &self.state, &self.cancel)?,
+            state: self.state.clone(),
+            engine: self.engine.clone(),
+            kube: OnceCell::new_with(self.kube.get().cloned()),
+            known: Arc::clone(&self.known),
             remote,
             applying: Semaphore::new(kube::IN_FLIGHT),
             learned: Mutex::default(),
@@ -258,6 +288,14 @@ impl Session {
         let state = self.state.clone();
         crate::error::blocking(move || Authority::load(&state, authority::now())).await
     }
+}
+
+/// The stack with the accounts that need the Secret of a private registry, where there is one.
+fn pulling(mut stack: Stack, remote: Option<&Remote>) -> Stack {
+    if remote.is_some_and(|remote| remote.secret.is_some()) {
+        stack.pull_accounts = stack::pull::accounts(&stack);
+    }
+    stack
 }
 
 /// The provider that the settings name, with what they say for it.

@@ -221,11 +221,7 @@ impl Work<'_> {
 
     fn set(&mut self, value: &ValueDecl, chosen: &Value) {
         for Located { value: setter, origin } in &value.setters {
-            let is = |object: &&mut Object| {
-                let key = object.key();
-                key.kind == setter.kind && key.name == setter.name
-            };
-            let outcome = match self.objects.iter_mut().find(is) {
+            let outcome = match self.objects.iter_mut().find(|object| setter.is_of(&object.key())) {
                 Some(object) => setter
                     .apply(&mut object.value, chosen)
                     .map_err(|why| format!("{}/{} ({}): {why}", setter.kind, setter.name, object.origin)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::object::{Key, Origin};
+use crate::object::{Key, Object, Origin};
 use crate::{
     object::podspec,
     stack::{
@@ -15,9 +15,10 @@ use crate::{
         disruption::{self, has_pods},
         files::Folder,
         load::LoadRequest,
-        model::{Proof, Service, Set, SetKind},
+        model::{ImageHash, Proof, Service, Set, SetKind},
         problems::{Problems, suggestion},
         reader::Located,
+        values::ValueDecl,
     },
 };
 
@@ -114,32 +115,62 @@ pub fn services(folder: &Folder, declared: &[ServiceDecl], problems: &mut Proble
 
 /// An image that is nearly a service's name would be pulled from Docker Hub, in vain at best.
 pub fn images(sets: &[Set], services: &BTreeMap<String, Service>, problems: &mut Problems) {
-    for object in sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects) {
-        for image in podspec::images(&object.value) {
-            if services.contains_key(image) || image.contains(['/', '@']) {
-                continue;
-            }
-            let (name, tag) = image.split_once(':').unwrap_or((image, ""));
-            if services.contains_key(name) {
-                let message = format!(
-                    "{} wants image `{image}`: did you mean `{name}`, which is built here (without a tag), or \
-                     docker.io/library/{image}?",
-                    object.key()
-                );
-                problems.at(object.origin.clone(), message);
-                continue;
-            }
-            // Another image of another name may well be one letter away from a service.
-            let near = || services.keys().find(|service| strsim::osa_distance(name, service) == 1);
-            if let Some(near) = matches!(tag, "" | "latest").then(near).flatten() {
-                let message = format!(
-                    "{} wants image `{image}`: no such service; did you mean `{near}`, or docker.io/library/{image}?",
-                    object.key()
-                );
-                problems.at(object.origin.clone(), message);
-            }
+    let own = sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
+    own.for_each(|object| images_of(object, services, problems));
+}
+
+/// The same of one object.
+pub fn images_of(object: &Object, services: &BTreeMap<String, Service>, problems: &mut Problems) {
+    for image in podspec::images(&object.value) {
+        if services.contains_key(image) || image.contains(['/', '@']) {
+            continue;
+        }
+        let (name, tag) = image.split_once(':').unwrap_or((image, ""));
+        if services.contains_key(name) {
+            let message = format!(
+                "{} wants image `{image}`: did you mean `{name}`, which is built here (without a tag), or \
+                 docker.io/library/{image}?",
+                object.key()
+            );
+            problems.at(object.origin.clone(), message);
+            continue;
+        }
+        // Another image of another name may well be one letter away from a service.
+        let near = || services.keys().find(|service| strsim::osa_distance(name, service) == 1);
+        if let Some(near) = matches!(tag, "" | "latest").then(near).flatten() {
+            let message = format!(
+                "{} wants image `{image}`: no such service; did you mean `{near}`, or docker.io/library/{image}?",
+                object.key()
+            );
+            problems.at(object.origin.clone(), message);
         }
     }
+}
+
+/// The fields that hold the content hashes of images. Only a stack has services.
+pub fn image_hashes(
+    declaration: &Declaration,
+    components: &Components,
+    services: &BTreeMap<String, Service>,
+    problems: &mut Problems,
+) -> Vec<ImageHash> {
+    let of_components = components.iter().flat_map(|(_, component)| &component.declaration.values);
+    for service in of_components.filter_map(ValueDecl::located_service) {
+        problems.at(service.origin.clone(), "a component has no services, so no value is `setFrom: image.hash`");
+    }
+    let mut found = Vec::new();
+    for value in &declaration.values {
+        let Some(service) = value.located_service() else { continue };
+        let declared = declaration.services.iter().map(|service| service.name.as_str());
+        if !services.contains_key(&service.value) && !declared.clone().any(|name| name == service.value) {
+            let hint = suggestion(&service.value, declared);
+            let message = format!("there is no service `{}`{hint} (values.{}.service)", service.value, value.name);
+            problems.at(service.origin.clone(), message);
+        }
+        let setters = value.setters.iter().map(|setter| setter.value.clone());
+        found.extend(setters.map(|setter| ImageHash { service: service.value.clone(), setter }));
+    }
+    found
 }
 
 /// Why a proof is skipped, by what `--set` says.
@@ -190,10 +221,7 @@ fn completed(check: &mut Check, sets: &[Set], namespace: &str) -> Result<(), Str
                 expressions.map_err(|why| format!("ConfigMap/{} ({}): {why}", check.config_map, object.origin))?;
             Ok(())
         }
-        Check::Logs(check) => {
-            let selectors = check.pods.iter().map(|claim| claim.selector.as_str());
-            selectors.map(|selector| has_pods(selector, sets, namespace)).collect()
-        }
+        Check::Logs(check) => check.pods.iter().try_for_each(|claim| has_pods(&claim.selector, sets, namespace)),
         Check::Replicas(check) => {
             let (name, elsewhere, _) = check.service().ok_or("the request's URL names no Service")?;
             there("Service", elsewhere.as_deref().unwrap_or(namespace), &name).map(|_| ())

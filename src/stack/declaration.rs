@@ -6,6 +6,7 @@ use crate::object::Origin;
 use crate::stack::{
     files::Folder,
     format::{self, Found, FromFound, Section},
+    jobs::JobDecl,
     located::{self, Node},
     model::{LoadProfile, Proof, Scope},
     plain::Scalars,
@@ -51,6 +52,7 @@ pub struct Declaration {
     pub edge: Option<EdgeDecl>,
     pub routes: Vec<RouteDecl>,
     pub load: BTreeMap<String, LoadProfile>,
+    pub jobs: Vec<JobDecl>,
 }
 
 #[derive(Debug)]
@@ -151,6 +153,7 @@ impl Declaration {
         self.routes = at.get("routes")?;
         self.pod_security = at.get("podSecurity")?;
         self.load = at.get("load")?;
+        self.jobs = named(at, "jobs", |key, at| JobDecl::read(key, at, problems));
         routes::unique(&self.routes, problems);
         Some(())
     }
@@ -187,7 +190,7 @@ fn unique<'a>(all: impl Iterator<Item = (&'a String, &'a Origin)>, what: &str, p
 }
 
 /// The entries of a map of names whose values are maps.
-fn named<T>(
+pub fn named<T>(
     at: &Section,
     key: &'static str,
     mut read: impl FnMut(&Located<String>, &Section) -> Option<T>,

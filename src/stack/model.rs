@@ -8,11 +8,18 @@ use std::{
 
 use include_dir::Dir;
 
-pub use crate::stack::claims::{AutoscalerCheck, Check};
+pub use crate::stack::{
+    claims::{AutoscalerCheck, Check},
+    jobs::{Job, Template},
+};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Context, Error, Kind, Result},
     object::{GeneratedSecret, Key, Object, Origin},
-    stack::yields::Yielded,
+    stack::{
+        references::{self, Reference},
+        setter::Setter,
+        yields::Yielded,
+    },
     tls::wanted::Certificate,
 };
 
@@ -33,6 +40,12 @@ pub struct Stack {
     pub edge: Option<Edge>,
     /// Load profiles by name.
     pub load: BTreeMap<String, LoadProfile>,
+    /// What a person may run, by name.
+    pub jobs: BTreeMap<String, Job>,
+    /// Fields that are written once the images are known.
+    pub image_hashes: Vec<ImageHash>,
+    /// What `$(values.NAME)` stands for in proofs, by that name.
+    pub references: BTreeMap<String, Reference>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
     /// What is not done as it is written, each with its place.
@@ -48,6 +61,13 @@ pub struct Service {
     pub dockerfile: String,
     pub target: Option<String>,
     pub args: BTreeMap<String, String>,
+}
+
+/// A field of the stack's own objects that holds the content hash of a service's image.
+#[derive(Debug, Clone)]
+pub struct ImageHash {
+    pub service: String,
+    pub setter: Setter,
 }
 
 /// A proof that cannot hold as the stack is, without a component for instance.
@@ -192,6 +212,9 @@ impl Stack {
             skipped_proofs: Vec::new(),
             edge: None,
             load: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            image_hashes: Vec::new(),
+            references: BTreeMap::new(),
             pull_accounts: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -231,6 +254,24 @@ impl Stack {
         });
         self.skipped_proofs.extend(skipped);
         self.proofs.retain(is_calm);
+    }
+
+    /// The values that its proofs refer to.
+    pub fn referred(&self) -> BTreeSet<String> {
+        self.proofs.iter().flat_map(|proof| references::names(&proof.check)).collect()
+    }
+
+    /// Its proofs, saying what the values are that they refer to.
+    pub fn proofs_with(&self, values: &BTreeMap<String, String>) -> Result<Vec<Proof>> {
+        let proof = |proof: &Proof| {
+            let check = references::replaced(&proof.check, &|name| values.get(name).cloned());
+            let check = check.context(Kind::Usage, || format!("proof `{}` is none with its values", proof.name))?;
+            Ok(Proof { check, ..proof.clone() })
+        };
+        match values.is_empty() {
+            true => Ok(self.proofs.clone()),
+            false => self.proofs.iter().map(proof).collect(),
+        }
     }
 }
 

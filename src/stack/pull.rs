@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{SetKind, Stack};
+use super::model::{SetKind, Stack, Template};
 use crate::object::podspec;
 
 /// By namespace. The agent's pods, which proofs run in, use the namespace's own account.
@@ -12,15 +12,18 @@ pub fn accounts(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
         accounts.entry(namespace.to_owned()).or_default().insert(account.to_owned());
     };
     add(&stack.namespace, "default");
-    for set in stack.sets.iter().filter(|set| set.kind == SetKind::Stack) {
-        for object in &set.objects {
-            if !podspec::images(&object.value).iter().any(|image| stack.services.contains_key(*image)) {
-                continue;
-            }
-            let account = podspec::spec(&object.value).and_then(|spec| spec.get("serviceAccountName")?.as_str());
-            let key = object.key();
-            add(key.namespace.as_deref().unwrap_or(&set.namespace), account.unwrap_or("default"));
+    let sets = stack.sets.iter().filter(|set| set.kind == SetKind::Stack);
+    let declared = sets.flat_map(|set| set.objects.iter().map(|object| (object, &set.namespace)));
+    let jobs = stack.jobs.values().filter_map(|job| match &job.template {
+        Template::Job(object) => Some((object.as_ref(), &stack.namespace)),
+        Template::CronJob(_) => None,
+    });
+    for (object, namespace) in declared.chain(jobs) {
+        if !podspec::images(&object.value).iter().any(|image| stack.services.contains_key(*image)) {
+            continue;
         }
+        let account = podspec::spec(&object.value).and_then(|spec| spec.get("serviceAccountName")?.as_str());
+        add(object.key().namespace.as_ref().unwrap_or(namespace), account.unwrap_or("default"));
     }
     accounts
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::stack::field::{Step, as_text, steps};
+use crate::{
+    object::Key,
+    stack::field::{Step, as_text, steps},
+};
 
 /// Such as `Deployment/app spec.template.spec.containers[name=app].env[name=MODE].value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,16 @@ impl Setter {
         }
         *at = if at.is_string() { Value::String(as_text(value)) } else { value.clone() };
         Ok(())
+    }
+
+    /// Whether it names a field of the object with this key.
+    pub fn is_of(&self, key: &Key) -> bool {
+        key.kind == self.kind && key.name == self.name
+    }
+
+    /// What the field holds; None: there is none, or nothing in it.
+    pub fn find<'a>(&self, object: &'a Value) -> Option<&'a Value> {
+        self.path.iter().try_fold(object, |at, step| step.look(at))
     }
 
     fn is_env_value(&self, index: usize) -> bool {

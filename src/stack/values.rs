@@ -6,7 +6,7 @@ use crate::object::Origin;
 use crate::{
     quantity,
     stack::{
-        format::{Found, FromFound, Section},
+        format::{self, Found, FromFound, Section},
         problems::Problems,
         reader::Located,
         setter::Setter,
@@ -72,7 +72,7 @@ impl FromFound for ValueType {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ValueDecl {
     pub name: String,
     pub origin: Origin,
@@ -83,10 +83,15 @@ pub struct ValueDecl {
     /// None: what the manifests say.
     pub default: Option<Value>,
     pub setters: Vec<Located<Setter>>,
+    /// `setFrom: image.hash`: it is the content hash of this service's image, and nobody sets it.
+    of_image: Option<Located<String>>,
 }
 
 impl ValueDecl {
     pub fn read(key: &Located<String>, at: &Section, problems: &mut Problems) -> Option<ValueDecl> {
+        if at.is_of(&format::DERIVED_VALUE) {
+            return derived(key, at);
+        }
         let mut decl = ValueDecl {
             name: key.value.clone(),
             origin: key.origin.clone(),
@@ -95,7 +100,8 @@ impl ValueDecl {
             maximum: at.get("maximum")?,
             choices: at.get("enum")?,
             default: None,
-            setters: at.get("sets").unwrap_or_default(),
+            setters: at.get("sets")?,
+            of_image: None,
         };
         if let Some(default) = at.given("default") {
             match decl.parse(default.text()?) {
@@ -108,6 +114,12 @@ impl ValueDecl {
 
     /// From the text of `--set`, or why not.
     pub fn parse(&self, raw: &str) -> Result<Value, String> {
+        if let Some(service) = self.service() {
+            return Err(format!(
+                "`{}` is the content hash of the image of service `{service}`; nobody sets it",
+                self.name
+            ));
+        }
         let value = self.kind.parse(raw)?;
         if let Some(number) = self.number(raw) {
             for (bound, wrong, word) in [
@@ -134,6 +146,16 @@ impl ValueDecl {
         Ok(value)
     }
 
+    /// The service whose image's content hash it is.
+    pub fn service(&self) -> Option<&str> {
+        self.of_image.as_ref().map(|service| service.value.as_str())
+    }
+
+    /// The same, with its place.
+    pub fn located_service(&self) -> Option<&Located<String>> {
+        self.of_image.as_ref()
+    }
+
     /// Some value of the type, to try the setters with when there is none to set.
     pub fn probe(&self) -> Value {
         match self.kind {
@@ -158,6 +180,21 @@ impl ValueDecl {
             ValueType::Text | ValueType::Boolean => None,
         }
     }
+}
+
+/// A value that comes from something stackctl knows.
+fn derived(key: &Located<String>, at: &Section) -> Option<ValueDecl> {
+    Some(ValueDecl {
+        name: key.value.clone(),
+        origin: key.origin.clone(),
+        kind: ValueType::Text,
+        minimum: None,
+        maximum: None,
+        choices: Vec::new(),
+        default: None,
+        setters: at.get("sets")?,
+        of_image: Some(at.get("service")?),
+    })
 }
 
 /// `inf` and `NaN` are of no use to a manifest.

@@ -149,6 +149,9 @@ fn files_in_configmaps_parse() {
     for file in ["collector/traces.yaml", "prometheus-rules/hello.yaml", "grafana-dashboards/hello.json"] {
         assert!(seen.contains(file), "{seen:?}");
     }
+    for file in ["prometheus-rules/counter.yaml", "grafana-dashboards/counter.json"] {
+        assert!(seen.contains(file), "{seen:?}");
+    }
 }
 
 /// `jaeger:4317` in a configuration is a Service with that port, in every variant.

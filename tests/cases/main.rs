@@ -13,6 +13,7 @@
 
 mod case;
 mod images;
+mod jobs;
 mod manifests;
 mod network;
 mod ownership;
@@ -40,6 +41,7 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let tests: Vec<Test> = [
         images::ALL,
+        jobs::ALL,
         manifests::ALL,
         network::ALL,
         ownership::ALL,

@@ -177,3 +177,45 @@ fn folders_need_no_more_than_a_name_and_manifests() {
     home.write("small/all.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: \"1\" }\n");
     insta::assert_snapshot!(home.run(&["render", "./small"]));
 }
+
+#[test]
+fn a_job_that_is_not_declared_and_what_it_does_not_take() {
+    let home = Home::new();
+    let said = home.run(&["run", "hello", "backup"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("stack hello has no job backup"), "{said}");
+    home.write(
+        "shop/stack.yaml",
+        "name: shop\nmanifests: [a.yaml]\njobs:\n  backup:\n    description: Copies all\n    manifest: job.yaml\n    parameters:\n      \
+         to: { type: string, default: here, sets: [Job/copy metadata.labels.to] }\n",
+    );
+    home.write("shop/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n");
+    home.write(
+        "shop/job.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata: { name: copy, labels: { to: x } }\nspec: { template: { spec: { restartPolicy: \
+         Never, containers: [{ name: main, image: busybox:1.37 }] } } }\n",
+    );
+    let said = home.run(&["run", "./shop", "bakcup"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("did you mean backup?"), "{said}");
+    let said = home.run(&["backup", "./shop", "--set", "tp=there"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("no such parameter; did you mean `to`?"), "{said}");
+    let said = home.run(&["run", "./shop"]);
+    assert!(said.starts_with("exit 0\n") && said.contains("Copies all") && said.contains("to=here"), "{said}");
+    assert!(home.run(&["render", "./shop"]).lines().all(|line| line != "kind: Job"), "only a run applies it");
+}
+
+#[test]
+fn what_is_about_one_stack_is_not_about_all_of_them() {
+    let home = Home::new();
+    for arguments in [
+        &["up", "hello", "--all"][..],
+        &["up", "--all", "--set", "maxReplicas=5"],
+        &["up", "--all", "--namespace", "one"],
+        &["up", "--all", "--https-port", "9443"],
+        &["down", "hello", "--all"],
+        &["down", "--all", "--cluster"],
+        &["down", "--all", "--namespace", "one"],
+    ] {
+        let said = home.run(arguments);
+        assert!(said.starts_with("exit 2\n"), "{arguments:?}: {said}");
+    }
+}

@@ -1,4 +1,4 @@
-//! hello on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
+//! The stacks on a real cluster, from nothing to nothing. The tests run in this order and share one cluster, because a
 //! cluster takes longer to make than all that is asked of it; the last one takes it down.
 
 #![allow(
@@ -9,11 +9,14 @@
 )]
 
 mod components;
+mod counter;
 mod failures;
+mod greeter;
 mod lifecycle;
 mod load;
 mod place;
 mod private;
+mod pubsub;
 mod soak;
 mod stacks;
 
@@ -37,9 +40,19 @@ fn timed(name: &str, test: impl FnOnce()) {
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> =
-        [lifecycle::FIRST, failures::ALL, stacks::ALL, components::ALL, load::ALL, private::ALL, lifecycle::LAST]
-            .concat();
+    let tests: Vec<Test> = [
+        lifecycle::FIRST,
+        failures::ALL,
+        stacks::ALL,
+        components::ALL,
+        counter::ALL,
+        greeter::ALL,
+        pubsub::ALL,
+        load::ALL,
+        private::ALL,
+        lifecycle::LAST,
+    ]
+    .concat();
     // Another name lets several people of one machine run them side by side.
     let cluster = std::env::var("STACKCTL_TEST_CLUSTER").unwrap_or_else(|_| "e2e".to_owned());
     let place = Arc::new(Place::new(&cluster));

@@ -12,6 +12,7 @@ type Test = (&'static str, fn());
 
 pub const ALL: &[Test] = &[
     ("a_cluster_of_three_nodes", three_nodes),
+    ("a_drained_node_loses_no_request", crate::greeter::drained),
     ("rollouts_of_hello_and_of_the_edge_lose_no_request", rollouts),
     ("an_engine_restart_changes_nothing_and_pulls_go_on", engine_restart),
     ("ten_times_the_spans_kill_neither_the_collector_nor_jaeger", many_spans),

@@ -14,6 +14,7 @@ pub const ALL: &[Test] = &[
     ("generated_secrets_are_made_once_and_never_shown", generated_secret),
     ("configuration_rolls_only_those_who_read_it", configuration),
     ("an_existing_cluster_is_used_and_left", existing),
+    ("all_stacks_come_and_go_together", all_together),
     ("a_cluster_of_somebody_else_is_refused", foreign_cluster),
 ];
 
@@ -173,6 +174,32 @@ fn existing(place: &Place) {
     await_end(place, &["guest"]);
     // hello is still there: only its own went.
     place.get(&["deployment", "hello-service", "-n", "hello"]);
+}
+
+/// The cluster stays for somebody else's sake, so that each stack goes by itself.
+fn all_together(place: &Place) {
+    place.kubectl(&["create", "namespace", "theirs"]);
+    place.ok(&["up", "--all"]);
+    let before = place.mutations().len();
+    let run = place.ok(&["up", "--all", "--output", "json"]);
+    eprintln!("second up --all: {:.0?}", run.took);
+    assert_eq!(place.mutations()[before..], [] as [String; 0], "the second up wrote");
+    let stacks = run.json()["stacks"].clone();
+    let names: Vec<&str> =
+        stacks.as_array().into_iter().flatten().filter_map(|stack| stack["stack"].as_str()).collect();
+    let known = place.ok(&["list", "--output", "json"]).json();
+    let known: Vec<&str> = known.as_array().into_iter().flatten().filter_map(|stack| stack["name"].as_str()).collect();
+    assert_eq!(names, known);
+    place.fails(2, &["up", "--all", "--namespace", "one"]).says(&["each stack has a namespace of its own"]);
+    place.ok(&["down", "--all", "--dry-run"]).says(&["hello/delete:hello", "the cluster stays", "namespace theirs"]);
+    place.ok(&["down", "--all", "--yes"]).says(&["the cluster stays", "namespace theirs", "0 left"]);
+    await_end(place, &["hello"]);
+    place.ok(&["up", "--all", "--dry-run"]).says(&["hello/apply:Deployment/hello-service"]);
+    place.kubectl(&["delete", "namespace", "theirs"]);
+    let restore = crate::lifecycle::shared();
+    if !restore.is_empty() {
+        place.ok(&restore);
+    }
 }
 
 /// A container that says that it is a kind cluster of that name, without our mark.

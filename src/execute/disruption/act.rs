@@ -160,11 +160,8 @@ impl<'a> Act<'a> {
     /// Out of its node, as its budget allows it.
     async fn evicted(&self, pod: &Value, node: &str) -> Result<()> {
         let name = json::name(pod);
-        loop {
-            match self.kube.evict(pod).await? {
-                Eviction::Blocked(why) => self.wait(format!("pod {name} stays on {node} for now: {why}")).await?,
-                Eviction::Going | Eviction::Gone => break,
-            }
+        while let Eviction::Blocked(why) = self.kube.evict(pod).await? {
+            self.wait(format!("pod {name} stays on {node} for now: {why}")).await?;
         }
         self.gone(pod).await
     }

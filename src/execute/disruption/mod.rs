@@ -50,7 +50,7 @@ pub async fn prove(
     };
     let expected = || proof::expectation(&proof.check);
     let during = During { session, place, proof: &proof, check, cancel, progress };
-    Ok(match during.course().await? {
+    Ok(match Box::pin(during.course()).await? {
         Course::Unfit(why) => ProofResult::skipped(&proof.name, why),
         Course::Held(note) => ProofResult::passed(&proof.name, began.elapsed(), expected(), Some(note)),
         Course::Wrong(seen) => ProofResult::failed(&proof.name, began.elapsed(), expected(), seen.join("\n")),
@@ -88,7 +88,7 @@ impl During<'_> {
             Ok(number) => number,
             Err(seen) => return Ok(Course::Wrong(vec![seen])),
         };
-        let (sent, (mut seen, away)) = self.under_load().await?;
+        let (sent, (mut seen, away)) = Box::pin(self.under_load()).await?;
         if let (Some(claim), Some(sent)) = (&self.check.load, &sent) {
             seen.extend(sent.judge(claim));
         }
@@ -115,7 +115,7 @@ impl During<'_> {
 
     /// The disturbance, with requests that are sent before it begins and until all is ready again.
     async fn under_load(&self) -> Result<(Option<Sent>, (Vec<String>, Duration))> {
-        let Some(claim) = &self.check.load else { return Ok((None, self.disturbed().await?)) };
+        let Some(claim) = &self.check.load else { return Ok((None, Box::pin(self.disturbed()).await?)) };
         let word = Word::default();
         // An error of the one ends the other, which takes away what it has made.
         let stop = self.cancel.child_token();
@@ -130,7 +130,7 @@ impl During<'_> {
             word.begun.cancelled().await;
             let disturbed = match stop.is_cancelled() {
                 true => Err(interrupted()),
-                false => self.disturbed().await,
+                false => Box::pin(self.disturbed()).await,
             };
             word.end.cancel();
             if disturbed.is_err() {
@@ -160,12 +160,12 @@ impl During<'_> {
         if let Some(changes) = &changes {
             record.write(changes).await?;
         }
-        let ended = until_cancelled(self.cancel, async {
+        let disturbing = Box::pin(async {
             act.disturb().await?;
             self.progress.say(format!("{}: {}", self.proof.name, self.check.disruption));
             self.parts("meanwhile", &self.check.meanwhile).await
-        })
-        .await;
+        });
+        let ended = until_cancelled(self.cancel, disturbing).await;
         if let Some(changes) = &changes {
             record.undo(changes).await?;
         }

@@ -25,6 +25,8 @@ use crate::{
 pub struct Options {
     /// The stack's name.
     pub stack: String,
+    /// Every other stack on record goes too.
+    pub all: bool,
     /// Its components that no other stack has, as far as it can still be read.
     pub instances: Vec<String>,
     /// It can be read, or comes with stackctl.
@@ -40,9 +42,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether no other stack is in the cluster.
+    /// Whether no other stack stays in the cluster.
     pub fn is_last(&self, live: &LiveState) -> bool {
-        live.stacks().all(|stack| stack == self.stack)
+        self.all || live.stacks().all(|stack| stack == self.stack)
     }
 
     fn is_there(&self, live: &LiveState) -> bool {

@@ -190,3 +190,13 @@ fn what_carries_the_label_of_a_lost_record_goes() {
     assert_eq!(ids(&plan), ["delete:lost", "delete:lost.collector", "delete:inventory"]);
     assert_eq!(plan.steps[0].deletes.iter().map(Key::place).collect::<Vec<_>>(), ["n/ConfigMap/lost"]);
 }
+
+#[test]
+fn all_stacks_take_the_cluster_with_them_unless_something_else_lives_in_it() {
+    let all = Options { all: true, stack: String::new(), ..options() };
+    let parents: &[(&str, &[&str])] = &[("stack-hello", &[]), ("stack-counter", &[])];
+    assert_eq!(ids(&plan(&all, &observed(RUNNING, parents)).unwrap()), ["delete:cluster", "delete:images"]);
+    let team = in_the_cluster(Foreign { namespaces: [("team".to_owned(), 3)].into(), ..Foreign::default() });
+    assert!(!plan(&all, &team).unwrap().removes_cluster());
+    assert_eq!(stays(&all, &team), ["namespace team with 3 objects"]);
+}

@@ -27,7 +27,7 @@ use crate::{
             prune,
             prune::Candidates,
         },
-        pull_secret, readiness,
+        pull_secret, readiness, runs,
     },
     object::{json, podspec},
     provider::{
@@ -275,5 +275,8 @@ pub fn stale_objects(set: &DesiredSet, live: &LiveState, prune_data: bool) -> Ca
     let wanted: HashSet<Key> = keys(set).chain(live.declared.iter().cloned()).collect();
     let parent = set.parent();
     let shared = |namespace: &str| other_user(&live.parents, &parent, namespace).map(|other| other.name.as_str());
-    prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings)
+    let mut found = prune::candidates(&live.live, &set.applyset_id(), &wanted, prune_data, shared, &live.holdings);
+    // Its run removes it, or the next one.
+    found.remove.retain(|object| !runs::is_run(object));
+    found
 }

@@ -58,7 +58,7 @@ pub async fn run(
     let run = Run { kube, place, began, limit: began + deadline, stop: &stop, progress };
     let proofs: Vec<Proof> = proofs.iter().map(with_id).collect();
     let (proofs, mut results) = run.with_replicas(proofs).await?;
-    let (in_cluster, from_here) = futures::join!(run.in_cluster(&proofs), run.from_here(&proofs));
+    let (in_cluster, from_here) = futures::join!(run.in_cluster(&proofs), run.outside(&proofs));
     results.extend(gathered(in_cluster.into_iter().chain(from_here))?);
     run.after_requests(&proofs, &mut results).await?;
     results.sort_by_key(|(index, _)| *index);
@@ -135,7 +135,7 @@ impl Run<'_> {
         futures::future::join_all(agents).await
     }
 
-    async fn from_here(&self, proofs: &[(usize, Proof)]) -> Vec<Result<Results>> {
+    async fn outside(&self, proofs: &[(usize, Proof)]) -> Vec<Result<Results>> {
         let checks = proofs.iter().map(|(index, proof)| async move {
             let result = match &proof.check {
                 Check::Autoscaler(check) => {

@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -157,6 +160,7 @@ pub fn desired(stack: &Stack, images: &BTreeMap<String, String>) -> Vec<DesiredS
 
 /// `images`: service to the full reference that pods name; a service that is not in it keeps its bare name.
 pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Facts) -> Vec<DesiredSet> {
+    let stack = &*with_image_hashes(stack, images);
     let declared = stack.sets.iter().flat_map(|set| &set.objects);
     let scaled: BTreeSet<Key> = declared.filter_map(|object| yields::scaled_by(&object.value)).collect();
     let configs = configs(stack);
@@ -204,6 +208,28 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
         }
     };
     stack.sets.iter().map(finish).collect()
+}
+
+/// The stack with the content hashes of its images in the fields that are to hold them, as far as they are known.
+fn with_image_hashes<'a>(stack: &'a Stack, images: &BTreeMap<String, String>) -> Cow<'a, Stack> {
+    let known = stack.image_hashes.iter().filter_map(|field| Some((field, content_hash(images.get(&field.service)?)?)));
+    let mut stack = Cow::Borrowed(stack);
+    for (field, hash) in known {
+        let own = stack.to_mut().sets.iter_mut().filter(|set| set.kind == SetKind::Stack);
+        let object = own.flat_map(|set| &mut set.objects).find(|object| field.setter.is_of(&object.key()));
+        if let Some(object) = object {
+            // Loading has tried it.
+            let _ = field.setter.apply(&mut object.value, &hash.into());
+        }
+    }
+    stack
+}
+
+/// The tag of a service's image: the hash of all that it is built from.
+pub fn content_hash(reference: &str) -> Option<&str> {
+    let name = reference.split('@').next()?;
+    let (_, tag) = name.rsplit_once(':')?;
+    (!tag.contains('/')).then_some(tag)
 }
 
 /// The set's namespace, unless it is shared or a manifest declares it.

@@ -179,3 +179,38 @@ fn an_image_that_was_built_anew_is_pinned_anew() {
         assert_eq!(object, pod(pinned));
     }
 }
+
+#[test]
+fn the_hash_of_an_image_is_written_where_a_value_says() {
+    let text = "name: shop
+services: {web: {context: .}}
+manifests: [all.yaml]
+values:
+  tag:
+    setFrom: image.hash
+    service: web
+    sets: ['Deployment/web spec.template.spec.containers[0].env[name=EMPTY].value', ConfigMap/about data.tag]
+";
+    let about = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: about}\ndata: {tag: unknown}\n";
+    let reads = crate::stack::testing::DEPLOYMENT
+        .replace("env: [", "envFrom: [{configMapRef: {name: about}}]\n          env: [");
+    let all = format!("{about}---\n{reads}");
+    let stack = crate::stack::testing::shop(text, &[("all.yaml", &all), ("Dockerfile", "FROM scratch\n")]).stack();
+    let object = |images: &[(&str, &str)], kind: &str| {
+        let images = images.iter().map(|(service, image)| ((*service).into(), (*image).into())).collect();
+        let set = desired(&stack, &images).remove(0);
+        set.objects.into_iter().map(|object| object.object.value).find(|object| object["kind"] == kind).unwrap()
+    };
+    let variable = |images: &[(&str, &str)]| {
+        object(images, "Deployment").pointer("/spec/template/spec/containers/0/env/1").cloned().unwrap()
+    };
+    assert_eq!(variable(&[]), json!({"name": "EMPTY"}), "what is not known stays as it is written");
+    let pinned = [("web", "registry:5000/shop/web:0f3a@sha256:77")];
+    assert_eq!(variable(&pinned), json!({"name": "EMPTY", "value": "0f3a"}));
+    assert_eq!(object(&pinned, "ConfigMap")["data"]["tag"], "0f3a");
+    let rolls = |images: &[(&str, &str)]| {
+        object(images, "Deployment").pointer("/spec/template/metadata/annotations/stackctl.io~1config-hash").cloned()
+    };
+    assert_ne!(rolls(&pinned), rolls(&[("web", "registry:5000/shop/web:ffff")]), "pods that see it roll with it");
+    assert_eq!(content_hash("registry:5000/shop/web"), None);
+}

@@ -96,6 +96,10 @@ fn value(item: &Item, holds: &Type, beside: &[Entry], problems: &mut Problems) -
             found::Content::Map(entries)
         }
         Type::Table(table) => found::Content::Section(check(item, table, problems)?),
+        Type::ByKey(key, with, without) => {
+            let has = item.node.get(key).is_some_and(|node| !node.is_null());
+            found::Content::Section(check(item, if has { with } else { without }, problems)?)
+        }
         Type::Either(one, other) => {
             let fits = has_shape(item.node, other);
             return value(item, if fits { other } else { one }, beside, problems);
@@ -138,7 +142,8 @@ fn map<'a>(item: &Item<'a>, problems: &mut Problems) -> Option<Entries<'a>> {
 
 fn has_shape(node: &Node, holds: &Type) -> bool {
     match (&node.content, holds) {
-        (Content::Mapping(_), Type::Table(_) | Type::Map(..)) | (Content::Sequence(_), Type::List(_) | Type::Some(..)) => true,
+        (Content::Mapping(_), Type::Table(_) | Type::Map(..))
+        | (Content::Sequence(_), Type::List(_) | Type::Some(..)) => true,
         (Content::Scalar { value, .. }, Type::Integer(..) | Type::Number | Type::Positive) => value.is_number(),
         _ => false,
     }

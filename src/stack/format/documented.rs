@@ -39,9 +39,14 @@ fn words(holds: &Type, many: bool) -> String {
             let (last, rest) = quoted.split_last().unwrap();
             if rest.is_empty() { last.clone() } else { format!("{} or {last}", rest.join(", ")) }
         }
-        Type::List(of) | Type::Some(of, _) => format!("list {}{}", if words(of, true).starts_with("of ") { "" } else { "of " }, words(of, true)),
+        Type::List(of) | Type::Some(of, _) => {
+            format!("list {}{}", if words(of, true).starts_with("of ") { "" } else { "of " }, words(of, true))
+        }
         Type::Map(keys, of) => format!("map of {} → {}", keys.noun, words(of, false)),
         Type::Table(table) => format!("[{}](#{})", counted(table.name), table.name.replace(' ', "-")),
+        Type::ByKey(_, with, without) => {
+            format!("{} or {}", words(&Type::Table(without), many), words(&Type::Table(with), many))
+        }
         Type::Either(one, other) => format!("{}, or {}", words(one, many), words(other, many)),
         Type::Depends(cases) => cases.noun.to_owned(),
         Type::Any(noun) => (*noun).to_owned(),

@@ -56,6 +56,19 @@ pub static NAME: Form = Form {
     check: |text| scalar::label(text).map_err(Wrong::Message),
 };
 
+/// The name of a job. A run's Job is `run-NAME`, and its pods' names are longer by the random end that Kubernetes gives them.
+pub static JOB_NAME: Form = Form {
+    noun: "name",
+    example: "backup",
+    pattern: "^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$",
+    takes: Takes::Strings,
+    check: |text| {
+        message(scalar::is_label(text) && text.len() <= 52, || {
+            format!("`{text}` is no valid name: lower-case letters, digits and `-`, at most 52")
+        })
+    },
+};
+
 /// Whatever a key can be.
 pub static KEY: Form = Form { noun: "key", example: "key", pattern: "", takes: Takes::Strings, check: |_| Ok(()) };
 
@@ -180,11 +193,11 @@ fn workload(text: &str, kinds: &[&str]) -> Result<(), Wrong> {
 pub static VALUE_NAME: Form = Form {
     noun: "name",
     example: "replicas",
-    pattern: "^[^.=]+(\\.[^.=]+)*$",
+    pattern: "^[^.=)]+(\\.[^.=)]+)*$",
     takes: Takes::Strings,
     check: |text| {
         let reserved = ["", "provider", "without"].contains(&text);
-        let wrong = reserved || text.contains('=') || text.split('.').any(str::is_empty);
+        let wrong = reserved || text.contains(['=', ')']) || text.split('.').any(str::is_empty);
         message(!wrong, || format!("a value cannot be named `{text}`"))
     },
 };
@@ -232,9 +245,7 @@ pub static HOST: Form = Form {
     pattern: "^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     takes: Takes::Strings,
     check: |text| {
-        message(scalar::is_subdomain(text.strip_prefix("*.").unwrap_or(text)), || {
-            format!("`{text}` is no host name")
-        })
+        message(scalar::is_subdomain(text.strip_prefix("*.").unwrap_or(text)), || format!("`{text}` is no host name"))
     },
 };
 

@@ -56,10 +56,6 @@ impl Found {
         }
     }
 
-    pub fn is_scalar(&self) -> bool {
-        matches!(self.content, Content::Scalar { .. })
-    }
-
     pub fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar { value: Value::String(text), .. } => Some(text),
@@ -101,6 +97,10 @@ impl Literal {
 impl Section {
     pub fn new(table: &'static Table, origin: Origin, path: String) -> Section {
         Section { table, origin, path, fields: Vec::new(), defaults: Vec::new() }
+    }
+
+    pub fn is_of(&self, table: &Table) -> bool {
+        self.table.name == table.name
     }
 
     pub fn push(&mut self, key: &'static str, found: Found) {

@@ -7,6 +7,7 @@ mod disruptions;
 mod documented;
 mod form;
 mod found;
+mod jobs;
 mod loads;
 mod proofs;
 mod routes;
@@ -20,6 +21,7 @@ pub use check::check;
 pub use form::target;
 pub use found::{Found, Fraction, FromFound, Section};
 pub use stack::{COMPONENT, STACK};
+pub use values::DERIVED_VALUE;
 
 use form::Form;
 
@@ -90,6 +92,8 @@ pub enum Type {
     /// Free keys of a form.
     Map(&'static Form, &'static Type),
     Table(&'static Table),
+    /// The first table where it has the key, else the second.
+    ByKey(&'static str, &'static Table, &'static Table),
     /// The second where its shape is that of what is there, else the first.
     Either(&'static Type, &'static Type),
     /// By the word that stands under another key of the same map.
@@ -145,7 +149,8 @@ impl Table {
         match self.group {
             Group::One(who) => {
                 let keys: Vec<String> = self.grouped().map(|key| format!("`{key}`")).collect();
-                format!("{who} has one of {}", keys.join(", "))
+                let between = if keys.len() == 2 { " and " } else { ", " };
+                format!("{who} has one of {}", keys.join(between))
             }
             Group::Some(message) => message.to_owned(),
             Group::None => String::new(),

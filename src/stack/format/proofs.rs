@@ -14,8 +14,11 @@ pub const STATUS: Field =
     Field::with_default("status", Type::Integer(100, 599), Literal::Integer(200), "status of the answer");
 pub const JSON: Field = Field::optional("json", Type::Any("any value"), "equals the body, parsed as JSON");
 pub const CONTAINS: Field = Field::optional("contains", Type::String("string"), "a part of the body");
-pub const EVENTUALLY: Field =
-    Field::optional("eventually", Type::Form(&DURATION), "how long a failed attempt is repeated; for `logs` 30s by default");
+pub const EVENTUALLY: Field = Field::optional(
+    "eventually",
+    Type::Form(&DURATION),
+    "how long a failed attempt is repeated; for `logs` 30s by default",
+);
 pub const TIMEOUT: Field =
     Field::with_default("timeout", Type::Form(&DURATION), Literal::Text("10s"), "of each request");
 const PROMETHEUS: Field = Field::required("url", Type::Form(&URL), "base URL of Prometheus");
@@ -60,7 +63,11 @@ pub static PROOF: Table = Table {
             Type::List(&Type::String("value")),
             "the proof is skipped unless `--set` gave these a value",
         ),
-        Field::optional("unset", Type::List(&Type::String("value")), "the proof is skipped if `--set` gave one of these a value"),
+        Field::optional(
+            "unset",
+            Type::List(&Type::String("value")),
+            "the proof is skipped if `--set` gave one of these a value",
+        ),
     ],
     group: Group::One("a proof"),
 };
@@ -171,8 +178,7 @@ static DASHBOARDS: Table = Table {
     group: Group::None,
 };
 
-const ALERT_ABOUT: &str =
-    "Prometheus has an alerting rule of that name, and the most active of its alerts with these labels is in that state";
+const ALERT_ABOUT: &str = "Prometheus has an alerting rule of that name, and the most active of its alerts with these labels is in that state";
 static ALERT: Table = Table {
     name: "alert",
     about: ALERT_ABOUT,
@@ -214,8 +220,7 @@ static PERMISSION: Table = Table {
     group: Group::None,
 };
 
-const COUNT_ABOUT: &str =
-    "Each of many requests at the same time raises a number in the answers by exactly one; none is missing, none comes twice";
+const COUNT_ABOUT: &str = "Each of many requests at the same time raises a number in the answers by exactly one; none is missing, none comes twice";
 static COUNT: Table = Table {
     name: "count",
     about: COUNT_ABOUT,
@@ -283,7 +288,12 @@ static LOG: Table = Table {
     fields: &[
         Field::required("selector", Type::Form(&SELECTOR), "labels of the pods"),
         Field::optional("container", Type::Form(&NAME), "by default any of the pod"),
-        Field::with_default("every", Type::Boolean, Literal::Boolean(false), "a container of every pod has the lines, not of one"),
+        Field::with_default(
+            "every",
+            Type::Boolean,
+            Literal::Boolean(false),
+            "a container of every pod has the lines, not of one",
+        ),
         Field::with_default("anyOrder", Type::Boolean, Literal::Boolean(false), "the lines may come in another order"),
         Field::required(
             "matches",

@@ -56,11 +56,7 @@ pub static ROUTE: Table = Table {
             Type::List(&Type::String("component")),
             "the route is dropped when one of them is left out",
         ),
-        Field::optional(
-            "check",
-            Type::Table(&CHECK),
-            "a proof named `route PATH`, sent over TLS through the edge",
-        ),
+        Field::optional("check", Type::Table(&CHECK), "a proof named `route PATH`, sent over TLS through the edge"),
     ],
     group: Group::None,
 };

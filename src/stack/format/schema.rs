@@ -32,6 +32,12 @@ pub(super) fn schema(table: &'static Table) -> Value {
 
 /// All tables below one, in the order in which they are named first.
 pub(super) fn parts_of(table: &'static Table) -> Vec<&'static Table> {
+    fn add_table(table: &'static Table, found: &mut Vec<&'static Table>) {
+        if !found.iter().any(|known| known.name == table.name) {
+            found.push(table);
+            table.fields.iter().for_each(|field| add(&field.holds, found));
+        }
+    }
     fn add(holds: &Type, found: &mut Vec<&'static Table>) {
         match holds {
             Type::List(of) | Type::Some(of, _) | Type::Map(_, of) => add(of, found),
@@ -39,9 +45,10 @@ pub(super) fn parts_of(table: &'static Table) -> Vec<&'static Table> {
                 add(one, found);
                 add(other, found);
             }
-            Type::Table(table) if !found.iter().any(|known| known.name == table.name) => {
-                found.push(table);
-                table.fields.iter().for_each(|field| add(&field.holds, found));
+            Type::Table(table) => add_table(table, found),
+            Type::ByKey(_, with, without) => {
+                add_table(with, found);
+                add_table(without, found);
             }
             _ => {}
         }
@@ -62,7 +69,7 @@ fn object(table: &Table) -> Value {
         let mut schema = match depends(&field.holds) {
             None => present_or_null(field, of(&field.holds, "")),
             // What it holds follows below, with what it depends on.
-            Some(_) => json!({}),
+            Some(cases) => called(cases.noun, json!({})),
         };
         schema["description"] = field.meaning.into();
         if let Presence::Default(default) = field.presence {
@@ -82,7 +89,6 @@ fn object(table: &Table) -> Value {
     if !required.is_empty() {
         schema["required"] = required.into();
     }
-    let given = |key: &str, rule: Value| json!({ "required": [key], "properties": { key: rule } });
     let not_null = json!({ "not": { "type": "null" } });
     match table.group {
         Group::None => {}
@@ -121,9 +127,9 @@ fn present_or_null(field: &Field, mut schema: Value) -> Value {
 /// `word`: what stands under the key that a type depends on.
 fn of(holds: &Type, word: &str) -> Value {
     match holds {
-        Type::String(_) => json!({ "type": "string" }),
+        Type::String(noun) => called(noun, json!({ "type": "string" })),
         Type::Form(form) => of_form(form),
-        Type::Scalar(_) => json!({ "type": ["string", "number", "boolean"] }),
+        Type::Scalar(noun) => called(noun, json!({ "type": ["string", "number", "boolean"] })),
         Type::Boolean => json!({ "type": "boolean" }),
         Type::Integer(i64::MIN, i64::MAX) => json!({ "type": "integer" }),
         Type::Integer(from, i64::MAX) => json!({ "type": "integer", "minimum": from }),
@@ -140,15 +146,37 @@ fn of(holds: &Type, word: &str) -> Value {
             }
             schema
         }
-        Type::Table(table) => json!({ "$ref": format!("#/$defs/{}", id(table)) }),
+        Type::Table(table) => reference(table),
+        Type::ByKey(key, with, without) => json!({
+            "if": given(key, json!({ "not": { "type": "null" } })),
+            "then": reference(with),
+            "else": reference(without),
+        }),
         Type::Either(one, other) => json!({ "anyOf": [of(one, word), of(other, word)] }),
         Type::Depends(cases) => match cases.cases.iter().find(|(of, _)| *of == word) {
             Some((_, Some(case))) => of(case, word),
             Some((_, None)) => json!({ "type": "null" }),
             None => json!({}),
         },
-        Type::Any(_) => json!({}),
+        Type::Any(noun) => called(noun, json!({})),
     }
+}
+
+/// What editors show beside what it means.
+fn called(noun: &str, mut schema: Value) -> Value {
+    if noun != "string" {
+        schema["title"] = noun.replace('`', "").into();
+    }
+    schema
+}
+
+fn reference(table: &Table) -> Value {
+    json!({ "$ref": format!("#/$defs/{}", id(table)) })
+}
+
+/// The key is there, and the rule holds of it.
+fn given(key: &str, rule: Value) -> Value {
+    json!({ "required": [key], "properties": { key: rule } })
 }
 
 fn of_form(form: &Form) -> Value {
@@ -159,7 +187,8 @@ fn of_form(form: &Form) -> Value {
     if !form.pattern.is_empty() {
         schema["pattern"] = form.pattern.into();
     }
-    schema
+    schema["examples"] = json!([form.example]);
+    called(form.noun, schema)
 }
 
 /// What a type depends on.
@@ -177,9 +206,8 @@ fn conditions(table: &Table) -> Vec<Value> {
     let Some((_, cases)) = dependent().next() else { return Vec::new() };
     let words = cases.cases.iter().map(|(word, _)| *word);
     let condition = |word: &str| {
-        let fields = dependent().map(|(field, _)| {
-            (field.key.to_owned(), present_or_null(field, of(&field.holds, word)))
-        });
+        let fields =
+            dependent().map(|(field, _)| (field.key.to_owned(), present_or_null(field, of(&field.holds, word))));
         let fields: Map<String, Value> = fields.collect();
         json!({
             "if": { "required": [cases.key], "properties": { cases.key: { "const": word } } },

@@ -2,11 +2,12 @@
 
 use super::{
     Field, Group, Literal, Table, Type,
-    form::{ANY_NAME, KEY, NAME, SECRET_KEY, SETTER, VALUE_NAME},
+    form::{ANY_NAME, JOB_NAME, KEY, NAME, SECRET_KEY, SETTER, VALUE_NAME},
+    jobs::JOB,
     loads::LOAD_PROFILE,
     proofs::PROOF,
     routes::{EDGE, EDGE_KINDS, ROUTE},
-    values::VALUE,
+    values,
 };
 
 /// The Pod Security Standards.
@@ -19,7 +20,7 @@ static MANIFESTS: Field = Field::required(
     "plain Kubernetes YAML, several documents to a file; `kind: List` is expanded",
 );
 static VALUES: Field =
-    Field::optional("values", Type::Map(&VALUE_NAME, &Type::Table(&VALUE)), "what `--set NAME=VALUE` sets");
+    Field::optional("values", Type::Map(&VALUE_NAME, &values::NAMED), "what `--set NAME=VALUE` sets");
 static VARIANTS: Field =
     Field::optional("variants", Type::List(&Type::Table(&VARIANT)), "what differs by provider or value");
 static GENERATE: Field =
@@ -70,6 +71,11 @@ pub static STACK: Table = Table {
             "load",
             Type::Map(&ANY_NAME, &Type::Table(&LOAD_PROFILE)),
             "requests to send and the verdict on them",
+        ),
+        Field::optional(
+            "jobs",
+            Type::Map(&JOB_NAME, &Type::Table(&JOB)),
+            "what a person may run with `stackctl run STACK JOB`",
         ),
     ],
     group: Group::None,

@@ -33,7 +33,24 @@ static ANY: Cases = Cases {
     noun: "of the type",
 };
 
-pub static VALUE: Table = Table {
+/// What stands under the name of a value.
+pub static NAMED: Type = Type::ByKey("setFrom", &DERIVED_VALUE, &VALUE);
+
+pub static DERIVED_VALUE: Table = Table {
+    name: "derived value",
+    about: "A value that stackctl knows, and that `--set` does not take",
+    fields: &[
+        Field::required("setFrom", Type::OneOf(&["image.hash"]), "the content hash of a service's image, its tag"),
+        Field::required("service", Type::String("string"), "the name of the service"),
+        Field::optional("description", Type::String("string"), "for readers of the file"),
+        SETS,
+    ],
+    group: Group::None,
+};
+
+static SETS: Field = Field::required("sets", Type::List(&Type::Form(&SETTER)), "the fields that it is written to");
+
+static VALUE: Table = Table {
     name: "value",
     about: "A value that `--set` can change, and the fields that it is written to",
     fields: &[
@@ -43,7 +60,7 @@ pub static VALUE: Table = Table {
         Field::optional("enum", Type::List(&Type::Depends(&ANY)), "the only values allowed"),
         Field::optional("default", Type::Depends(&ANY), "without it, the manifests' own value"),
         Field::optional("description", Type::String("string"), "for readers of the file"),
-        Field::required("sets", Type::List(&Type::Form(&SETTER)), "the fields that it is written to"),
+        SETS,
     ],
     group: Group::None,
 };

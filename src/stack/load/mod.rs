@@ -16,10 +16,12 @@ use crate::{
         embedded::{BUILT_IN, Tree},
         facts,
         files::Folder,
+        jobs,
         model::{SetKind, SkippedProof, Stack},
         origin,
         problems::{Problems, closest},
         reader::Located,
+        references::{self, Declarer},
         scalar, sizes,
     },
 };
@@ -167,6 +169,7 @@ fn assemble(
     let mut sets = Vec::new();
     let mut proofs = Vec::new();
     let mut skipped_proofs = Vec::new();
+    let mut references = BTreeMap::new();
     let mut incomplete = false;
     for (kind, own_name, declaration, folder) in all.chain([own]) {
         let component = (kind == SetKind::Component).then(|| own_name.to_owned());
@@ -197,6 +200,10 @@ fn assemble(
                 continue;
             }
             let mut proof = decl.proof.clone();
+            if !assembled.incomplete {
+                let declarer = Declarer { component: component.as_deref(), declaration, set: &assembled.set };
+                references::collect(&mut proof, &declarer, &mut references, problems);
+            }
             proof.check.settle_namespace(&assembled.set.namespace);
             proofs.push(proof);
         }
@@ -221,6 +228,9 @@ fn assemble(
     sizes::check(&sets, problems);
     let services = checks::services(folder, &declaration.services, problems);
     checks::images(&sets, &services, problems);
+    let around = jobs::Surroundings { folder, namespace: &namespace, sets: &sets, services: &services, incomplete };
+    let image_hashes = checks::image_hashes(declaration, &components, &services, problems);
+    let jobs = jobs::assemble(&declaration.jobs, &around, problems);
     Stack {
         name: name.to_owned(),
         origin: origin::of(folder),
@@ -231,6 +241,9 @@ fn assemble(
         skipped_proofs,
         edge: edge.edge,
         load: declaration.load.clone(),
+        jobs,
+        image_hashes,
+        references,
         pull_accounts: BTreeMap::new(),
         notes: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! Reads load profiles.
 
 use crate::stack::{
-    format::{Fraction, FromFound, Found},
+    format::{Found, Fraction, FromFound},
     model::{LoadProfile, ScaleUp, Verdict},
 };
 

@@ -184,7 +184,7 @@ fn proofs_and_loads_reach_what_they_are_about() {
 }
 
 /// Between pods of one stack, by the names of workloads; those that a stack has not are passed over.
-const ALLOWED: [(&str, &str, u16); 11] = [
+const ALLOWED: [(&str, &str, u16); 14] = [
     ("edge", "hello-service", 8400),
     ("edge", "grafana", 3000),
     ("edge", "jaeger", 16686),
@@ -196,10 +196,13 @@ const ALLOWED: [(&str, &str, u16); 11] = [
     ("prometheus", "collector", 8888),
     ("prometheus", "collector", 8889),
     ("prometheus", "jaeger", 8888),
+    ("edge", "greeter", 8080),
+    ("producer", "localstack", 4566),
+    ("consumer", "localstack", 4566),
 ];
 
 /// One that each workload must not have, or not be offered.
-const DENIED: [(&str, &str, u16); 8] = [
+const DENIED: [(&str, &str, u16); 14] = [
     ("stranger", "hello-service", 8400),
     ("stranger", "jaeger", 16686),
     ("stranger", "prometheus", 9090),
@@ -208,6 +211,12 @@ const DENIED: [(&str, &str, u16); 8] = [
     ("hello-service", "jaeger", 4317),
     ("jaeger", "collector", 4317),
     ("rbac-test", "hello-service", 8400),
+    ("stranger", "greeter", 8080),
+    ("greeter", "edge", 8081),
+    ("stranger", "localstack", 4566),
+    ("localstack", "consumer", 5000),
+    ("producer", "consumer", 5000),
+    ("stranger", "producer", 5000),
 ];
 
 #[test]

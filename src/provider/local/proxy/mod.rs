@@ -32,6 +32,8 @@ pub const ROLE: &str = "proxy";
 /// Counts up when a proxy that an older version made must be replaced.
 const REVISION: u32 = 1;
 const STOPPED: &str = "it is stopped";
+/// Pairs of ports that are tried before any that is free.
+const PAIRS: u16 = 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// What is there, as seen without changing anything.
@@ -189,7 +191,8 @@ impl Proxy {
         }
     }
 
-    /// Ports that were asked for must be had; others are the ones it had, the preferred ones, or any that is free.
+    /// Ports that were asked for must be had; others are the ones it had, the preferred ones, or those of the next pair
+    /// that is free. Those of other stacks are no surprise; any other program in the way is named.
     async fn make(
         &self,
         image: &str,
@@ -198,20 +201,25 @@ impl Proxy {
         before: &BTreeMap<u16, u16>,
         progress: &Progress,
     ) -> Result<()> {
-        let mut published: BTreeMap<u16, u16> = BTreeMap::new();
-        for port in ports {
-            let wanted = port.asked.unwrap_or_else(|| before.get(&port.inside).copied().unwrap_or(port.inside));
-            let free = !self.local || ports::is_free(wanted);
-            if let (false, Some(asked)) = (free, port.asked) {
-                return Err(taken(asked));
-            }
-            if !free {
-                let owner = ports::owner(wanted).map(|owner| format!(" by {owner}")).unwrap_or_default();
-                progress.warn(format!("port {wanted} of 127.0.0.1 is in use{owner}: the edge gets another one"));
-            }
-            // One that is chosen here stays the same when the container restarts.
-            published.insert(port.inside, if free { wanted } else { ports::any_free().unwrap_or(0) });
+        let is_free = |port: u16| !self.local || ports::is_free(port);
+        if let Some(asked) = ports.iter().filter_map(|port| port.asked).find(|asked| !is_free(*asked)) {
+            return Err(taken(asked));
         }
+        let had = |port: &Port| port.asked.or_else(|| before.get(&port.inside).copied()).filter(|had| is_free(*had));
+        let wanted: Vec<u16> = ports.iter().filter(|port| had(port).is_none()).map(|port| port.inside).collect();
+        let pair = next_pair(&wanted, is_free);
+        if pair != Some(0) {
+            let others = of_cluster(&self.docker, &self.members.cluster).await?;
+            let is_ours = |port: &u16| others.iter().any(|(_, published)| published.values().any(|it| it == port));
+            for port in wanted.iter().filter(|port| !is_free(**port) && !is_ours(port)) {
+                let owner = ports::owner(*port).map(|owner| format!(" by {owner}")).unwrap_or_default();
+                progress.warn(format!("port {port} of 127.0.0.1 is in use{owner}: the edge gets another one"));
+            }
+        }
+        // One that is chosen here stays the same when the container restarts.
+        let chosen = |port: &Port| pair.map(|step| port.inside + step).or_else(ports::any_free).unwrap_or(0);
+        let mut published: BTreeMap<u16, u16> =
+            ports.iter().map(|port| (port.inside, had(port).unwrap_or_else(|| chosen(port)))).collect();
         match self.try_make(image, nodes, ports, &published).await {
             // Between the look and the start somebody else may have taken a port that nobody asked for.
             Err(error) if is_port_taken(&error) && ports.iter().all(|port| port.asked.is_none()) => {
@@ -319,6 +327,12 @@ pub async fn of_cluster(docker: &Docker, cluster: &str) -> Result<Vec<(String, B
     Ok(found.into_iter().filter(|container| container.running).filter_map(of_stack).collect())
 }
 
+/// How far above the preferred ports the first are that are all free: 8443 and 8080, 9443 and 9080, 10443 and 10080, …,
+/// the pairs between which the edge's redirects lead. None: none of these.
+fn next_pair(preferred: &[u16], is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    (0..PAIRS).map(|pair| pair * 1000).find(|step| preferred.iter().all(|port| is_free(port + step)))
+}
+
 /// A port that was asked for and is somebody else's.
 pub fn taken(port: u16) -> Error {
     let owner = ports::owner(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
@@ -348,6 +362,16 @@ mod tests {
             foreign: None,
         };
         ProxyState { nodes, container: Some(container) }
+    }
+
+    #[test]
+    fn further_stacks_get_the_next_pair_of_ports() {
+        let taken = |taken: &'static [u16]| move |port: u16| !taken.contains(&port);
+        assert_eq!(next_pair(&[8443, 8080], taken(&[])), Some(0));
+        assert_eq!(next_pair(&[8443, 8080], taken(&[8443])), Some(1000));
+        assert_eq!(next_pair(&[8443, 8080], taken(&[8443, 8080, 9080])), Some(2000));
+        assert_eq!(next_pair(&[8443, 8080], |_| false), None);
+        assert_eq!(next_pair(&[], |_| false), Some(0), "nothing is wanted");
     }
 
     #[test]

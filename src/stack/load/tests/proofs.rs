@@ -188,7 +188,7 @@ proofs:
       request: {method: POST, url: 'http://web/', body: $(id)}
       pods:
         - {selector: app=web, container: app, matches: ['Received (?<m>\\S+): $(id)', 'Deleted $(m)'], every: true}
-        - {selector: app=web, matches: [a, $(values.tag)], anyOrder: true}
+        - {selector: app=web, matches: [a, b], anyOrder: true}
   - name: counted
     count: {request: {url: 'http://web/'}, number: 'hit (\\d+) times', requests: 200}
   - name: all answer
@@ -221,7 +221,7 @@ fn what_is_logged_counted_and_alerted_is_read() {
 fn what_cannot_be_logged_counted_or_alerted_is_told_where_it_stands() {
     let wrong = SEEN
         .replace("Received (?<m>", "Received (?<m")
-        .replace("matches: [a, $(values.tag)]", "matches: [a, 'b $(m)']")
+        .replace("matches: [a, b]", "matches: [a, 'b $(m)']")
         .replace("{selector: app=web, matches", "{selector: app=wbe, matches")
         .replace("container: app", "container: App, colour: red")
         .replace("'hit (\\d+) times', requests: 200", "hit, requests: 0")

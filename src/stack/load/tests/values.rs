@@ -175,3 +175,31 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_value_that_comes_from_an_image_is_nobodys_to_set() {
+    let stack = "name: shop
+manifests: [web.yaml]
+services: {web: {context: .}}
+values:
+  tag: {setFrom: image.hash, service: wbe, sets: ['Deployment/web spec.template.spec.containers[0].env[name=TAG].value']}
+  other: {setFrom: image.tag, type: string, service: web, sets: []}
+variants:
+  - {when: {tag: abc}, remove: [Deployment/web]}
+";
+    let files = [("web.yaml", DEPLOYMENT), ("Dockerfile", "FROM scratch\n")];
+    assert_eq!(
+        shop(stack, &files).set("tag", "mine").problems(),
+        [
+            "--set tag=mine: `tag` is the content hash of the image of service `wbe`; nobody sets it",
+            "manifests/shop/stack.yaml:5:39: there is no service `wbe`; did you mean `web`? (values.tag.service)",
+            "manifests/shop/stack.yaml:5:51: the setter matches nothing: Deployment/web (manifests/shop/web.yaml:1:1): it has \
+             no spec.template.spec.containers[0].env[name=TAG] (values.tag.sets)",
+            "manifests/shop/stack.yaml:6:20: expected one of image.hash, found `image.tag`; did you mean `image.hash`? \
+             (values.other.setFrom)",
+            "manifests/shop/stack.yaml:6:31: unknown key `type`; known keys: setFrom, service, description, sets (values.other)",
+            "manifests/shop/stack.yaml:8:18: `tag` is the content hash of the image of service `wbe`; nobody sets it \
+             (variants[0].when.tag)",
+        ]
+    );
+}

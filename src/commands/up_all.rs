@@ -1,0 +1,126 @@
+//! `up --all`: every embedded stack. All are looked at together; those that lack something are brought up one after the
+//! other, because they share a cluster and components.
+
+use futures::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+
+use super::{
+    shared::{self, ImageArgs},
+    up::{ApplyArgs, Mode, Told, outlined, told},
+};
+use crate::{
+    cli::StackArgs,
+    commands::app::App,
+    error::{Error, Kind, Result},
+    pipeline::{self, Look},
+    plan,
+    provider::ClusterState,
+    session::Session,
+    settings::Settings,
+    stack::{self, model::Stack},
+};
+
+pub async fn run(app: &App, settings: Settings, apply: &ApplyArgs, images: &ImageArgs, mode: Mode) -> Result<()> {
+    check(&settings)?;
+    let sessions = sessions(app, settings, apply, images).await?;
+    let Some(first) = sessions.first() else { return Err(Error::new(Kind::Usage, "no stack ships with stackctl")) };
+    if !mode.dry_run {
+        shared::confirm_remote(app, first).await?;
+    }
+    let options: Vec<_> = sessions.iter().map(|session| apply.plan(session, images, &mode)).collect();
+    let looks = sessions.iter().zip(&options).map(|(session, options)| look(session, options));
+    let looks = try_join_all(looks).await?;
+    if mode.dry_run {
+        return show_plans(app, &sessions, &looks).await;
+    }
+    let mut changed = false;
+    let mut outcomes = Vec::new();
+    for ((session, options), seen) in sessions.iter().zip(&options).zip(looks) {
+        // What was seen is old once another stack has written something.
+        let seen = if changed { look(session, options).await } else { Ok(seen) };
+        changed |= seen.as_ref().is_ok_and(|seen| !seen.plan.steps.is_empty());
+        let outcome = async { pipeline::act(session, seen?).await };
+        outcomes.push(outcome.await);
+        if app.cancel.is_cancelled() {
+            break;
+        }
+    }
+    let told = sessions.iter().zip(outcomes).map(|(session, outcome)| async move {
+        let told = async { told(app, session, apply, outcome?).await };
+        told.await.unwrap_or_else(|error| Told::failed(session, error))
+    });
+    show(app, join_all(told).await).await
+}
+
+/// What is about one stack is not about all of them.
+fn check(settings: &Settings) -> Result<()> {
+    let wrong =
+        |what: &str, why: &str| Err(Error::new(Kind::Usage, format!("{what} and --all do not go together")).hint(why));
+    if settings.namespace.is_some() {
+        return wrong("a namespace", "each stack has a namespace of its own: leave --namespace out");
+    }
+    if settings.https_port.is_some() || settings.http_port.is_some() {
+        return wrong("a port", "each stack's edge has ports of its own: leave --https-port and --http-port out");
+    }
+    Ok(())
+}
+
+/// One for each stack, over the same connections.
+async fn sessions(app: &App, settings: Settings, apply: &ApplyArgs, images: &ImageArgs) -> Result<Vec<Session>> {
+    let mut stacks: Vec<Stack> = Vec::new();
+    for known in stack::list() {
+        let named = StackArgs { stack: Some(known.name), set: Vec::new(), without: Vec::new() };
+        let mut stack = shared::load(&named, &settings, app)?;
+        stack.skip_disruptive_proofs();
+        stacks.push(stack);
+    }
+    let mut stacks = stacks.into_iter();
+    let Some(first) = stacks.next() else { return Ok(Vec::new()) };
+    let first = Session::open(settings, first, images.options()?, apply.how(), &app.events, &app.cancel).await?;
+    if first.provider.observe().await? == (ClusterState::Ours { stopped: false }) {
+        first.kube().await?;
+    }
+    let others = try_join_all(stacks.map(|stack| first.beside(stack))).await?;
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
+async fn look(session: &Session, options: &plan::up::Options) -> Result<Look> {
+    let Look { observed, plan } = pipeline::look(session, options).await?;
+    Ok(Look { observed, plan: plan.of_stack(&session.stack.name) })
+}
+
+async fn show_plans(app: &App, sessions: &[Session], looks: &[Look]) -> Result<()> {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for (session, look) in sessions.iter().zip(looks) {
+        let (text, mut value) = outlined(app, look);
+        value["stack"] = session.stack.name.as_str().into();
+        texts.push(format!("{}:\n{text}", session.stack.name));
+        values.push(value);
+    }
+    app.show(|| texts.join("\n"), &json!({ "stacks": values })).await;
+    Ok(())
+}
+
+/// One document of all of them, and one failure.
+async fn show(app: &App, all: Vec<Told>) -> Result<()> {
+    let run = json!(app.settle().await);
+    let (mut values, mut texts, mut failed): (Vec<Value>, Vec<String>, Vec<Error>) = Default::default();
+    for Told { ended, value, text, remarks } in all {
+        for line in remarks {
+            app.remark(&line).await;
+        }
+        let name = value["stack"].as_str().unwrap_or_default().to_owned();
+        failed.extend(ended.err().map(|error| Error { message: format!("{name}: {}", error.message), ..error }));
+        values.push(value);
+        texts.extend((!text.is_empty()).then_some(text));
+    }
+    let value = json!({ "stacks": values, "run": run });
+    let mut failed = failed.into_iter();
+    match failed.next() {
+        None => {
+            app.show(|| texts.join("\n"), &value).await;
+            Ok(())
+        }
+        Some(first) => app.fail_with(|| texts.join("\n"), &value, first.beside(failed)).await,
+    }
+}
