@@ -54,7 +54,8 @@ pub enum Template {
 
 impl JobDecl {
     pub fn read(key: &Located<String>, at: &Section, problems: &mut Problems) -> Option<JobDecl> {
-        let (from, manifest) = (at.get::<Option<Located<String>>>("from")?, at.get("manifest")?);
+        let from: Option<Located<String>> = at.get("from")?;
+        let manifest: Option<Located<String>> = at.get("manifest")?;
         // Both or neither is reported, and no job.
         if from.is_some() == manifest.is_some() {
             return None;

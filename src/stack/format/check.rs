@@ -1,7 +1,7 @@
 //! Holds a file to a table and reports all that does not fit, each at its place.
 
 use super::{
-    Cases, Field, Found, Group, Presence, Section, Table, Type,
+    Cases, Found, Group, Presence, Section, Table, Type,
     form::{Form, Takes, Wrong},
     found,
 };

@@ -74,6 +74,10 @@ fn maps(table: &'static Table, which: Samples) -> Vec<Value> {
             choices.extend(values.into_iter().map(choice));
         } else {
             base.insert(field.key.to_owned(), values.remove(0));
+            // The first of them needs no choice.
+            if !values.is_empty() {
+                choices.push(Map::new());
+            }
             choices.extend(values.into_iter().map(choice));
         }
     }
