@@ -10,7 +10,7 @@ class Config:
     redis_port: int = 6379
     redis_password: str | None = field(default=None, repr=False)
     # Seconds to connect to Redis, and to wait for each of its answers: less than a probe waits for ours.
-    redis_timeout: float = 1.0
+    redis_timeout: float = 2.0
     key: str = "visitor"
 
 

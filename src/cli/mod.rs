@@ -43,7 +43,7 @@ pub struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub struct Target {
-    /// kind (default) or existing
+    /// kind (default), minikube or existing
     #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
     /// Name of the local cluster that holds all stacks [default: stackctl]
@@ -70,19 +70,34 @@ impl Target {
 /// How a cluster is made; ignored when it is there.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "New cluster options")]
-pub struct Making {
+pub struct NewClusterArgs {
     /// CONTROL-PLANES+WORKERS, such as 1+2 [default: 1]
     #[arg(long, value_name = "N")]
     nodes: Option<String>,
     /// Such as v1.36.3 [default: the provider's]
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
-    /// kind's node image [default: kind's own]
+    /// kind's node image, or minikube's base image [default: its own]
     #[arg(long, value_name = "IMAGE")]
     node_image: Option<String>,
     /// A kind configuration to merge into the generated one
     #[arg(long, value_name = "FILE")]
     kind_config: Option<String>,
+    /// minikube's driver [default: docker]
+    #[arg(long, value_name = "NAME")]
+    driver: Option<String>,
+    /// The container runtime of minikube's nodes [default: containerd]
+    #[arg(long, value_name = "NAME")]
+    container_runtime: Option<String>,
+    /// CPUs of each of minikube's nodes [default: minikube's]
+    #[arg(long, value_name = "N")]
+    cpus: Option<String>,
+    /// Memory of each of minikube's nodes, such as 4g [default: minikube's]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// A further flag of `minikube start`, such as --disk-size=40g; may be repeated
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    minikube_flag: Vec<String>,
     /// Pull images of HOST through URL first; may be repeated
     #[arg(long, value_name = "HOST=URL")]
     registry_mirror: Vec<String>,
@@ -109,7 +124,7 @@ pub struct StackArgs {
 /// Where a local cluster's edge is reached.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Edge options")]
-pub struct Ports {
+pub struct EdgeArgs {
     /// Port of 127.0.0.1 for a local cluster's edge [default: 8443 or a free one]
     #[arg(long, value_name = "PORT")]
     https_port: Option<String>,
@@ -121,13 +136,13 @@ pub struct Ports {
 /// How long is waited.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Wait options")]
-pub struct Patience {
+pub struct WaitArgs {
     /// For everything that is waited for [default: 5m]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
 }
 
-impl Patience {
+impl WaitArgs {
     /// Whether `--timeout` itself was given.
     pub fn is_given(&self) -> bool {
         self.timeout.is_some()
@@ -136,15 +151,15 @@ impl Patience {
 
 /// What the flags of a command say about settings, collected from the groups that it has.
 #[derive(Default)]
-pub struct Given<'a> {
-    pub making: Option<&'a Making>,
+pub struct FlagGroups<'a> {
+    pub new_cluster: Option<&'a NewClusterArgs>,
     pub stack: Option<&'a StackArgs>,
-    pub patience: Option<&'a Patience>,
+    pub wait: Option<&'a WaitArgs>,
     pub agent_image: Option<&'a String>,
-    pub ports: Option<&'a Ports>,
+    pub edge: Option<&'a EdgeArgs>,
 }
 
-impl Given<'_> {
+impl FlagGroups<'_> {
     pub fn settings(&self, target: &Target) -> Result<Settings> {
         Settings::resolve(self.flags(target), &|name| std::env::var(name).ok())
     }
@@ -158,24 +173,29 @@ impl Given<'_> {
             ("namespace", one(&target.namespace)),
             ("registry", one(&target.registry)),
         ];
-        if let Some(making) = self.making {
+        if let Some(new) = self.new_cluster {
             flags.extend([
-                ("nodes", one(&making.nodes)),
-                ("kubernetesVersion", one(&making.kubernetes_version)),
-                ("nodeImage", one(&making.node_image)),
-                ("kindConfig", one(&making.kind_config)),
-                ("registryMirrors", making.registry_mirror.clone()),
-                ("caBundle", one(&making.ca_bundle)),
+                ("nodes", one(&new.nodes)),
+                ("kubernetesVersion", one(&new.kubernetes_version)),
+                ("nodeImage", one(&new.node_image)),
+                ("kindConfig", one(&new.kind_config)),
+                ("driver", one(&new.driver)),
+                ("containerRuntime", one(&new.container_runtime)),
+                ("cpus", one(&new.cpus)),
+                ("memory", one(&new.memory)),
+                ("minikubeFlags", new.minikube_flag.clone()),
+                ("registryMirrors", new.registry_mirror.clone()),
+                ("caBundle", one(&new.ca_bundle)),
             ]);
         }
         if let Some(stack) = self.stack {
             flags.push(("without", stack.without.clone()));
         }
-        if let Some(patience) = self.patience {
-            flags.push(("timeout", one(&patience.timeout)));
+        if let Some(wait) = self.wait {
+            flags.push(("timeout", one(&wait.timeout)));
         }
-        if let Some(ports) = self.ports {
-            flags.extend([("httpsPort", one(&ports.https_port)), ("httpPort", one(&ports.http_port))]);
+        if let Some(edge) = self.edge {
+            flags.extend([("httpsPort", one(&edge.https_port)), ("httpPort", one(&edge.http_port))]);
         }
         flags.push(("agentImage", self.agent_image.into_iter().cloned().collect()));
         flags.into_iter().filter(|(_, values)| !values.is_empty()).collect()

@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +15,7 @@ use crate::{
     cli::{Common, Output},
     error::{Error, Kind, Result},
     event::Events,
-    report::{self, Reporter, Summary},
+    report::{self, Reporter, Summary, document::Document},
 };
 
 pub struct App {
@@ -68,16 +67,16 @@ impl App {
     }
 
     /// The final data of a command: text as given, or the value as JSON.
-    pub async fn show(&self, text: impl FnOnce() -> String, value: &impl Serialize) {
+    pub async fn show(&self, text: impl FnOnce() -> String, value: &impl Document) {
         self.settle().await;
         match self.view.output {
             report::Format::Text => report::data(&text()),
-            report::Format::Json => report::document(value),
+            report::Format::Json => report::show_document(value, None),
         }
     }
 
     /// Data with a failure: the text (if any) on stdout and the error on stderr, or one document.
-    pub async fn fail_with(&self, text: impl FnOnce() -> String, value: &impl Serialize, error: Error) -> Result<()> {
+    pub async fn fail_with(&self, text: impl FnOnce() -> String, value: &impl Document, error: Error) -> Result<()> {
         self.settle().await;
         match self.view.output {
             report::Format::Text => {
@@ -85,7 +84,7 @@ impl App {
                 Err(error)
             }
             report::Format::Json => {
-                report::document_with_error(value, &error);
+                report::show_document(value, Some(&error));
                 Err(error.shown())
             }
         }

@@ -3,12 +3,12 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     observe,
     plan::{self, Plan, observed::Observed},
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
 };
 
 /// Build the images of a stack's services
@@ -34,10 +34,10 @@ pub async fn run(args: BuildArgs, app: &App) -> Result<()> {
 impl ImageWork {
     /// Looks at sources and registry, runs the plan made from that, and shows the images' references.
     pub async fn run(&self, app: &App, plan: impl FnOnce(&Observed) -> Result<Plan>) -> Result<()> {
-        let settings = Given { stack: Some(&self.stack), ..Given::default() }.settings(&app.common.target)?;
+        let settings = FlagGroups { stack: Some(&self.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
         let stack = shared::load(&self.stack, &settings, app)?;
         let session =
-            Session::open(settings, stack, self.images.options()?, ApplyOptions::default(), &app.events, &app.cancel)
+            Session::open(settings, stack, self.images.options()?, ChangeOptions::default(), &app.events, &app.cancel)
                 .await?;
         let observed = observe::images(&session).await?;
         let plan = plan(&observed)?;

@@ -1,14 +1,14 @@
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use crate::{
     commands::app::App,
     error::Result,
+    report::document::CertificateAuthority,
     state::State,
     tls::{
         Authority,
         authority::now,
-        trust::{Outcome, System},
+        trust::{System, TrustChange},
     },
 };
 
@@ -46,19 +46,25 @@ pub async fn run(args: CaArgs, app: &App) -> Result<()> {
     let file = anchor.file.display().to_string();
     let (outcome, text) = match args.action {
         Action::Path => {
-            app.show(|| file.clone(), &json!({ "path": file })).await;
+            app.show(
+                || file.clone(),
+                &CertificateAuthority { path: Some(file.clone()), ..CertificateAuthority::default() },
+            )
+            .await;
             return Ok(());
         }
         Action::Trust => match system.trust(&anchor).await? {
-            Outcome::Changed => (Outcome::Changed, format!("the system trusts {file}")),
-            Outcome::Unchanged => (Outcome::Unchanged, format!("the system trusts {file} already")),
+            TrustChange::Changed => (TrustChange::Changed, format!("the system trusts {file}")),
+            TrustChange::Unchanged => (TrustChange::Unchanged, format!("the system trusts {file} already")),
         },
         Action::Untrust => match system.untrust(&anchor).await? {
-            Outcome::Changed => (Outcome::Changed, format!("the system trusts {file} no longer")),
-            Outcome::Unchanged => (Outcome::Unchanged, format!("the system does not trust {file}")),
+            TrustChange::Changed => (TrustChange::Changed, format!("the system trusts {file} no longer")),
+            TrustChange::Unchanged => (TrustChange::Unchanged, format!("the system does not trust {file}")),
         },
     };
-    app.show(|| text, &json!({ "path": file, "changed": outcome == Outcome::Changed })).await;
+    let changed = outcome == TrustChange::Changed;
+    let value = CertificateAuthority { path: Some(file), changed, ..CertificateAuthority::default() };
+    app.show(|| text, &value).await;
     Ok(())
 }
 
@@ -77,6 +83,6 @@ async fn nothing_kept(app: &App, system: &System) -> Result<()> {
             )
         }
     };
-    app.show(text, &json!({ "changed": false, "anchors": anchors })).await;
+    app.show(text, &CertificateAuthority { anchors, ..CertificateAuthority::default() }).await;
     Ok(())
 }

@@ -1,8 +1,7 @@
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
-use serde_json::json;
 
-use crate::{commands::Cli, commands::app::App, error::Result};
+use crate::{commands::Cli, commands::app::App, error::Result, report::document::Completions};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -15,7 +14,7 @@ pub async fn run(args: CompletionsArgs, app: &App) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut visible(&Cli::command()), "stackctl", &mut script);
     let script = String::from_utf8_lossy(&script);
-    app.show(|| script.to_string(), &json!({ "shell": args.shell.to_string(), "script": script })).await;
+    app.show(|| script.to_string(), &Completions { shell: args.shell.to_string(), script: &script }).await;
     Ok(())
 }
 

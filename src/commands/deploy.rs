@@ -5,7 +5,7 @@ use super::{
     up::{self, ApplyArgs, Mode},
 };
 use crate::{
-    cli::{Given, Patience, StackArgs},
+    cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::Result,
 };
@@ -20,12 +20,12 @@ pub struct DeployArgs {
     #[command(flatten)]
     images: ImageArgs,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: DeployArgs, app: &App) -> Result<()> {
-    let given = Given { stack: Some(&args.stack), patience: Some(&args.patience), ..Given::default() };
-    let settings = given.settings(&app.common.target)?;
+    let flags = FlagGroups { stack: Some(&args.stack), wait: Some(&args.wait), ..FlagGroups::default() };
+    let settings = flags.settings(&app.common.target)?;
     let mode = Mode { make_cluster: false, prove: false, dry_run: false };
     up::bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
 }

@@ -1,10 +1,9 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::object::Object;
 use crate::{
-    cli::{Given, Output, StackArgs},
+    cli::{FlagGroups, Output, StackArgs},
     commands::app::App,
     error::Result,
     kube::{
@@ -17,8 +16,11 @@ use crate::{
         desired_sets, origin,
         up::{gone_instances, owners, stale_objects},
     },
-    report,
-    session::{ApplyOptions, ImageOptions, Session},
+    report::{
+        self,
+        document::{Diff, Difference},
+    },
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -41,10 +43,10 @@ pub struct DiffArgs {
 }
 
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     session.require_cluster().await?;
     let observed = observe::all(&session).await?;
@@ -68,17 +70,16 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let diff = session.kube().await?.diff(&objects, &live.live, &prune, &options);
     let Differences { found, refused } = session.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
-    let value: Vec<_> = found
-        .iter()
-        .map(|diff| json!({ "object": diff.key.to_string(), "namespace": diff.key.namespace, "diff": diff.text }))
-        .collect();
+    let differences =
+        found.iter().map(|diff| Difference { object: diff.key.clone(), diff: diff.text.clone() }).collect();
+    let value = Diff { differences };
     let mut refused = refused.into_iter();
     if let Some(first) = refused.next() {
-        return app.fail_with(text, &json!({ "differences": value }), first.beside(refused)).await;
+        return app.fail_with(text, &value, first.beside(refused)).await;
     }
     match diff::differences(&found) {
         None => {
-            app.show(|| "no differences".to_owned(), &json!({ "differences": value })).await;
+            app.show(|| "no differences".to_owned(), &value).await;
             Ok(())
         }
         Some(error) if app.common.output == Output::Text => {
@@ -87,6 +88,6 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
             // A difference is an answer, not a failure: the exit code tells.
             Err(error.shown())
         }
-        Some(error) => app.fail_with(text, &json!({ "differences": value }), error).await,
+        Some(error) => app.fail_with(text, &value, error).await,
     }
 }

@@ -1,15 +1,17 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::provider::check::Status;
 use crate::{
-    cli::{Given, Making, Ports},
+    cli::{EdgeArgs, FlagGroups, NewClusterArgs},
     commands::app::App,
     error::Result,
     image,
     observe::doctor,
     pipeline::preflight::{doctor_request, wanted_ports},
-    report,
+    report::{
+        self,
+        document::{DoctorReport, Setting},
+    },
     session::choice,
 };
 
@@ -17,13 +19,13 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
-    making: Making,
+    new_cluster: NewClusterArgs,
     #[command(flatten)]
-    ports: Ports,
+    edge: EdgeArgs,
 }
 
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
-    let settings = Given { making: Some(&args.making), ports: Some(&args.ports), ..Given::default() }
+    let settings = FlagGroups { new_cluster: Some(&args.new_cluster), edge: Some(&args.edge), ..FlagGroups::default() }
         .settings(&app.common.target)?;
     let engine = image::engine::connect().await;
     let mut ports = wanted_ports(&settings)?;
@@ -57,9 +59,9 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let provenance: Vec<_> = settings
         .provenance
         .iter()
-        .map(|(key, value, origin)| json!({ "key": key, "value": value, "from": origin.to_string() }))
+        .map(|(key, value, origin)| Setting { key, value, from: origin.to_string() })
         .collect();
-    let value = json!({ "checks": checks, "settings": provenance });
+    let value = DoctorReport { checks: &checks, settings: provenance };
     match doctor::preflight(&checks) {
         Ok(()) => {
             app.show(text, &value).await;

@@ -5,11 +5,10 @@ use std::{
 };
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::shared;
 use crate::{
-    cli::{Given, Patience},
+    cli::{FlagGroups, WaitArgs},
     commands::app::App,
     error::{Error, Kind, Result, words::few},
     image,
@@ -17,8 +16,11 @@ use crate::{
     observe,
     plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
     provider::ClusterState,
-    report,
-    session::{ApplyOptions, ImageOptions, Session, choice},
+    report::{
+        self,
+        document::{self, RemovalResult},
+    },
+    session::{ChangeOptions, ImageOptions, Session, choice},
     settings::Settings,
     stack::{
         self, LoadRequest,
@@ -52,13 +54,13 @@ pub struct DownArgs {
     #[arg(long, help_heading = "Removal options")]
     delete_adopted: bool,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: DownArgs, app: &App) -> Result<()> {
-    let settings = Given { patience: Some(&args.patience), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { wait: Some(&args.wait), ..FlagGroups::default() }.settings(&app.common.target)?;
     if args.all {
-        return all(&args, settings, app).await;
+        return Box::pin(all(&args, settings, app)).await;
     }
     // A stack that can no longer be read can still be removed.
     let named = shared::meant(args.stack.as_deref(), app);
@@ -144,10 +146,10 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
 
 impl DownArgs {
     async fn session(&self, settings: Settings, stack: &str, app: &App) -> Result<Session> {
-        let how = ApplyOptions {
+        let how = ChangeOptions {
             prune_data: self.prune_data,
             delete_adopted: self.delete_adopted,
-            ..ApplyOptions::default()
+            ..ChangeOptions::default()
         };
         Session::open(settings, Stack::named(stack), ImageOptions::default(), how, &app.events, &app.cancel).await
     }
@@ -210,13 +212,13 @@ async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>
 }
 
 async fn show_plans(app: &App, plans: &[(Plan, Summary)], others: &[String], stays: &[String]) {
-    let steps: Vec<Value> = plans.iter().flat_map(|(plan, _)| plan.document()).collect();
+    let steps: Vec<_> = plans.iter().flat_map(|(plan, _)| plan.document()).collect();
     let summary = Summary::together(plans.iter().map(|(_, summary)| summary.clone()));
-    let value = json!({ "summary": summary, "steps": steps, "others": others, "stays": stays });
+    let value = document::Plan { summary, steps, kept: Vec::new(), others, stays };
     let text = || {
-        let mut lines = vec![match steps.is_empty() {
+        let mut lines = vec![match value.steps.is_empty() {
             true => "nothing to do".to_owned(),
-            false => shared::plan_text(app, plans.iter().map(|(plan, _)| plan), &summary),
+            false => shared::plan_text(app, plans.iter().map(|(plan, _)| plan), &value.summary),
         }];
         lines.extend(others.iter().map(|other| format!("the cluster goes with {other}")));
         lines.extend(stays.iter().map(|other| format!("the cluster stays: it also holds {other}")));
@@ -267,7 +269,8 @@ async fn remove(
         Ok(left) => left,
         // What was removed is told, even where nobody can look for the rest.
         Err(error) => {
-            let receipt = json!({ "removed": removed });
+            let receipt =
+                RemovalResult { removed: &removed, kept: &[], stays: &[], left: &[], unseen: BTreeMap::new() };
             let told = app.fail_with(|| report::removed(&removed), &receipt, error).await;
             return told.map(|()| Receipt::default());
         }
@@ -290,7 +293,7 @@ async fn remove(
 
 async fn tell(app: &App, receipt: Receipt) -> Result<()> {
     let Receipt { removed, kept, stays, left, unseen } = receipt;
-    let value: Value = json!({ "removed": removed, "kept": kept, "stays": stays, "left": left, "unseen": unseen });
+    let value = RemovalResult { removed: &removed, kept: &kept, stays: &stays, left: &left, unseen };
     let text = || {
         let mut lines = vec![report::receipt(&removed, &kept, &left)];
         if !stays.is_empty() {

@@ -8,10 +8,14 @@ use futures::future::try_join_all;
 
 use super::shared::OfStack;
 use crate::{
-    cli::Given,
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::{Error, Kind, Result},
     provider::local::ports,
+    report::{
+        self,
+        document::{self, Forwards},
+    },
     session::Session,
 };
 
@@ -94,7 +98,7 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
             .hint("name it in front of each: stackctl forward 8080:SERVICE 8081:OTHER"));
     }
     let cancel = app.end_quietly();
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings, app)?;
     let mut listens = Vec::new();
     for wanted in &args.services {
@@ -110,12 +114,12 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
     session.require_running().await?;
     let kube = session.kube().await?;
     let namespace = namespace.as_str();
-    let open = args.services.iter().zip(listens).map(|(wanted, listen)| async move {
+    let opening = args.services.iter().zip(listens).map(|(wanted, listen)| async move {
         let forward = kube.forward(namespace, &wanted.service, wanted.port.as_deref(), listen).await?;
         Ok::<_, Error>((wanted, forward))
     });
-    let forwards = try_join_all(open).await?;
-    let mut runs = Vec::new();
+    let forwards = try_join_all(opening).await?;
+    let (mut runs, mut open) = (Vec::new(), Vec::new());
     let mut told = BTreeSet::new();
     let alone = forwards.len() == 1;
     for (wanted, forward) in forwards {
@@ -125,6 +129,12 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
         };
         let end = if alone { "; Ctrl-C ends it" } else { "" };
         app.events.info(format!("http://{} is {of}{end}", forward.address));
+        open.push(document::Forward {
+            namespace: namespace.to_owned(),
+            service: wanted.service.clone(),
+            port: wanted.port.clone(),
+            address: forward.address.to_string(),
+        });
         let progress = app.events.progress(format!("forward:{}", wanted.service));
         // The pods of a Service are the same for all its ports.
         let forward = if told.insert(&wanted.service) { forward } else { forward.quiet() };
@@ -132,6 +142,9 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
     }
     if !alone {
         app.events.info("Ctrl-C ends them");
+    }
+    if app.common.output == Output::Json {
+        report::document_line(&Forwards { forwards: open });
     }
     tokio::select! {
         ended = try_join_all(runs) => ended.map(drop),

@@ -1,15 +1,15 @@
 use crate::execute::garbage;
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     image::store::gc::KEEP,
-    observe, report,
-    session::{ApplyOptions, ImageOptions, Session},
+    observe,
+    report::{self, document::RemovedImages},
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Remove old image tags; the newest of each service and those that run stay
@@ -23,13 +23,14 @@ pub struct GcArgs {
 }
 
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     observe::all(&session).await?;
     let removed = garbage::collect(&session, args.keep).await?;
-    app.show(|| format!("{} removed", report::count(removed.len(), "image")), &json!({ "removed": removed })).await;
+    let value = RemovedImages { removed };
+    app.show(|| format!("{} removed", report::count(value.removed.len(), "image")), &value).await;
     Ok(())
 }

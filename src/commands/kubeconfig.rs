@@ -1,10 +1,10 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
-    cli::Given,
+    cli::FlagGroups,
     commands::app::App,
     error::{Context, Kind, Result},
+    report::document::Kubeconfig,
     session::Session,
 };
 
@@ -18,11 +18,11 @@ pub struct KubeconfigArgs {
 
 pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     let access = session.provider.access().await?;
     let path = access.kubeconfig.display().to_string();
-    let value = json!({ "path": path, "context": access.context });
+    let value = Kubeconfig { path: &path, context: &access.context };
     if args.path {
         app.show(|| path.clone(), &value).await;
         return Ok(());

@@ -1,6 +1,11 @@
 use clap::Args;
 
-use crate::{commands::app::App, error::Result, report, stack};
+use crate::{
+    commands::app::App,
+    error::Result,
+    report::{self, document::StackList},
+    stack,
+};
 
 /// List the stacks that ship with stackctl
 #[derive(Debug, Args)]
@@ -16,6 +21,6 @@ pub async fn run(_: ListArgs, app: &App) -> Result<()> {
         })
         .collect();
     let headers = ["stack", "what", "services", "components"];
-    app.show(|| report::table(headers, &rows, report::width()), &stacks).await;
+    app.show(|| report::table(headers, &rows, report::width()), &StackList { items: stacks.clone() }).await;
     Ok(())
 }

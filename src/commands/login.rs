@@ -1,5 +1,4 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     commands::app::App,
@@ -11,7 +10,10 @@ use crate::{
             remote::{Greeting, RemoteRegistry},
         },
     },
-    report::ask,
+    report::{
+        ask,
+        document::{Login, Logout},
+    },
 };
 
 /// Log in to a registry, to push there (--registry) and for nodes to pull from it
@@ -87,7 +89,7 @@ pub async fn login(args: LoginArgs, app: &App) -> Result<()> {
         ));
     }
     let text = || format!("logged in to {host} as {username}; kept by {keeper}");
-    app.show(text, &json!({ "registry": host, "username": username, "keptBy": keeper.to_string() })).await;
+    app.show(text, &Login { registry: &host, username: &username, kept_by: keeper.to_string() }).await;
     Ok(())
 }
 
@@ -99,7 +101,7 @@ pub async fn logout(args: LogoutArgs, app: &App) -> Result<()> {
         true => format!("there was no login to {host}"),
         false => format!("logged out of {host}; removed from {}", from.join(" and ")),
     };
-    app.show(text, &json!({ "registry": host, "removedFrom": from })).await;
+    app.show(text, &Logout { registry: &host, removed_from: &from }).await;
     Ok(())
 }
 

@@ -1,13 +1,12 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared::OfStack;
 use crate::{
-    cli::{Given, Output},
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
-    report,
+    report::{self, document::LogLine},
     session::Session,
     settings as config,
 };
@@ -35,7 +34,7 @@ pub struct LogsArgs {
 
 pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings, app)?;
     let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
     session.require_running().await?;
@@ -66,8 +65,7 @@ pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
         match app.common.output {
             Output::Text => report::data(&format!("{} {}", colors.of(&line.pod, &line.container), line.line)),
             Output::Json => {
-                let value = json!({ "pod": line.pod, "container": line.container, "line": line.line });
-                report::data(&value.to_string());
+                report::document_line(&LogLine { pod: &line.pod, container: &line.container, line: &line.line });
             }
         }
     }

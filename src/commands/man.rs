@@ -1,10 +1,10 @@
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     commands::app::App,
     commands::help,
     error::{Context, Error, Kind, Result},
+    report::document::Page,
 };
 
 /// Print the manual page of stackctl or of one command
@@ -33,6 +33,6 @@ pub async fn run(args: ManArgs, app: &App) -> Result<()> {
         .render(&mut page)
         .context(Kind::Unexpected, || "cannot render the page".to_owned())?;
     let page = String::from_utf8_lossy(&page);
-    app.show(|| page.to_string(), &json!({ "page": page })).await;
+    app.show(|| page.to_string(), &Page { page: page.as_ref() }).await;
     Ok(())
 }

@@ -108,7 +108,7 @@ impl Command {
     pub async fn run(self, app: &App) -> Result<()> {
         match self {
             Command::Up(args) => up::run(args, app).await,
-            Command::Plan(args) => plan::run(args, app).await,
+            Command::Plan(args) => Box::pin(plan::run(args, app)).await,
             Command::Diff(args) => diff::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Test(args) => test::run(args, app).await,

@@ -1,13 +1,13 @@
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::object::GeneratedSecret;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     kube::secrets,
+    report::document::Password,
     session::Session,
     stack::model::Stack,
 };
@@ -26,7 +26,7 @@ pub struct PasswordArgs {
 }
 
 pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
-    let settings = Given::default().settings(&app.common.target)?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
     let stack = StackArgs { stack: args.stack, set: Vec::new(), without: Vec::new() };
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;
@@ -42,7 +42,7 @@ pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
         Error::new(Kind::Usage, format!("{place} has no text under {key}"))
             .hint(format!("`stackctl up {}` adds a key that is missing", stack.name))
     })?;
-    app.show(|| value.clone(), &json!({ "secret": secret.name, "key": key, "value": value })).await;
+    app.show(|| value.clone(), &Password { secret: &secret.name, key, value: &value }).await;
     Ok(())
 }
 
@@ -105,6 +105,7 @@ mod tests {
             yields: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: BTreeMap::new(),
         };

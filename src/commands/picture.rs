@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     commands::app::App,
     error::{Context, Kind, Result},
-    report,
+    report::{self, document::Picture},
 };
 
 /// Render the recording of a terminal, read from stdin, as an SVG picture of what stood there at its end
@@ -23,7 +23,7 @@ pub async fn run(args: PictureArgs, app: &App) -> Result<()> {
     std::io::stdin().read_to_end(&mut recording).context(Kind::Usage, || "cannot read the recording".to_owned())?;
     let text = settled(&String::from_utf8_lossy(&recording));
     let svg = report::terminal_svg(&args.title, &text, args.columns);
-    app.show(|| svg.clone(), &serde_json::json!({ "svg": svg })).await;
+    app.show(|| svg.clone(), &Picture { svg: &svg }).await;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 use clap::Args;
-use serde_json::json;
 
-use crate::{cli::Given, commands::app::App, error::Result, session::Session};
+use crate::{
+    cli::FlagGroups, commands::app::App, error::Result, execute::actions, report::document::ClusterPower,
+    session::Session,
+};
 
 /// Stop the cluster's containers; everything in them stays
 #[derive(Debug, Args)]
@@ -13,7 +15,7 @@ pub struct StartArgs {}
 
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
     session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
     tell(app, &session, "stopped").await
@@ -21,14 +23,17 @@ pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     session.require_cluster().await?;
-    session.until_stopped(session.provider.start(&app.events.progress("cluster"))).await?;
+    let progress = app.events.progress("cluster");
+    session.until_stopped(session.provider.start(&progress)).await?;
+    progress.say("waiting for the network");
+    session.until_stopped(Box::pin(actions::network(&session, &progress))).await?;
     tell(app, &session, "started").await
 }
 
 async fn tell(app: &App, session: &Session, what: &str) -> Result<()> {
     let name = &session.settings.cluster_name;
-    app.show(|| format!("cluster {name} {what}"), &json!({ "cluster": name, "state": what })).await;
+    app.show(|| format!("cluster {name} {what}"), &ClusterPower { cluster: name, state: what }).await;
     Ok(())
 }

@@ -3,10 +3,11 @@ use clap::Args;
 use super::shared;
 use crate::object::{GeneratedSecret, Key};
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
     observe,
+    report::document::ObjectList,
     stack::{self, desired::DesiredSet},
 };
 
@@ -18,7 +19,7 @@ pub struct RenderArgs {
 }
 
 pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
-    let settings = Given { stack: Some(&args.stack), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
     let images = observe::references(&stack, &settings).await?;
     let sets = stack::desired::desired(&stack, &images);
@@ -26,7 +27,7 @@ pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     // kubectl applies in the order of the file: namespaces first, whichever set brings them.
     all.sort_by_key(|object| object.wave);
     let objects = || all.iter().map(|object| &object.object.value);
-    app.show(|| stack::to_yaml(objects()), &objects().collect::<Vec<_>>()).await;
+    app.show(|| stack::to_yaml(objects()), &ObjectList { items: objects().collect() }).await;
     let unknown = stack::facts::unknown_kinds(&stack);
     if !unknown.is_empty() {
         let kinds = unknown.iter().map(|(group, kind)| format!("{kind}.{group}")).collect::<Vec<_>>().join(", ");

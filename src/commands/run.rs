@@ -1,16 +1,19 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::json;
 
 use super::shared;
 use crate::{
-    cli::{Given, Patience, StackArgs},
+    cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Error, Kind, Result},
-    observe, pipeline, plan, report,
-    session::{ApplyOptions, ImageOptions, Session},
-    settings::{Settings, default_stack},
+    observe, pipeline, plan,
+    report::{
+        self,
+        document::{JobDescription, JobList, JobPlan, JobResult, LogLine},
+    },
+    session::{ChangeOptions, ImageOptions, Session},
+    settings::Settings,
     stack::{
         self, closest,
         model::{Job, Stack},
@@ -22,9 +25,8 @@ use crate::{
 /// Its log is shown as it comes. The Kubernetes Job that is made for it is removed at the end, however it ended.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value_t = default_stack())]
-    stack: String,
+    /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
+    stack: Option<String>,
     /// The job's name
     job: Option<String>,
     #[command(flatten)]
@@ -34,9 +36,8 @@ pub struct RunArgs {
 /// Run the job `backup` of a stack (short for `run STACK backup`)
 #[derive(Debug, Args)]
 pub struct BackupArgs {
-    /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value_t = default_stack())]
-    stack: String,
+    /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
+    stack: Option<String>,
     #[command(flatten)]
     how: How,
 }
@@ -44,9 +45,8 @@ pub struct BackupArgs {
 /// Run the job `restore` of a stack (short for `run STACK restore`)
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// An embedded stack or a folder with a stack.yaml
-    #[arg(default_value_t = default_stack())]
-    stack: String,
+    /// An embedded stack or a folder with a stack.yaml [default: the stack.yaml of this folder, else hello]
+    stack: Option<String>,
     #[command(flatten)]
     how: How,
 }
@@ -60,26 +60,27 @@ struct How {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: RunArgs, app: &App) -> Result<()> {
+    let stack = shared::meant(args.stack.as_deref(), app);
     match args.job {
-        Some(job) => named(&args.stack, &job, &args.how, app).await,
-        None => list(&args.stack, &args.how, app).await,
+        Some(job) => named(&stack, &job, &args.how, app).await,
+        None => list(&stack, &args.how, app).await,
     }
 }
 
 pub async fn backup(args: BackupArgs, app: &App) -> Result<()> {
-    named(&args.stack, "backup", &args.how, app).await
+    named(&shared::meant(args.stack.as_deref(), app), "backup", &args.how, app).await
 }
 
 pub async fn restore(args: RestoreArgs, app: &App) -> Result<()> {
-    named(&args.stack, "restore", &args.how, app).await
+    named(&shared::meant(args.stack.as_deref(), app), "restore", &args.how, app).await
 }
 
 fn load(stack: &str, how: &How, app: &App) -> Result<(Settings, Stack)> {
-    let settings = Given { patience: Some(&how.patience), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { wait: Some(&how.wait), ..FlagGroups::default() }.settings(&app.common.target)?;
     // What `--set` says here is about the job: of the stack it is what the cluster has.
     let named = StackArgs { stack: Some(stack.to_owned()), set: Vec::new(), without: Vec::new() };
     let stack = shared::load(&named, &settings, app)?;
@@ -105,11 +106,11 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
     let job = find(&stack, name)?.clone();
     let given: BTreeMap<String, String> =
         how.set.iter().map(|text| shared::pair("--set", text)).collect::<Result<_>>()?;
-    let asked = how.patience.is_given().then_some(settings.timeout);
+    let asked = how.wait.is_given().then_some(settings.timeout);
     let timeout = asked.or(job.timeout).unwrap_or(settings.timeout);
     let options = plan::job::Options { chosen: job.choose(&given)?, timeout };
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     if !how.dry_run {
         shared::confirm_remote(app, &session).await?;
@@ -118,17 +119,21 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
     let plan = plan::job::plan(&session.stack, &job, &options, &observed)?;
     if how.dry_run {
         let objects = || plan.steps.iter().filter_map(|step| step.action.job());
-        app.show(|| stack::to_yaml(objects()), &json!({ "steps": plan.document() })).await;
+        app.show(|| stack::to_yaml(objects()), &JobPlan { steps: plan.document() }).await;
         return Ok(());
     }
     let ended = pipeline::execute(&session, &plan, &observed).await;
     let done = session.learn(|learned| learned.job.take()).unwrap_or_default();
-    let value = json!({
-        "stack": session.stack.name,
-        "job": job.name,
-        "tookMs": u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
-        "log": done.log,
-    });
+    let value = JobResult {
+        stack: &session.stack.name,
+        job: &job.name,
+        took_ms: u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
+        log: done
+            .log
+            .iter()
+            .map(|line| LogLine { pod: &line.pod, container: &line.container, line: &line.line })
+            .collect(),
+    };
     match ended {
         Ok(()) => {
             let took = done.took.as_secs_f64();
@@ -159,14 +164,12 @@ async fn list(stack: &str, how: &How, app: &App) -> Result<()> {
         .values()
         .map(|job| [job.name.clone(), job.description.clone().unwrap_or_default(), parameters(job)])
         .collect();
-    let value: Vec<_> = stack
-        .jobs
-        .values()
-        .map(|job| {
-            let parameters: BTreeMap<_, _> = job.parameters().collect();
-            json!({ "name": job.name, "description": job.description, "parameters": parameters })
-        })
-        .collect();
+    let jobs = stack.jobs.values().map(|job| JobDescription {
+        name: &job.name,
+        description: job.description.as_deref(),
+        parameters: job.parameters().collect(),
+    });
+    let value = JobList { stack: &stack.name, jobs: jobs.collect() };
     if rows.is_empty() {
         app.remark(&format!("stack {} declares no jobs", stack.name)).await;
     }

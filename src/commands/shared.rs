@@ -8,9 +8,11 @@ use crate::{
     cli::StackArgs,
     commands::app::App,
     error::{Error, Kind, Result},
-    execute::actions,
     plan::{Plan, observed::Observed, summary::Summary},
-    report,
+    report::{
+        self,
+        document::{Images, TestResult},
+    },
     session::{ImageOptions, Session, choice},
     settings::Settings,
     settings::{DEFAULT_STACK, default_stack},
@@ -111,7 +113,7 @@ pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Res
     if results.is_empty() {
         return ended;
     }
-    let value = actions::proofs_json(session);
+    let value = TestResult { stack: &session.stack.name, proofs: &results };
     let text = || report::proof_lines(&results, app.view.paint()).join("\n");
     match ended {
         Ok(()) => {
@@ -133,10 +135,11 @@ pub fn plan_text<'a>(app: &App, plans: impl Iterator<Item = &'a Plan>, summary: 
 
 /// The references of the images that a plan of `build` or `push` was about.
 pub async fn show_images(app: &App, observed: &Observed) {
-    let references: BTreeMap<&str, &str> =
+    let images: BTreeMap<&str, &str> =
         observed.images.iter().map(|(service, image)| (service.as_str(), image.reference.as_str())).collect();
-    let text = || references.values().map(|reference| format!("{reference}\n")).collect::<String>();
-    app.show(text, &references).await;
+    let images = Images { images };
+    let text = || images.images.values().map(|reference| format!("{reference}\n")).collect::<String>();
+    app.show(text, &images).await;
 }
 
 /// Names the stack of a running service, for commands whose first argument is the service.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    cli::{Given, Output},
+    cli::{FlagGroups, Output},
     commands::app::App,
     error::Result,
     observe::overview,
@@ -29,7 +29,7 @@ pub struct StatusArgs {
 
 pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
     let session =
-        Session::without_stack(Given::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
     let only = args.only(app)?;
     if args.watch {
         return watch(&session, only.as_deref(), app).await;
@@ -62,9 +62,9 @@ async fn watch(session: &Session, only: Option<&str>, app: &App) -> Result<()> {
             () = cancel.cancelled() => return Ok(()),
         };
         match (seen, app.common.output) {
-            (Ok(overview), Output::Json) => report::data(&serde_json::to_string(&overview).unwrap_or_default()),
+            (Ok(overview), Output::Json) => report::document_line(&overview),
             (Ok(overview), Output::Text) => report::screen(&report::status_screen(&overview, report::width())),
-            (Err(error), Output::Json) => report::data(&serde_json::json!({ "error": error.to_string() }).to_string()),
+            (Err(error), Output::Json) => report::failure_line(&error),
             (Err(error), Output::Text) => report::screen(&error.to_string()),
         }
         tokio::select! {

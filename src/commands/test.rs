@@ -5,11 +5,11 @@ use clap::Args;
 
 use super::shared::{self, ImageArgs};
 use crate::{
-    cli::{Given, Patience, StackArgs},
+    cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Context, Error, Kind, Result},
     observe, plan, report,
-    session::{ApplyOptions, Session},
+    session::{ChangeOptions, Session},
 };
 
 /// Prove that a running stack does what it declares
@@ -32,17 +32,17 @@ pub struct TestArgs {
     #[arg(long, value_name = "IMAGE", help_heading = "Proof options")]
     agent_image: Option<String>,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 pub async fn run(args: TestArgs, app: &App) -> Result<()> {
-    let given = Given {
+    let flags = FlagGroups {
         stack: Some(&args.stack),
-        patience: Some(&args.patience),
+        wait: Some(&args.wait),
         agent_image: args.agent_image.as_ref(),
-        ..Given::default()
+        ..FlagGroups::default()
     };
-    let settings = given.settings(&app.common.target)?;
+    let settings = flags.settings(&app.common.target)?;
     let mut stack = shared::load(&args.stack, &settings, app)?;
     if stack.proofs.is_empty() {
         return Err(Error::new(Kind::Usage, format!("stack {} declares no proofs", stack.name)));
@@ -55,7 +55,7 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
         settings,
         stack,
         ImageArgs::default().options()?,
-        ApplyOptions::default(),
+        ChangeOptions::default(),
         &app.events,
         &app.cancel,
     )

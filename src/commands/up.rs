@@ -1,22 +1,24 @@
-use crate::pipeline::{self, Look, Outcome};
+use crate::pipeline::{self, Look, Reconciled};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::{
     shared::{self, ImageArgs},
     up_all,
 };
 use crate::{
-    cli::{Given, Making, Patience, Ports, StackArgs},
+    cli::{EdgeArgs, FlagGroups, NewClusterArgs, StackArgs, WaitArgs},
     commands::{app::App, artifacts},
     error::{Error, Result},
     kube::ownership::holds::Kept,
     observe::{reach, urls},
     plan::{self, Action, Plan, observed::Observed, summary::Summary},
-    report,
-    session::{ApplyOptions, Session},
+    report::{
+        self,
+        document::{self, StackResult, UpResult},
+    },
+    session::{ChangeOptions, Session},
     settings::Settings,
 };
 
@@ -41,11 +43,11 @@ pub struct UpArgs {
     #[command(flatten)]
     images: ImageArgs,
     #[command(flatten)]
-    making: Making,
+    new_cluster: NewClusterArgs,
     #[command(flatten)]
-    ports: Ports,
+    edge: EdgeArgs,
     #[command(flatten)]
-    patience: Patience,
+    wait: WaitArgs,
 }
 
 /// How objects reach the cluster; `up` and `deploy` share it.
@@ -86,14 +88,14 @@ pub struct Mode {
 }
 
 pub async fn run(args: UpArgs, app: &App) -> Result<()> {
-    let given = Given {
-        making: Some(&args.making),
+    let flags = FlagGroups {
+        new_cluster: Some(&args.new_cluster),
         stack: Some(&args.stack),
-        patience: Some(&args.patience),
-        ports: Some(&args.ports),
-        ..Given::default()
+        wait: Some(&args.wait),
+        edge: Some(&args.edge),
+        ..FlagGroups::default()
     };
-    let settings = given.settings(&app.common.target)?;
+    let settings = flags.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
     if args.all {
         return up_all::run(app, settings, &args.apply, &args.images, mode).await;
@@ -140,8 +142,7 @@ pub async fn bring_up(
         return Ok(());
     }
     let told = told(app, &session, apply, pipeline::reconcile(&session, &options).await?).await?;
-    let mut value = told.value;
-    value["run"] = json!(app.settle().await);
+    let value = UpResult { stack: told.value, run: app.settle().await };
     for line in told.remarks {
         app.remark(&line).await;
     }
@@ -155,8 +156,8 @@ pub async fn bring_up(
 }
 
 impl ApplyArgs {
-    pub fn how(&self) -> ApplyOptions {
-        ApplyOptions {
+    pub fn how(&self) -> ChangeOptions {
+        ChangeOptions {
             force_conflicts: self.force_conflicts,
             replace: self.replace,
             prune_data: self.prune_data,
@@ -184,22 +185,22 @@ impl ApplyArgs {
 }
 
 /// What a plan would do, for people and for programs.
-pub fn outlined(app: &App, look: &Look) -> (String, Value) {
+pub fn outlined<'a>(app: &App, look: &Look) -> (String, document::Plan<'a>) {
     let Look { plan, observed } = look;
     let summary = Summary::of(plan, observed);
     let kept: Vec<String> = plan.kept.iter().map(Kept::to_string).collect();
-    let value = json!({ "summary": summary, "unchanged": plan.unchanged, "steps": plan.document(), "kept": kept });
     let text = match plan.steps.is_empty() {
         true => format!("nothing to do: {} unchanged", report::count(plan.unchanged, "object")),
         false => shared::plan_text(app, std::iter::once(plan), &summary),
     };
-    ([vec![text], kept].concat().join("\n"), value)
+    let text = [&[text][..], &kept].concat().join("\n");
+    (text, document::Plan { summary, steps: plan.document(), kept, others: &[], stays: &[] })
 }
 
 /// What a run of one stack came to, to be told.
 pub struct Told {
     pub ended: Result<()>,
-    pub value: Value,
+    pub value: StackResult,
     pub text: String,
     /// What there is to say besides, where it ended well.
     pub remarks: Vec<String>,
@@ -208,13 +209,13 @@ pub struct Told {
 impl Told {
     /// Of a stack for which nothing could be begun.
     pub fn failed(session: &Session, error: Error) -> Told {
-        let value = json!({ "stack": session.stack.name });
+        let value = StackResult { stack: session.stack.name.clone(), ..StackResult::default() };
         Told { ended: Err(error), value, text: String::new(), remarks: Vec::new() }
     }
 }
 
-pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outcome) -> Result<Told> {
-    let Outcome { observed, plan, ended } = outcome;
+pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Reconciled) -> Result<Told> {
+    let Reconciled { observed, plan, ended } = outcome;
     if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
         && let Err(unwritten) = artifacts::write(session, folder, error).await
     {
@@ -227,18 +228,20 @@ pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Outc
         Err(_) => (Vec::new(), Vec::new()),
     };
     let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
-    let value = json!({
-        "stack": session.stack.name,
-        "unchanged": plan.unchanged,
-        "starting": plan.starting,
-        "reach": ways,
-        "urls": urls,
-        "proofs": proofs,
-    });
+    let (starting, stack) = (plan.starting.clone(), session.stack.name.clone());
     let lines = report::proof_lines(&proofs, app.view.paint());
     let table = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
     let text = lines.into_iter().chain(ways.iter().map(reach::Way::text)).chain(table).collect::<Vec<_>>().join("\n");
     let remarks = if ended.is_ok() { remarks(session, &plan) } else { Vec::new() };
+    let value = StackResult {
+        stack,
+        unchanged: plan.unchanged,
+        starting,
+        aside: plan.aside.clone(),
+        reach: ways,
+        urls,
+        proofs,
+    };
     Ok(Told { ended, value, text, remarks })
 }
 
@@ -252,6 +255,7 @@ fn remarks(session: &Session, plan: &Plan) -> Vec<String> {
     if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {
         lines.extend(plan.kept.iter().map(Kept::to_string));
     }
+    lines.extend(plan.aside.iter().map(ToString::to_string));
     if !plan.starting.is_empty() {
         let names = plan.starting.join(", ");
         lines.push(format!("starting in the background: {names} (`stackctl test` waits for it)"));

@@ -2,7 +2,6 @@
 //! other, because they share a cluster and components.
 
 use futures::future::{join_all, try_join_all};
-use serde_json::{Value, json};
 
 use super::{
     shared::{self, ImageArgs},
@@ -15,6 +14,7 @@ use crate::{
     pipeline::{self, Look},
     plan,
     provider::ClusterState,
+    report::document::{Plans, StackPlan, UpAllResult},
     session::Session,
     settings::Settings,
     stack::{self, model::Stack},
@@ -90,31 +90,30 @@ async fn look(session: &Session, options: &plan::up::Options) -> Result<Look> {
 }
 
 async fn show_plans(app: &App, sessions: &[Session], looks: &[Look]) -> Result<()> {
-    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    let (mut texts, mut stacks) = (Vec::new(), Vec::new());
     for (session, look) in sessions.iter().zip(looks) {
-        let (text, mut value) = outlined(app, look);
-        value["stack"] = session.stack.name.as_str().into();
+        let (text, plan) = outlined(app, look);
         texts.push(format!("{}:\n{text}", session.stack.name));
-        values.push(value);
+        stacks.push(StackPlan { stack: &session.stack.name, plan });
     }
-    app.show(|| texts.join("\n"), &json!({ "stacks": values })).await;
+    app.show(|| texts.join("\n"), &Plans { stacks }).await;
     Ok(())
 }
 
 /// One document of all of them, and one failure.
 async fn show(app: &App, all: Vec<Told>) -> Result<()> {
-    let run = json!(app.settle().await);
-    let (mut values, mut texts, mut failed): (Vec<Value>, Vec<String>, Vec<Error>) = Default::default();
+    let run = app.settle().await;
+    let (mut stacks, mut texts, mut failed): (Vec<_>, Vec<String>, Vec<Error>) = Default::default();
     for Told { ended, value, text, remarks } in all {
         for line in remarks {
             app.remark(&line).await;
         }
-        let name = value["stack"].as_str().unwrap_or_default().to_owned();
+        let name = &value.stack;
         failed.extend(ended.err().map(|error| Error { message: format!("{name}: {}", error.message), ..error }));
-        values.push(value);
+        stacks.push(value);
         texts.extend((!text.is_empty()).then_some(text));
     }
-    let value = json!({ "stacks": values, "run": run });
+    let value = UpAllResult { stacks, run };
     let mut failed = failed.into_iter();
     match failed.next() {
         None => {

@@ -2,12 +2,15 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
     observe::{reach, urls},
-    report,
-    session::{ApplyOptions, ImageOptions, Session},
+    report::{
+        self,
+        document::{Addresses, OpenedUrl},
+    },
+    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// List where a stack is reached, each address tried
@@ -22,28 +25,30 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     match session.until_stopped(Box::pin(urls::of_stack(&session))).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
+            let value = Addresses { urls: &urls, reach: &[] };
             if let Err(error) = urls::all_answered(&urls) {
-                return app.fail_with(text, &urls, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &urls).await;
+            app.show(text, &value).await;
         }
         None => {
             let ways = reach::of_stack(&session).await;
+            let value = Addresses { urls: &[], reach: &ways };
             let text = || ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n");
             if let Err(error) = reach::all_lead_somewhere(&ways) {
-                return app.fail_with(text, &ways, error).await;
+                return app.fail_with(text, &value, error).await;
             }
-            app.show(text, &ways).await;
+            app.show(text, &value).await;
         }
     }
     Ok(())
 }
 
 async fn open(args: &StackArgs, app: &App) -> Result<Session> {
-    let settings = Given { stack: Some(args), ..Given::default() }.settings(&app.common.target)?;
+    let settings = FlagGroups { stack: Some(args), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
     let session =
-        Session::open(settings, stack, ImageOptions::default(), ApplyOptions::default(), &app.events, &app.cancel)
+        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
             .await?;
     session.require_running().await?;
     Ok(session)
@@ -79,7 +84,7 @@ pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
             .hint("`stackctl status` shows what is not ready"));
     }
     let opened = browse(&url.url).await;
-    app.show(|| url.url.clone(), &serde_json::json!({ "url": url.url, "opened": opened })).await;
+    app.show(|| url.url.clone(), &OpenedUrl { url: &url.url, opened }).await;
     Ok(())
 }
 

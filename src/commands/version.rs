@@ -1,7 +1,6 @@
 use clap::Args;
-use serde_json::json;
 
-use crate::{commands::app::App, error::Result};
+use crate::{commands::app::App, error::Result, report::document::Version};
 
 /// Print the version
 #[derive(Debug, Args)]
@@ -9,6 +8,6 @@ pub struct VersionArgs {}
 
 pub async fn run(_: VersionArgs, app: &App) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    app.show(|| format!("stackctl {version}"), &json!({ "version": version })).await;
+    app.show(|| format!("stackctl {version}"), &Version { version }).await;
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// In milliseconds; all 0 where there was no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Latency {
     pub mean: f64,
     pub p50: f64,
@@ -16,7 +18,8 @@ pub struct Latency {
 }
 
 /// What was due in one second.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Second {
     /// Counted from the start of the measurement, from 0.
     pub at: u32,
@@ -27,7 +30,7 @@ pub struct Second {
     pub latency: Latency,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterSample {
     /// Seconds since the start of the measurement; negative before it.
@@ -47,16 +50,28 @@ pub struct ClusterSample {
     pub restarts: u32,
 }
 
+fn as_millis_if_known<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => super::as_millis(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// What a load run did in its last second, over all workers that have reported it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct LoadTick {
     /// `warming up`, `sending`, `waiting for the scale-down` …
     pub phase: &'static str,
     /// None in phases that send nothing.
     pub second: Option<Second>,
     /// Since the start of the measurement.
+    #[serde(rename = "elapsedMs", serialize_with = "super::as_millis")]
+    #[schemars(with = "u64")]
     pub elapsed: Duration,
     /// As far as it is known.
+    #[serde(rename = "expectedMs", serialize_with = "as_millis_if_known")]
+    #[schemars(with = "Option<u64>")]
     pub expected: Option<Duration>,
     /// The newest look at the cluster; empty without one.
     pub samples: Vec<ClusterSample>,

@@ -5,7 +5,8 @@ pub mod load;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
 
 pub use load::LoadTick;
@@ -13,29 +14,27 @@ pub use load::LoadTick;
 /// The id of a step, such as `build:hello` or `apply:Deployment/hello-service`.
 pub type StepId = Arc<str>;
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "camelCase")]
 pub enum Event {
     /// The graph that will run, in the order of the plan.
-    Planned {
-        steps: Vec<PlannedStep>,
-    },
+    Planned { steps: Vec<PlannedStep> },
     Started {
         step: StepId,
+        /// Milliseconds since the start of the run.
+        #[serde(rename = "atMs", serialize_with = "as_millis")]
+        #[schemars(with = "u64")]
         at: Duration,
     },
     /// What the step is doing now; replaces what it said before.
-    Progress {
-        step: StepId,
-        message: String,
-    },
+    Progress { step: StepId, message: String },
     /// A line of a child's output: shown with `-v` and when the step fails.
-    Output {
-        step: StepId,
-        line: String,
-    },
+    Output { step: StepId, line: String },
     Finished {
         step: StepId,
+        /// Milliseconds since the start of the run.
+        #[serde(rename = "atMs", serialize_with = "as_millis")]
+        #[schemars(with = "u64")]
         at: Duration,
         outcome: Outcome,
         note: Option<String>,
@@ -43,13 +42,11 @@ pub enum Event {
     /// A second of a load run that has passed.
     Load(Box<LoadTick>),
     /// Outside any step.
-    Notice {
-        level: Level,
-        message: String,
-    },
+    Notice { level: Level, message: String },
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
     pub id: StepId,
     pub needs: Vec<StepId>,
@@ -65,7 +62,7 @@ pub struct PlannedStep {
 }
 
 /// What a person takes for one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Group {
     Cluster,
@@ -92,8 +89,8 @@ impl fmt::Display for Group {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Outcome {
     Done,
     /// Looked, and found nothing to do.
@@ -103,8 +100,13 @@ pub enum Outcome {
     Skipped,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+/// Durations in data are whole milliseconds.
+pub fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Level {
     Info,
     Warning,

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Progress, interrupt::interrupted},
     kube::{
-        apply::{ApplyOptions, Outcome},
+        apply::{ApplyOptions, ApplyOutcome},
         ownership::inventory::Write,
         readiness::references::Reference,
         wait::WaitOptions,
@@ -96,6 +96,11 @@ pub async fn act(
     }
 }
 
+/// Until connections to Services are no longer refused, after the cluster was started.
+pub async fn network(session: &Session, progress: &Progress) -> Result<()> {
+    await_network(session, &Plan::default(), progress, &session.cancel).await.map(drop)
+}
+
 /// kube-proxy is what makes Services reachable; a cluster without one has its own way.
 async fn await_network(
     session: &Session,
@@ -162,11 +167,11 @@ async fn apply(
     });
     Ok(match outcome {
         _ if created => Done::note("created"),
-        Outcome::Unchanged => Done { unchanged: true, note: None },
-        Outcome::Created => Done::note("created"),
-        Outcome::Adopted => Done::note("adopted"),
-        Outcome::Configured => Done::note("changed"),
-        Outcome::Replaced => Done::note("replaced"),
+        ApplyOutcome::Unchanged => Done { unchanged: true, note: None },
+        ApplyOutcome::Created => Done::note("created"),
+        ApplyOutcome::Adopted => Done::note("adopted"),
+        ApplyOutcome::Configured => Done::note("changed"),
+        ApplyOutcome::Replaced => Done::note("replaced"),
     })
 }
 
@@ -181,7 +186,7 @@ async fn relax(session: &Session, live: Option<&LiveState>, configuration: &Desi
     let options = ApplyOptions { force_conflicts: session.apply.force_conflicts, ..ApplyOptions::default() };
     let applied = session.kube().await?.apply(&object, there, &options).await?;
     match applied.outcome {
-        Outcome::Unchanged => Ok(Done { unchanged: true, note: None }),
+        ApplyOutcome::Unchanged => Ok(Done { unchanged: true, note: None }),
         _ => Ok(Done::note("lets pass what nobody answers while its pods are replaced")),
     }
 }
@@ -217,9 +222,4 @@ async fn wait(
         progress.info(format!("{key}: {note}"));
     }
     Ok(Done::default())
-}
-
-/// The document of what a run of proofs came to.
-pub fn proofs_json(session: &Session) -> serde_json::Value {
-    session.learn(|learned| serde_json::json!({ "stack": session.stack.name, "proofs": learned.proofs }))
 }

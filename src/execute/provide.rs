@@ -10,7 +10,8 @@ use super::{Done, interrupted};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
-    image, observe,
+    image::{self, agent::AgentImage},
+    observe,
     plan::{
         Images,
         observed::{ImageState, Observed},
@@ -73,6 +74,10 @@ pub async fn build(session: &Session, observed: &Observed, service: &str, progre
 
 pub async fn push(session: &Session, observed: &Observed, service: &str, progress: &Progress) -> Result<Done> {
     let ImageState { reference, digest: before, .. } = state(observed, service)?;
+    if session.loads_images() {
+        session.provider.load_image(reference, progress).await?;
+        return Ok(Done::note("loaded"));
+    }
     let remote = session.push_reference(&session.repository(service), tag_of(reference))?;
     let digest = push_as(session, reference, &remote, progress).await?;
     let unchanged = before.as_ref() == Some(&digest);
@@ -130,6 +135,11 @@ pub async fn tag(
     let state = state(observed, service)?;
     let reference = &state.reference;
     let repository = session.repository(service);
+    if session.loads_images() {
+        let further = session.pod_reference(&repository, tag);
+        image::store::tag::add(session.engine()?, reference, &further).await?;
+        return session.provider.load_image(&further, progress).await.map(|()| Done::default());
+    }
     if let Some(remote) = &session.remote {
         let pinned = session.learn(|learned| learned.images.get(reference).cloned());
         let digest = pinned.as_ref().and_then(|pinned| Some(pinned.rsplit_once('@')?.1)).or(state.digest.as_deref());
@@ -162,31 +172,35 @@ pub async fn pull_secret(session: &Session, set: &DesiredSet, namespace: &str) -
 
 /// The image of this executable, in the registry from which the cluster pulls.
 pub async fn agent(session: &Session, progress: &Progress) -> Result<Done> {
-    let engine = session.engine()?;
     let platform = session.provider.platform().await?;
     let agent = crate::error::blocking(move || image::agent::agent_image(&platform)).await?;
     let repository = session.repository(image::agent::SERVICE);
     let reference = session.pod_reference(&repository, &agent.tag);
+    if session.loads_images() {
+        let there = session.provider.has_image(&reference).await?;
+        if !there {
+            build_agent(session, agent, &reference, progress).await?;
+            session.provider.load_image(&reference, progress).await?;
+        }
+        session.learn(|learned| learned.agent = Some(reference));
+        return Ok(Done { unchanged: there, note: None });
+    }
     let remote = session.push_reference(&repository, &agent.tag)?;
     let (digest, unchanged) = match session.digest(&repository, &agent.tag).await? {
         Some(digest) => (digest, true),
         None => {
-            let labels = session.image_labels(image::agent::SERVICE);
-            let spec = agent.spec();
-            image::build::build_context(
-                engine,
-                &spec,
-                agent.context,
-                std::slice::from_ref(&reference),
-                &labels,
-                progress,
-            )
-            .await?;
+            build_agent(session, agent, &reference, progress).await?;
             (push_as(session, &reference, &remote, progress).await?, false)
         }
     };
     session.learn(|learned| learned.agent = Some(format!("{reference}@{digest}")));
     Ok(Done { unchanged, note: None })
+}
+
+async fn build_agent(session: &Session, agent: AgentImage, reference: &String, progress: &Progress) -> Result<()> {
+    let labels = session.image_labels(image::agent::SERVICE);
+    let (engine, spec, references) = (session.engine()?, agent.spec(), std::slice::from_ref(reference));
+    image::build::build_context(engine, &spec, agent.context, references, &labels, progress).await.map(drop)
 }
 
 pub async fn collect_garbage(session: &Session) -> Result<Done> {

@@ -6,7 +6,7 @@ use ::kube::{Client, client::Body};
 use http::header::DATE;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -19,7 +19,7 @@ impl Clock {
     pub async fn read(client: &Client) -> Clock {
         let request = http::Request::get("/version").body(Body::empty()).ok();
         let asked = async { client.send(request?).await.ok() };
-        let answer = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
+        let answer = tokio::time::timeout(TIMEOUT, asked).await.ok().flatten();
         let told = answer.as_ref().and_then(|answer| time(answer.headers().get(DATE)?.to_str().ok()?));
         Clock { read: Instant::now(), showed: told.unwrap_or_else(Timestamp::now) }
     }

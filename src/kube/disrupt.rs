@@ -27,8 +27,8 @@ const TRIES: usize = 10;
 /// What became of a request to evict a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Eviction {
+    /// Or gone already.
     Going,
-    Gone,
     /// A PodDisruptionBudget does not allow it now.
     Blocked(String),
 }
@@ -107,7 +107,7 @@ impl Kube {
             Ok(_) => Ok(Eviction::Going),
             Err(::kube::Error::Api(status)) if status.code == 429 => Ok(Eviction::Blocked(status.message.clone())),
             // Gone, or another pod of that name by now.
-            Err(::kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Eviction::Gone),
+            Err(::kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Eviction::Going),
             Err(error) => Err(self.not_done(&what, &error)),
         }
     }

@@ -18,7 +18,7 @@ use super::{Kube, discovery::Resolved, failure};
 /// Longest silence that one attempt may show.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(30);
 /// How long what passes by itself is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server that was gone may take to know everyone's rights again.
 const SETTLING: Duration = Duration::from_secs(20);
@@ -26,7 +26,7 @@ const SETTLING: Duration = Duration::from_secs(20);
 type Answer<T> = Result<T, ::kube::Error>;
 
 pub(super) fn soon() -> Instant {
-    Instant::now() + PATIENCE
+    Instant::now() + TIMEOUT
 }
 
 fn built(request: Result<http::Request<Vec<u8>>, request::Error>) -> Answer<http::Request<Vec<u8>>> {

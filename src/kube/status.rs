@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ::kube::api::ListParams;
 use futures::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ use crate::error::Result;
 use crate::object::Key;
 use crate::{kube::wait::surroundings::Looking, object::json};
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectStatus {
     pub kind: String,
     pub name: String,
@@ -31,7 +33,8 @@ pub struct ObjectStatus {
     pub autoscaler: Option<Autoscaler>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Workload {
     pub ready: i64,
     pub desired: i64,
@@ -39,7 +42,8 @@ pub struct Workload {
     pub pods: Vec<PodStatus>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PodStatus {
     pub name: String,
     pub ready: bool,
@@ -50,7 +54,8 @@ pub struct PodStatus {
     pub started: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Autoscaler {
     pub target: String,
     pub replicas: i64,
@@ -60,7 +65,8 @@ pub struct Autoscaler {
 }
 
 /// Of a resource metric: percent of the request; None until it is measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Metric {
     pub name: String,
     pub current: Option<String>,

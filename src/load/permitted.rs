@@ -99,6 +99,7 @@ mod tests {
             yields: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: Default::default(),
         };

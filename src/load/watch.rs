@@ -23,7 +23,7 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A look that takes longer is left out: the next one is due.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was seen until now.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +124,7 @@ impl Watcher {
     /// A workload that cannot be read now is left out: what a broken verdict means is said by what was seen.
     async fn look(&mut self) {
         let at = Instant::now();
-        let looks = self.watched.iter().map(|watched| timeout(PATIENCE, objects(&self.kube, watched)));
+        let looks = self.watched.iter().map(|watched| timeout(TIMEOUT, objects(&self.kube, watched)));
         let looks = join_all(looks).await;
         let mut samples = Vec::new();
         let mut scaling = Vec::new();
@@ -174,7 +174,7 @@ pub async fn metrics_api_problem(kube: &Kube) -> Option<String> {
         name: NAME.to_owned(),
     };
     let missing = "the cluster has no metrics API (metrics.k8s.io), so the autoscaler sees no value";
-    match timeout(PATIENCE, kube.get(&key)).await {
+    match timeout(TIMEOUT, kube.get(&key)).await {
         Ok(Ok(None)) => Some(missing.to_owned()),
         Ok(Ok(Some(service))) => match json::condition(&service, "Available") {
             Some(condition) if condition["status"] == "False" => {

@@ -6,6 +6,7 @@ pub mod retired;
 
 use std::{collections::BTreeMap, fmt};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ impl fmt::Display for Origin {
 }
 
 /// Identifies an object in a cluster, apart from its version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Key {
     /// Empty for the core group.
     pub group: String,
@@ -117,7 +118,8 @@ impl GeneratedSecret {
 }
 
 /// What a deletion removed, for the receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Removed {
     /// `container`, `network`, `volume`, `image`, `file`, `kubeconfig context`.
     pub kind: String,

@@ -64,6 +64,21 @@ pub fn replace_images(object: &mut Value, other: impl Fn(&str) -> Option<String>
     }
 }
 
+/// Has the images that are `stored` on the nodes used as they are there, where the text would ask a registry for them.
+pub fn use_stored_images(object: &mut Value, stored: impl Fn(&str) -> bool) {
+    let Some(pointer) = template_pointer(object) else { return };
+    let Some(spec) = object.pointer_mut(pointer).and_then(|template| template.get_mut("spec")) else { return };
+    for list in CONTAINERS {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let is_stored = container.get("image").and_then(Value::as_str).is_some_and(&stored);
+            if let Some(policy) = container.get_mut("imagePullPolicy").filter(|policy| is_stored && *policy == "Always")
+            {
+                *policy = Value::String("IfNotPresent".to_owned());
+            }
+        }
+    }
+}
+
 /// The ConfigMaps and Secrets, as (kind, name), that the containers of a pod see.
 pub fn references(spec: &Value) -> BTreeSet<(&'static str, String)> {
     let mut found = BTreeSet::new();

@@ -344,12 +344,18 @@ async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeM
     if let RegistryState::Running { port } = registry {
         session.learn(|learned| learned.registry_port = Some(port));
     }
+    let is_up = match registry {
+        RegistryState::None => session.provider.observe().await? == ClusterState::Ours { stopped: false },
+        _ => false,
+    };
     let images = try_join_all(tags.into_iter().map(|(service, (tag, doubt))| async move {
         let repository = session.repository(&service);
         let digest = session.digest(&repository, &tag).await?;
         let reference = session.pod_reference(&repository, &tag);
+        // Nodes that are not there, or sleep, have nothing that could be asked for.
+        let loaded = is_up && session.provider.has_image(&reference).await?;
         let tags = missing_tags(session, &service, &repository, digest.as_deref()).await?;
-        Ok::<_, Error>((service, ImageState { reference, digest, tags, doubt }))
+        Ok::<_, Error>((service, ImageState { reference, digest, loaded, tags, doubt }))
     }))
     .await?;
     Ok((registry, images.into_iter().collect()))
@@ -375,7 +381,10 @@ async fn registry_state(session: &Session) -> Result<RegistryState> {
                 .hint("name it with --registry, such as --registry ghcr.io/ORG")),
         };
     }
-    session.provider.observe_registry().await
+    match session.provider.traits().images_reach_nodes_by {
+        ImagesBy::NodeStore => Ok(RegistryState::None),
+        _ => session.provider.observe_registry().await,
+    }
 }
 
 /// The tag of each service's image, and why it may not stand for all of it.

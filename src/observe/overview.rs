@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,7 +30,8 @@ const ASKED_FOR: Duration = Duration::from_secs(3);
 /// On a Service that leads to a Prometheus: its port and the path before `/api`, such as `9090/prometheus`.
 const PROMETHEUS: &str = "stackctl.io/prometheus";
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// The cluster's, or the context's where stackctl did not make it.
     pub name: String,
@@ -49,7 +51,8 @@ pub struct Overview {
 }
 
 /// An image of ours that runs.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Image {
     /// `hello/hello:d7202dfbf77f`
     pub name: String,
@@ -57,7 +60,8 @@ pub struct Image {
     pub built_from: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Alert {
     pub namespace: String,
     pub name: String,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,10 +21,11 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Service and the command that makes it reachable.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Way {
     pub service: String,
     pub port: u16,
@@ -76,7 +78,7 @@ async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<W
         Some(async move {
             let namespace = key.namespace.unwrap_or_default();
             let tried = match touched {
-                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, PATIENCE).await),
+                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, TIMEOUT).await),
                 false => None,
             };
             Some(Way {

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode};
 use rustls::RootCertStore;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,14 +26,14 @@ use crate::{
 };
 
 /// An edge may take so long to have its pods in its Service everywhere.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// After a restart of the machine pods count as ready before they are: nobody has looked again yet.
 const RESTARTED: Duration = Duration::from_secs(90);
 const ATTEMPT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A route and what came back from it just now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Url {
     /// `/hello`
@@ -95,7 +96,7 @@ pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
             .hint("`stackctl up` makes it"));
     };
     observe::certificates(session, session.kube().await?).await?;
-    tried(session, &sets[set].objects[object].object.value, &container.published, PATIENCE).await.map(Some)
+    tried(session, &sets[set].objects[object].object.value, &container.published, TIMEOUT).await.map(Some)
 }
 
 /// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
@@ -125,7 +126,7 @@ async fn tried(
     let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
     let answers = join_all(routes(&session.stack).into_iter().map(attempt));
     let late = async {
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(TIMEOUT).await;
         session.events.progress("urls").say("waiting for the edge to answer");
         std::future::pending().await
     };
@@ -246,7 +247,7 @@ mod tests {
             }
         });
         let client = trusting(None, None).unwrap();
-        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, PATIENCE).await;
+        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, TIMEOUT).await;
         assert_eq!((seen.status, seen.error), (Some(302), None));
     }
 

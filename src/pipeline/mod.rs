@@ -21,7 +21,7 @@ pub struct Look {
 }
 
 /// What a run came to.
-pub struct Outcome {
+pub struct Reconciled {
     pub observed: Observed,
     pub plan: Plan,
     /// Steps that were done before a failure stay done: the next run goes on from there.
@@ -36,15 +36,15 @@ pub async fn look(session: &Session, options: &plan::up::Options) -> Result<Look
 }
 
 /// Brings the cluster to what the stack declares. Err: nothing was begun.
-pub async fn reconcile(session: &Session, options: &plan::up::Options) -> Result<Outcome> {
+pub async fn reconcile(session: &Session, options: &plan::up::Options) -> Result<Reconciled> {
     act(session, look(session, options).await?).await
 }
 
 /// Does what a look found to be missing. Err: nothing was begun.
-pub async fn act(session: &Session, Look { observed, plan }: Look) -> Result<Outcome> {
+pub async fn act(session: &Session, Look { observed, plan }: Look) -> Result<Reconciled> {
     session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
     let ended = execute(session, &plan, &observed).await.map_err(|error| unpruned(error, &plan));
-    Ok(Outcome { observed, plan, ended })
+    Ok(Reconciled { observed, plan, ended })
 }
 
 /// Runs a plan made from `observed`.

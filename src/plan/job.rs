@@ -166,6 +166,7 @@ jobs:
             digest: digest.map(str::to_owned),
             tags: Vec::new(),
             doubt: None,
+            loaded: false,
         };
         Observed {
             traits: existing::TRAITS,

@@ -1,6 +1,7 @@
 //! From what is wanted and what is there to a graph of steps. Pure: no I/O, no clock, no randomness.
 
 pub mod applied;
+pub mod document;
 pub mod down;
 pub mod expected;
 mod groups;
@@ -22,13 +23,14 @@ use std::{
 use observed::Observed;
 use serde::Serialize;
 use serde_json::Value;
+use up::aside::Aside;
 
-use crate::object::Key;
+use crate::object::{Key, podspec};
 use crate::{
     event::{PlannedStep, StepId},
     kube::ownership::holds::Kept,
     provider::{
-        self,
+        self, RegistryState,
         step::{Gives, Planned},
     },
     stack::{
@@ -50,6 +52,8 @@ pub struct Plan {
     pub starting: Vec<String>,
     /// Left the stack and stays.
     pub kept: Vec<Kept>,
+    /// Components in place of which somebody else's objects are used.
+    pub aside: Vec<Aside>,
 }
 
 #[derive(Debug)]
@@ -64,7 +68,7 @@ pub struct Step {
 
 /// What a step does, as plain data; `execute::actions` knows how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
+#[serde(tag = "action", rename_all = "camelCase")]
 pub enum Action {
     /// A barrier of the graph that does nothing itself: the end of a wave.
     Barrier,
@@ -157,7 +161,7 @@ pub enum Action {
 
 /// Which images: one of the stack's own, or what a component's manifests name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub enum Images {
     Service(String),
     Named(BTreeSet<String>),
@@ -215,20 +219,6 @@ impl Plan {
             deletes: step.deletes.iter().map(Key::place).collect(),
         };
         self.steps.iter().map(named).collect()
-    }
-
-    /// The steps with their actions, for `--output json`.
-    pub fn document(&self) -> Vec<serde_json::Value> {
-        let step = |(step, outline): (&Step, PlannedStep)| {
-            let mut value = serde_json::to_value(&step.action).unwrap_or_default();
-            value["id"] = step.id.as_ref().into();
-            value["needs"] = outline.needs.iter().map(|need| need.as_ref()).collect();
-            if !outline.deletes.is_empty() {
-                value["deletes"] = outline.deletes.into();
-            }
-            value
-        };
-        self.steps.iter().zip(self.outline()).map(step).collect()
     }
 
     /// The same, its steps named as those of this stack: for a run of several.
@@ -373,8 +363,13 @@ pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
         Some((wanted.secret.clone(), decision.serial()?.to_owned()))
     });
     let serials = serials.collect();
+    let stored = observed.provider.registry == RegistryState::None;
+    let is_stored = |image: &str| observed.images.values().any(|own| own.pinned() == image);
     for object in sets.iter_mut().flat_map(|set| &mut set.objects) {
         desired::mark_certificates(&mut object.object.value, &serials);
+        if stored {
+            podspec::use_stored_images(&mut object.object.value, is_stored);
+        }
     }
     sets
 }

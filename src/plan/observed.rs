@@ -47,6 +47,8 @@ pub struct ImageState {
     pub reference: String,
     /// Of the manifest, if the registry has that tag.
     pub digest: Option<String>,
+    /// The nodes' own stores have it, where images are put there.
+    pub loaded: bool,
     /// Further tags that an external registry has not, or has elsewhere.
     pub tags: Vec<String>,
     /// Why the reference may not stand for all that the image is made of.
@@ -54,9 +56,9 @@ pub struct ImageState {
 }
 
 impl ImageState {
-    /// Whether the registry has what the sources amount to, for certain.
+    /// Whether the registry, or the nodes, have what the sources amount to, for certain.
     pub fn is_current(&self) -> bool {
-        self.digest.is_some() && self.doubt.is_none()
+        (self.digest.is_some() || self.loaded) && self.doubt.is_none()
     }
 
     /// How pods name the image: pinned once its digest is known.

@@ -1,6 +1,7 @@
 //! What carrying out a plan would change, for people who want to know it before: a pure function of the plan and of what
 //! was observed.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -11,7 +12,7 @@ pub use crate::provider::step::{ClusterChange, EdgeChange};
 use crate::{kube::pull_secret, object::Key, provider::step::Change, stack::model::SetKind};
 
 /// Everything that a plan creates, changes and deletes.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Absent where the cluster stays as it is.
@@ -34,7 +35,7 @@ pub struct Summary {
     pub prove: bool,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     pub create: usize,
@@ -45,7 +46,7 @@ pub struct Counts {
 }
 
 /// What changes of a stack or a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetChanges {
     pub kind: SetKind,
@@ -60,7 +61,7 @@ pub struct SetChanges {
     pub delete: Vec<Key>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Removal {
     /// It goes with all its objects, as far as these may go.

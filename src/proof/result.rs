@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::as_millis;
 
 /// A proof neither passed nor failed when `skipped` says why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ProofResult {
     pub name: String,
     pub passed: bool,
     /// From the first attempt to the last; in JSON `tookMs`.
     #[serde(rename = "tookMs", serialize_with = "as_millis")]
+    #[schemars(with = "u64")]
     pub took: Duration,
     pub attempts: u32,
     pub expected: Option<String>,
@@ -59,12 +64,9 @@ impl ProofResult {
     }
 }
 
-fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// What the last proofs of a stack came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct LastProof {
     pub stack: String,
     pub at: Timestamp,

@@ -8,6 +8,7 @@ use super::{
     existing::{self, ExistingCluster},
     kind::{self, KindCluster},
     local::{checks, kubeconfig::UserKubeconfig},
+    minikube::{self, MinikubeCluster, MinikubeSpec},
 };
 use crate::{error::Result, image::Engine, state::State};
 use futures::FutureExt;
@@ -17,6 +18,8 @@ use futures::FutureExt;
 pub enum Choice {
     /// A cluster that kind makes.
     Kind(ClusterSpec),
+    /// A cluster that minikube makes.
+    Minikube(MinikubeSpec),
     /// The cluster of a context of the user's kubeconfig; None: of the current context.
     Existing { context: Option<String> },
 }
@@ -26,6 +29,7 @@ impl Choice {
     pub fn traits(&self) -> Traits {
         match self {
             Choice::Kind(_) => kind::TRAITS,
+            Choice::Minikube(spec) => spec.traits(),
             Choice::Existing { .. } => existing::TRAITS,
         }
     }
@@ -34,6 +38,7 @@ impl Choice {
     pub fn checks<'a>(&'a self, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
         match self {
             Choice::Kind(_) => kind::checks::all(engine),
+            Choice::Minikube(spec) => minikube::checks::all(spec, engine),
             Choice::Existing { .. } => vec![Checking::new("engine", checks::examine(engine, false).boxed())],
         }
     }
@@ -41,7 +46,7 @@ impl Choice {
     /// The cluster that has to be there already, or why it cannot be told which; None: it may have to be made.
     pub fn must_be_there(&self) -> Option<Result<Access>> {
         match self {
-            Choice::Kind(_) => None,
+            Choice::Kind(_) | Choice::Minikube(_) => None,
             Choice::Existing { context } => {
                 let opened = State::from_env()
                     .and_then(|state| ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state));
@@ -54,6 +59,7 @@ impl Choice {
     pub async fn published(&self, engine: &Engine) -> Result<Vec<u16>> {
         match self {
             Choice::Kind(spec) => kind::mark::members(&spec.name).published(&engine.docker).await,
+            Choice::Minikube(spec) => spec.members().published(&engine.docker).await,
             Choice::Existing { .. } => Ok(Vec::new()),
         }
     }
@@ -62,7 +68,7 @@ impl Choice {
     pub fn host_ports(&self) -> Result<Vec<u16>> {
         match self {
             Choice::Kind(spec) => kind::config::host_ports(spec),
-            Choice::Existing { .. } => Ok(Vec::new()),
+            Choice::Minikube(_) | Choice::Existing { .. } => Ok(Vec::new()),
         }
     }
 }
@@ -80,6 +86,10 @@ pub fn open(
             let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
             let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), state);
             Box::new(cluster.cancelled_by(cancel))
+        }
+        Choice::Minikube(spec) => {
+            let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
+            Box::new(MinikubeCluster::new(spec, docker, endpoint, user.clone(), state).cancelled_by(cancel))
         }
         Choice::Existing { context } => Box::new(ExistingCluster::new(user, context.as_deref(), state)?),
     })

@@ -26,12 +26,13 @@ pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Theirs,
     images_reach_nodes_by: ImagesBy::Registry,
     edge_reached_by: EdgeBy::LoadBalancer,
+    pulls_while_made: false,
     nodes_may_grow: Answer::Unknown,
     costs: Answer::Unknown,
     answers_within: Duration::ZERO,
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The cluster of a context of the user's kubeconfig.
 #[derive(Debug, Clone)]
@@ -149,7 +150,7 @@ impl Provider for ExistingCluster {
     }
 
     async fn platform(&self) -> Result<String> {
-        let client = api::client(&self.access, PATIENCE).await?;
+        let client = api::client(&self.access, TIMEOUT).await?;
         let nodes = Api::<Node>::all(client).list(&ListParams::default()).await;
         let nodes = nodes.context(Kind::Platform, || format!("cannot list the nodes of {}", self.access.context))?;
         one_platform(&nodes.items).map_err(|error| error.cause(format!("context {}", self.access.context)))

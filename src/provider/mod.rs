@@ -7,6 +7,7 @@ pub mod existing;
 pub mod hosting;
 pub mod kind;
 pub mod local;
+pub mod minikube;
 mod observation;
 pub mod plan;
 pub mod step;
@@ -28,9 +29,15 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{error::Result, event::Progress, object::Mirror, state::Folder};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Progress,
+    object::Mirror,
+    state::Folder,
+};
 use step::{Acted, Given, Step};
 use sweep::Swept;
 
@@ -54,7 +61,7 @@ pub struct ClusterSpec {
     pub workers: u8,
     /// `v1.36.3`; None: the provider's default.
     pub kubernetes_version: Option<String>,
-    /// kind's node image; None: kind's own default.
+    /// What nodes are made from; None: the provider's own default.
     pub node_image: Option<String>,
     pub mirrors: Vec<Mirror>,
     /// PEM file that nodes must trust.
@@ -66,8 +73,8 @@ pub struct ClusterSpec {
 }
 
 /// What is there, as seen without changing anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "camelCase")]
 pub enum ClusterState {
     Absent,
     /// Carries our mark, but its creation did not finish.
@@ -132,6 +139,16 @@ pub trait Provider: Send + Sync {
     /// The ways to the edges of all stacks: stack to ports, inside to 127.0.0.1. Reads only.
     async fn edges(&self) -> Result<Vec<(String, BTreeMap<u16, u16>)>> {
         Ok(Vec::new())
+    }
+
+    /// Whether the nodes' own stores have an image, where images are put there. Reads only.
+    async fn has_image(&self, _reference: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Puts an image of the engine into the nodes' own stores.
+    async fn load_image(&self, reference: &str, _progress: &Progress) -> Result<()> {
+        Err(Error::new(Kind::Unexpected, format!("the image {reference} cannot be put into nodes of this provider")))
     }
 
     /// Runs one of the steps that `provider::plan` contributes to plans for clusters like its own.

@@ -20,6 +20,8 @@ pub struct Observation {
 pub enum RegistryState {
     /// Somebody else's, named by `--registry`.
     External,
+    /// There is none: images are put into the nodes' own stores.
+    None,
     Absent,
     Stopped,
     /// Published on this port of loopback.

@@ -71,10 +71,11 @@ pub fn bring_up(seen: &Observation, wanted: Wanted) -> Result<Vec<Planned>> {
 pub fn publish_registry(seen: &Observation, wanted: Wanted, after: &[Planned]) -> Vec<Planned> {
     let port = match seen.registry {
         RegistryState::Running { port } => Some(port),
-        RegistryState::External | RegistryState::Absent | RegistryState::Stopped => None,
+        RegistryState::External | RegistryState::None => return Vec::new(),
+        RegistryState::Absent | RegistryState::Stopped => None,
     };
     let is_published = port.is_some() && port == wanted.published_port;
-    if !wanted.make_cluster || seen.registry == RegistryState::External || is_published {
+    if !wanted.make_cluster || is_published {
         return Vec::new();
     }
     let needs: Vec<&str> = after.iter().filter(|step| step.gives.is_some()).map(|step| step.id).collect();

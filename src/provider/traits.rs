@@ -13,6 +13,8 @@ pub struct Traits {
     pub images_reach_nodes_by: ImagesBy,
     /// Decides whether a proxy is part of the plan, and which addresses are told and tried.
     pub edge_reached_by: EdgeBy,
+    /// Whether nodes that are being made can pull already: decides whether the plan has them do so.
+    pub pulls_while_made: bool,
     /// Whether nodes may come while a pod waits for one: decides whether a pod that fits no node has failed.
     pub nodes_may_grow: Answer,
     /// Whether somebody pays for the cluster as long as it is there.
@@ -36,6 +38,8 @@ pub enum Lifecycle {
 pub enum ImagesBy {
     /// A registry beside the cluster, in the same engine. One that `--registry` names is used instead of it.
     LocalRegistry,
+    /// Each node has its own store, into which images are put; there is no registry, unless `--registry` names one.
+    NodeStore,
     /// A registry that the cluster can pull from; which one, only the user knows.
     Registry,
 }
@@ -47,6 +51,8 @@ pub enum EdgeBy {
     ProxyContainer,
     /// What the cluster itself has for that; stackctl does not know the address.
     LoadBalancer,
+    /// Nothing but a forward to its Service.
+    Forward,
 }
 
 /// Where nobody can be sure, `Unknown` says so.

@@ -1,6 +1,4 @@
-//! Errors as text and as data.
-
-use serde_json::{Value, json};
+//! Errors as text.
 
 use super::style::{Paint, clean};
 use crate::error::Error;
@@ -31,26 +29,6 @@ fn what(error: &Error, paint: Paint, lines: &mut Vec<String>) {
     }
     let details = error.details.iter().flat_map(|detail| detail.lines());
     lines.extend(details.map(|line| format!("    {}", clean(line))));
-}
-
-/// `{"error": {"kind", "message", "causes", "details", "hints", "exitCode"}}`, and `others` where more than one thing failed.
-pub fn value(error: &Error) -> Value {
-    let mut value = one(error);
-    if !error.others.is_empty() {
-        value["others"] = error.others.iter().map(one).collect();
-    }
-    json!({ "error": value })
-}
-
-fn one(error: &Error) -> Value {
-    json!({
-        "kind": error.kind.name(),
-        "message": error.message,
-        "causes": error.causes,
-        "details": error.details,
-        "hints": error.hints,
-        "exitCode": error.kind.exit_code(),
-    })
 }
 
 #[cfg(test)]
@@ -86,29 +64,6 @@ mod tests {
         error: ConfigMap/b is invalid
           because: data: no
         hint: look again
-        "###);
-        assert_eq!(value(&error)["error"]["others"][0]["causes"], json!(["data: no"]));
-    }
-
-    #[test]
-    fn as_data() {
-        insta::assert_json_snapshot!(value(&error()), @r###"
-        {
-          "error": {
-            "causes": [
-              "RUN npm ci exited with 1"
-            ],
-            "details": [
-              "npm error code E404\nnpm error 404 Not Found"
-            ],
-            "exitCode": 5,
-            "hints": [
-              "check the name of the package in services/hello/package.json"
-            ],
-            "kind": "build",
-            "message": "building image hello failed"
-          }
-        }
         "###);
     }
 }

@@ -8,6 +8,7 @@
 //!   line, too.
 
 pub mod ask;
+pub mod document;
 mod failure;
 mod groups;
 mod junit;
@@ -31,6 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -38,6 +40,14 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+use self::{
+    document::Document,
+    lines::Lines,
+    live::{Canvas, Layout, frame},
+    plain::Plain,
+    record::Record,
+    timings::{Timing, Timings},
+};
 pub use self::{
     junit::junit,
     load::{load_comparison, load_page, load_summary},
@@ -47,13 +57,6 @@ pub use self::{
     style::Paint,
     svg::terminal_svg,
     text::{Kept, Prefixes, diff_text, proof_lines, receipt, removed, table},
-};
-use self::{
-    lines::Lines,
-    live::{Canvas, Layout, frame},
-    plain::Plain,
-    record::Record,
-    timings::{Timing, Timings},
 };
 pub use crate::error::words::count;
 use crate::{
@@ -89,7 +92,7 @@ impl Settings {
 }
 
 /// What happened, for the final document.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     pub elapsed_ms: u64,
@@ -190,7 +193,7 @@ impl Screen {
         match self {
             Screen::Quiet(_) | Screen::Json { quiet: true } if !warning => {}
             Screen::Quiet(lines) => lines.of(record, event).iter().for_each(|line| out::progress(line)),
-            Screen::Json { .. } => out::progress(&serde_json::to_string(event).unwrap_or_default()),
+            Screen::Json { .. } => out::progress(&document::line(event)),
             Screen::Plain(plain) => plain.event(record, event, now).iter().for_each(|line| out::progress(line)),
             Screen::Live { lines, canvas } => {
                 let stay = lines.of(record, event);
@@ -246,16 +249,26 @@ pub fn width() -> Option<u16> {
     out::terminal_size().and_then(|(columns, _)| u16::try_from(columns).ok())
 }
 
-/// The final document of a command that went well.
-pub fn document(value: &impl Serialize) {
-    out::data(&serde_json::to_string_pretty(value).unwrap_or_default());
+/// The final document of a command; with the error, where it has results and failed all the same.
+pub fn show_document(value: &impl Document, error: Option<&Error>) {
+    out::data(&document::pretty(value, error));
+}
+
+/// One document of a command that has one for each of many things, such as lines of a log.
+pub fn document_line(value: &impl Document) {
+    out::data(&document::line(value));
+}
+
+/// The same of a look that failed while the next one may not.
+pub fn failure_line(error: &Error) {
+    out::data(&document::failure_line(error));
 }
 
 /// Prints why a command failed: text on stderr, or the final document on stdout.
 pub fn error(settings: &Settings, error: &Error) {
     match settings.output {
         Format::Text => out::progress(&failure::text(error, settings.paint())),
-        Format::Json => document(&failure::value(error)),
+        Format::Json => out::data(&document::failure(error)),
     }
 }
 
@@ -265,26 +278,6 @@ pub fn lost_output(settings: &Settings, lost: &Error, own: Option<&Error>) {
         out::progress(&failure::text(own, settings.paint()));
     }
     out::progress(&failure::text(lost, settings.paint()));
-}
-
-/// The final document of a command that has results and failed all the same: the fields of `value` and `error`.
-/// A `value` that is no object stands under `result`.
-pub fn document_with_error(value: &impl Serialize, error: &Error) {
-    document(&merged(serde_json::to_value(value).unwrap_or_default(), error));
-}
-
-fn merged(value: serde_json::Value, error: &Error) -> serde_json::Value {
-    let mut document = failure::value(error);
-    match value {
-        serde_json::Value::Object(fields) => {
-            for (key, field) in fields {
-                document[key] = field;
-            }
-            document["error"] = failure::value(error)["error"].take();
-        }
-        other => document["result"] = other,
-    }
-    document
 }
 
 /// A hint or closing remark, such as how to go on; not printed with `--quiet` and `--output json`.
@@ -297,10 +290,7 @@ pub fn remark(settings: &Settings, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::{record::fixture, *};
-    use crate::{
-        error::Kind,
-        event::{Events, Outcome},
-    };
+    use crate::event::{Events, Outcome};
 
     fn settings(timings: Option<PathBuf>) -> Settings {
         Settings { output: Format::Text, color: false, quiet: true, verbose: 0, interactive: false, timings }
@@ -326,13 +316,5 @@ mod tests {
         let (_events, receiver) = Events::channel();
         let reporter = Reporter::start(settings(Some(folder.path().join("missing/timings.html"))), receiver);
         assert_eq!(reporter.finish().await.warnings.len(), 1);
-    }
-
-    #[test]
-    fn results_and_an_error_share_one_document() {
-        let error = Error::new(Kind::ProofFailed, "1 proof failed");
-        let document = merged(serde_json::json!({ "proofs": [1] }), &error);
-        assert_eq!(document["proofs"][0], 1);
-        assert_eq!(document["error"]["exitCode"], 8);
     }
 }

@@ -1,6 +1,7 @@
 //! Tables, results and receipts as text for stdout.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use schemars::JsonSchema;
 
 use super::style::{Paint, bytes, clean, duration};
 use crate::error::words::count;
@@ -90,7 +91,8 @@ impl Prefixes {
 }
 
 /// Something of ours that `down` leaves on purpose, such as base images.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Kept {
     pub what: String,
     pub bytes: Option<u64>,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::record::Record;
 use crate::event::Outcome;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
     pub elapsed_ms: u64,
@@ -15,7 +16,7 @@ pub struct Timings {
 }
 
 /// Milliseconds since the start of the run. A step that never started has no times.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timing {
     pub id: String,
@@ -66,7 +67,7 @@ impl Timings {
     }
 
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        super::document::pretty(self, None)
     }
 }
 

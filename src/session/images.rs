@@ -6,7 +6,7 @@ use super::Session;
 use crate::{
     error::{Error, Kind, Result},
     image::{self, BuildSpec, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, store::local::Registry},
-    provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL, REGISTRY_HOST},
+    provider::{CLUSTER_LABEL, ImagesBy, OWNER, OWNER_LABEL, REGISTRY_HOST},
     settings::Settings,
     stack::model::Service,
 };
@@ -37,6 +37,11 @@ impl Session {
             (None, Some(port)) => Ok(format!("127.0.0.1:{port}/{repository}:{tag}")),
             (None, None) => Err(Error::new(Kind::Platform, "the local registry has no port")),
         }
+    }
+
+    /// Whether images are put into the nodes' own stores, because there is no registry.
+    pub fn loads_images(&self) -> bool {
+        self.settings.registry.is_none() && self.provider.traits().images_reach_nodes_by == ImagesBy::NodeStore
     }
 
     /// The local registry as a server, while it runs.

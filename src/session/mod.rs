@@ -25,7 +25,10 @@ use crate::{
     kube::{self, Kube, logs::LogLine, noop::known::Known},
     load::order::{LoadOrder, Sent},
     proof::{ProofResult, result::LastProof},
-    provider::{self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig},
+    provider::{
+        self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
+        minikube::MinikubeSpec,
+    },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
     stack::{self, model::Stack},
     state::{Folder, State},
@@ -44,9 +47,9 @@ pub struct ImageOptions {
     pub pull: bool,
 }
 
-/// How objects are applied, from the command line.
+/// What a run may change of what is there, from the command line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ApplyOptions {
+pub struct ChangeOptions {
     pub force_conflicts: bool,
     pub replace: bool,
     pub prune_data: bool,
@@ -62,7 +65,7 @@ pub struct Session {
     pub settings: Settings,
     pub stack: Stack,
     pub images: ImageOptions,
-    pub apply: ApplyOptions,
+    pub apply: ChangeOptions,
     /// What `loadgen` puts on the stack.
     pub load: Option<LoadOrder>,
     pub events: Events,
@@ -120,7 +123,7 @@ impl Session {
         settings: Settings,
         stack: Stack,
         images: ImageOptions,
-        apply: ApplyOptions,
+        apply: ChangeOptions,
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Session> {
@@ -177,7 +180,7 @@ impl Session {
 
     /// For commands that are about the cluster alone.
     pub async fn without_stack(settings: Settings, events: &Events, cancel: &CancellationToken) -> Result<Session> {
-        Session::open(settings, Stack::named(""), ImageOptions::default(), ApplyOptions::default(), events, cancel)
+        Session::open(settings, Stack::named(""), ImageOptions::default(), ChangeOptions::default(), events, cancel)
             .await
     }
 
@@ -302,7 +305,19 @@ fn pulling(mut stack: Stack, remote: Option<&Remote>) -> Stack {
 pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
+        ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).with_profile()),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
+    }
+}
+
+fn minikube_spec(settings: &Settings) -> MinikubeSpec {
+    MinikubeSpec {
+        cluster: cluster_spec(settings),
+        driver: settings.minikube.driver.clone(),
+        container_runtime: settings.minikube.container_runtime.clone(),
+        cpus: settings.minikube.cpus,
+        memory: settings.minikube.memory.clone(),
+        flags: settings.minikube.flags.clone(),
     }
 }
 

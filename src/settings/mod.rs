@@ -12,7 +12,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::values::{cluster_name, kubernetes_version, mirror, nodes, path, port, text};
+use self::values::{
+    cluster_name, cpus, kubernetes_version, memory, minikube_flag, mirror, nodes, path, port, text, word,
+};
 use crate::object::Mirror;
 pub use crate::quantity::duration;
 use crate::{
@@ -97,6 +99,11 @@ spellings! {
     "kubernetesVersion" "--kubernetes-version" "STACKCTL_KUBERNETES_VERSION" false;
     "nodeImage" "--node-image" "STACKCTL_NODE_IMAGE" false;
     "kindConfig" "--kind-config" "STACKCTL_KIND_CONFIG" false;
+    "driver" "--driver" "STACKCTL_DRIVER" false;
+    "containerRuntime" "--container-runtime" "STACKCTL_CONTAINER_RUNTIME" false;
+    "cpus" "--cpus" "STACKCTL_CPUS" false;
+    "memory" "--memory" "STACKCTL_MEMORY" false;
+    "minikubeFlags" "--minikube-flag" "STACKCTL_MINIKUBE_FLAGS" true;
     "context" "--context" "STACKCTL_CONTEXT" false;
     "namespace" "--namespace" "STACKCTL_NAMESPACE" false;
     "registry" "--registry" "STACKCTL_REGISTRY" false;
@@ -122,6 +129,11 @@ struct File {
     kubernetes_version: Option<String>,
     node_image: Option<String>,
     kind_config: Option<String>,
+    driver: Option<String>,
+    container_runtime: Option<String>,
+    cpus: Option<String>,
+    memory: Option<String>,
+    minikube_flags: Option<Vec<String>>,
     context: Option<String>,
     namespace: Option<String>,
     registry: Option<String>,
@@ -144,6 +156,11 @@ impl File {
             ("kubernetesVersion", one(self.kubernetes_version)),
             ("nodeImage", one(self.node_image)),
             ("kindConfig", one(self.kind_config)),
+            ("driver", one(self.driver)),
+            ("containerRuntime", one(self.container_runtime)),
+            ("cpus", one(self.cpus)),
+            ("memory", one(self.memory)),
+            ("minikubeFlags", self.minikube_flags),
             ("context", one(self.context)),
             ("namespace", one(self.namespace)),
             ("registry", one(self.registry)),
@@ -165,15 +182,18 @@ impl File {
 #[serde(rename_all = "lowercase")]
 pub enum ProviderName {
     Kind,
+    Minikube,
     Existing,
 }
 
 impl ProviderName {
-    const ALL: [(&'static str, ProviderName); 2] = [("kind", ProviderName::Kind), ("existing", ProviderName::Existing)];
+    const ALL: [(&'static str, ProviderName); 3] =
+        [("kind", ProviderName::Kind), ("minikube", ProviderName::Minikube), ("existing", ProviderName::Existing)];
 
     pub fn name(self) -> &'static str {
         match self {
             ProviderName::Kind => "kind",
+            ProviderName::Minikube => "minikube",
             ProviderName::Existing => "existing",
         }
     }
@@ -189,6 +209,7 @@ pub struct Settings {
     pub kubernetes_version: Option<String>,
     pub node_image: Option<String>,
     pub kind_config: Option<PathBuf>,
+    pub minikube: Minikube,
     pub context: Option<String>,
     pub namespace: Option<String>,
     /// An image registry other than the local cluster's own: `ghcr.io/ORG`.
@@ -204,6 +225,18 @@ pub struct Settings {
     pub http_port: Option<u16>,
     /// (key, value as text, where from), in the order of the documentation.
     pub provenance: Vec<(&'static str, String, Origin)>,
+}
+
+/// What only clusters that minikube makes have.
+#[derive(Debug, Clone)]
+pub struct Minikube {
+    pub driver: String,
+    pub container_runtime: String,
+    pub cpus: Option<u32>,
+    /// As minikube takes it: `4096`, `4g`.
+    pub memory: Option<String>,
+    /// Further arguments of `minikube start`.
+    pub flags: Vec<String>,
 }
 
 /// Reads the environment's part of the settings.
@@ -255,6 +288,13 @@ impl Settings {
         let kubernetes_version = reader.optional("kubernetesVersion", kubernetes_version)?;
         let node_image = reader.optional("nodeImage", text)?;
         let kind_config = reader.optional("kindConfig", path)?;
+        let minikube = Minikube {
+            driver: reader.required("driver", "docker", word)?,
+            container_runtime: reader.required("containerRuntime", "containerd", word)?,
+            cpus: reader.optional("cpus", cpus)?,
+            memory: reader.optional("memory", memory)?,
+            flags: reader.list("minikubeFlags", minikube_flag)?,
+        };
         let context = reader.optional("context", text)?;
         let namespace = reader.optional("namespace", text)?;
         let registry = reader.optional("registry", |text| Ok(text.trim_end_matches('/').to_owned()))?;
@@ -274,6 +314,7 @@ impl Settings {
             kubernetes_version,
             node_image,
             kind_config,
+            minikube,
             context,
             namespace,
             registry,

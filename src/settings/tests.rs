@@ -99,3 +99,25 @@ fn every_spelling_is_in_the_file_too() {
         assert!(serde_yaml::from_str::<File>(&text).is_ok(), "{text}");
     }
 }
+
+#[test]
+fn what_minikube_is_asked_for_is_checked_before_it_is_asked() {
+    let settings = resolve(&[("provider", "minikube"), ("memory", "4G"), ("cpus", "2")], &[]).unwrap();
+    assert_eq!(settings.provider, ProviderName::Minikube);
+    assert_eq!((settings.minikube.memory.as_deref(), settings.minikube.cpus), (Some("4g"), Some(2)));
+    assert_eq!((&*settings.minikube.driver, &*settings.minikube.container_runtime), ("docker", "containerd"));
+    let flags = [("STACKCTL_MINIKUBE_FLAGS", "--force,--disk-size=40g")];
+    assert_eq!(resolve(&[], &flags).unwrap().minikube.flags, ["--force", "--disk-size=40g"]);
+    for (key, value, why) in [
+        ("memory", "much", "4096 or 4g"),
+        ("memory", "0", "4096 or 4g"),
+        ("cpus", "0", "a number of CPUs"),
+        ("driver", "--help", "a name of"),
+        ("minikubeFlags", "disk-size=40g", "expected a flag"),
+        ("minikubeFlags", "--memory=4g", "stackctl sets --memory itself, from its own --memory"),
+        ("minikubeFlags", "--profile=x", "--cluster-name"),
+    ] {
+        let error = resolve(&[(key, value)], &[]).unwrap_err();
+        assert!(error.kind == Kind::Usage && error.message.contains(why), "{key} {value}: {error:?}");
+    }
+}

@@ -17,6 +17,55 @@ pub fn path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
+/// The name of a driver or of a container runtime; which of them there are, the tool that gets it knows.
+pub fn word(text: &str) -> Parsed<String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !text.is_empty() && text.chars().all(fits) && !text.starts_with('-') {
+        true => Ok(text.to_owned()),
+        false => Err("expected a name of lower-case letters, digits and hyphens".to_owned()),
+    }
+}
+
+pub fn cpus(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(cpus) if cpus > 0 => Ok(cpus),
+        _ => Err("expected a number of CPUs, such as 2".to_owned()),
+    }
+}
+
+/// `4096`, `4096mb`, `4g`
+pub fn memory(text: &str) -> Parsed<String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[number.len()..].to_ascii_lowercase();
+    match number.parse::<u32>().is_ok_and(|number| number > 0) && ["", "m", "mb", "g", "gb"].contains(&unit.as_str()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected a size in megabytes or with a unit, such as 4096 or 4g".to_owned()),
+    }
+}
+
+/// What stackctl itself tells minikube is not to be said twice.
+pub fn minikube_flag(text: &str) -> Parsed<String> {
+    const OURS: [(&str, &str); 9] = [
+        ("profile", "--cluster-name"),
+        ("network", "--cluster-name"),
+        ("output", "--output"),
+        ("driver", "--driver"),
+        ("container-runtime", "--container-runtime"),
+        ("cpus", "--cpus"),
+        ("memory", "--memory"),
+        ("nodes", "--nodes"),
+        ("kubernetes-version", "--kubernetes-version"),
+    ];
+    let name = text.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or_default());
+    match name.filter(|name| !name.is_empty()) {
+        None => Err("expected a flag of `minikube start`, such as --disk-size=40g".to_owned()),
+        Some(name) => match OURS.iter().find(|(theirs, _)| *theirs == name) {
+            Some((_, ours)) => Err(format!("stackctl sets --{name} itself, from its own {ours}")),
+            None => Ok(text.to_owned()),
+        },
+    }
+}
+
 pub fn port(text: &str) -> Parsed<u16> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),

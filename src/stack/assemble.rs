@@ -107,6 +107,7 @@ impl Assembly<'_> {
             yields,
             certificate: None,
             background: self.declaration.background,
+            steps_aside: self.declaration.steps_aside,
             needs: match self.kind {
                 SetKind::Component => self.declaration.needs.iter().map(|name| self.set_name(&name.value)).collect(),
                 SetKind::Stack => Vec::new(),

@@ -38,6 +38,8 @@ pub struct Declaration {
     /// Of a stack: the Pod Security Standard that its namespace enforces.
     pub pod_security: Option<String>,
     pub background: bool,
+    /// Of a component: where its objects are there already, made by somebody else, those are used and not its own.
+    pub steps_aside: bool,
     /// A stack's `components:` or a component's `needs:`.
     pub needs: Vec<Located<String>>,
     pub services: Vec<ServiceDecl>,
@@ -164,6 +166,7 @@ impl Declaration {
         self.namespace = at.get("namespace")?;
         self.background = at.get::<String>("await")? == "background";
         self.scope = at.get("scope")?;
+        self.steps_aside = at.get::<String>("foreign")? == "use";
         if let (Scope::Stack, Some(namespace)) = (self.scope, at.given("namespace")) {
             namespace.problem(problems, "with `scope: stack` it lives in the stack's namespace");
         }

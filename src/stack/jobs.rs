@@ -323,7 +323,7 @@ jobs:
                 at("stack.yaml:6:9: a job has one of `from` and `manifest` (jobs.both)"),
                 at("stack.yaml:7:22: there is no Deployment/web in the stack; expected `CronJob/NAME` \
                     (jobs.deployment.from)"),
-                at("stack.yaml:12:14: expected a duration such as `500ms`, `60s` or `1m30s`, found the text `soon` \
+                at("stack.yaml:12:14: expected a duration such as `500ms`, `60s` or `1m30s`, found the string `soon` \
                     (jobs.wrong.timeout)"),
                 at(
                     "stack.yaml:14:32: the setter matches nothing: it has no spec.nothing (jobs.wrong.parameters.a.sets)"

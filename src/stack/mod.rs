@@ -42,6 +42,6 @@ mod values;
 pub mod yields;
 
 pub use format::schema;
-pub use load::{LoadRequest, is_known, list, load, name_of, origin_of};
+pub use load::{LoadRequest, StackSummary, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;

@@ -7,6 +7,8 @@ use std::{
 };
 
 use include_dir::Dir;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 pub use crate::stack::{
     claims::{AutoscalerCheck, Check},
@@ -88,8 +90,8 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum SetKind {
     Component,
     Stack,
@@ -123,13 +125,15 @@ pub struct Set {
     pub certificate: Option<Certificate>,
     /// `await: background`: `up` does not wait for it, `test` does.
     pub background: bool,
+    /// `foreign: use`: where somebody else's objects are there already, those are used.
+    pub steps_aside: bool,
     /// Names of the sets of components that must be ready first.
     pub needs: Vec<String>,
     /// Labels of the namespace that is made for it.
     pub namespace_labels: BTreeMap<String, String>,
 }
 
-/// The one front of a stack: where requests from outside come in.
+/// The edge of a stack: where requests from outside come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     pub kind: EdgeKind,
@@ -143,7 +147,7 @@ pub struct Edge {
     pub skipped: Vec<SkippedRoute>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EdgeKind {
     /// An nginx of the stack's own.

@@ -67,6 +67,7 @@ mod tests {
             yields: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             namespace_labels: BTreeMap::new(),
             scope: Scope::Stack,

@@ -196,7 +196,7 @@ mod tests {
             lines,
             [
                 "f.yaml:1:4: expected text, found the number 3; write \"3\" in quotes (a)",
-                "f.yaml:2:4: expected an integer, found the text `x` (b)",
+                "f.yaml:2:4: expected an integer, found the string `x` (b)",
                 "f.yaml:3:4: expected true or false, found a list (c)",
                 "f.yaml:4:4: 7 is not within 1 to 5 (e)",
                 "f.yaml:5:4: `Name_` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends (f)",

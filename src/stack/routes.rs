@@ -1,4 +1,4 @@
-//! Reads `routes` and `edge`: which paths of the one front lead to which services.
+//! Reads `routes` and `edge`: which paths of the edge lead to which services.
 
 use std::{collections::BTreeMap, time::Duration};
 

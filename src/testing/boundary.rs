@@ -14,9 +14,17 @@ const ALLOWED: [(&str, &str); 1] = [(
 )];
 
 /// A provider's name, or a variant of an enum of them.
-const NAMES: [&str; 5] = ["ProviderName::", "Choice::Kind", "Choice::Existing", "KindCluster", "ExistingCluster"];
+const NAMES: [&str; 7] = [
+    "ProviderName::",
+    "Choice::Kind",
+    "Choice::Minikube",
+    "Choice::Existing",
+    "KindCluster",
+    "MinikubeCluster",
+    "ExistingCluster",
+];
 /// Modules of `provider` that are about one of them.
-const MODULES: [&str; 2] = ["kind", "existing"];
+const MODULES: [&str; 3] = ["kind", "minikube", "existing"];
 
 /// Rooms that know a provider's steps as data alone, and so nothing of how they are done.
 const KNOW_STEPS_ALONE: [&str; 2] = ["plan/", "execute/"];

@@ -9,6 +9,7 @@ use crate::{
     },
     stack::{
         embedded::BUILT_IN,
+        jobs::Template,
         load::{LoadRequest, list as stacks, load},
         model::Stack,
         testing::shop,
@@ -73,7 +74,11 @@ fn faults(spec: &Value, is_service: impl Fn(&str) -> bool) -> Vec<String> {
 
 fn check(stack: &Stack) {
     let mut pods = 0;
-    for object in stack.sets.iter().flat_map(|set| &set.objects) {
+    let run = stack.jobs.values().filter_map(|job| match &job.template {
+        Template::Job(object) => Some(object.as_ref()),
+        Template::CronJob(_) => None,
+    });
+    for object in stack.sets.iter().flat_map(|set| &set.objects).chain(run) {
         if let Some(spec) = podspec::spec(&object.value) {
             pods += 1;
             let faults = faults(spec, |image| stack.services.contains_key(image));

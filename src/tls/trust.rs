@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a store's program may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const KEYCHAIN: &str = "/Library/Keychains/System.keychain";
 
 /// A way in which systems keep anchors: a folder, and the program that reads it.
@@ -68,7 +68,7 @@ pub struct System {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TrustChange {
     Changed,
     Unchanged,
 }
@@ -114,14 +114,14 @@ impl System {
     }
 
     /// Lets every program that uses the system's store accept what the authority signs.
-    pub async fn trust(&self, authority: &Anchor) -> Result<Outcome> {
+    pub async fn trust(&self, authority: &Anchor) -> Result<TrustChange> {
         let store = self.store(authority)?;
         let certificate = authority.file.display().to_string();
         match &store {
             Store::Folder { kept, program, anchor } => {
                 let there = state::read_if_there(anchor)?;
                 if there.as_deref() == Some(authority.certificate.as_bytes()) {
-                    return Ok(Outcome::Unchanged);
+                    return Ok(TrustChange::Unchanged);
                 }
                 let target = anchor.display().to_string();
                 let update = line(kept.program, kept.added);
@@ -144,15 +144,15 @@ impl System {
                 self.run(program, &arguments).await?;
             }
         }
-        Ok(Outcome::Changed)
+        Ok(TrustChange::Changed)
     }
 
     /// Takes `trust` back.
-    pub async fn untrust(&self, authority: &Anchor) -> Result<Outcome> {
+    pub async fn untrust(&self, authority: &Anchor) -> Result<TrustChange> {
         match self.store(authority)? {
             Store::Folder { kept, program, anchor } => {
                 if state::read_if_there(&anchor)?.is_none() {
-                    return Ok(Outcome::Unchanged);
+                    return Ok(TrustChange::Unchanged);
                 }
                 let target = anchor.display().to_string();
                 self.need_root(&kept.removal(&anchor))?;
@@ -166,7 +166,7 @@ impl System {
                 self.run(&program, &arguments).await?;
             }
         }
-        Ok(Outcome::Changed)
+        Ok(TrustChange::Changed)
     }
 
     /// Anchors in the store that some stackctl put there, by name, each with the command that removes it.
@@ -199,9 +199,9 @@ impl System {
     async fn run(&self, program: &Path, arguments: &[&str]) -> Result<()> {
         let shown = line(&program.display().to_string(), arguments);
         let child = Command::new(program).args(arguments).env("PATH", &self.path).kill_on_drop(true).output();
-        let output = tokio::time::timeout(PATIENCE, child)
+        let output = tokio::time::timeout(TIMEOUT, child)
             .await
-            .map_err(|_| Error::new(Kind::Unexpected, format!("{shown} did not end in {} s", PATIENCE.as_secs())))?
+            .map_err(|_| Error::new(Kind::Unexpected, format!("{shown} did not end in {} s", TIMEOUT.as_secs())))?
             .context(Kind::Unexpected, || format!("cannot run {shown}"))?;
         if output.status.success() {
             return Ok(());
@@ -278,14 +278,14 @@ mod tests {
         for (folder, program, added, removed) in systems {
             let (root, system, authority) = system(folder, program, 0);
             let anchor = root.path().join(folder).join(anchor_name(&authority));
-            assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Unchanged);
-            assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Changed);
+            assert_eq!(system.untrust(&authority).await.unwrap(), TrustChange::Unchanged);
+            assert_eq!(system.trust(&authority).await.unwrap(), TrustChange::Changed);
             assert_eq!(fs::read_to_string(&anchor).unwrap(), authority.certificate);
             assert_eq!(fs::metadata(&anchor).unwrap().permissions().mode() & 0o777, 0o644);
-            assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Unchanged);
+            assert_eq!(system.trust(&authority).await.unwrap(), TrustChange::Unchanged);
             let removal = format!("sudo rm {} && sudo {}", anchor.display(), format!("{program} {removed}").trim_end());
             assert_eq!(system.anchors(), [(anchor.clone(), removal)]);
-            assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Changed);
+            assert_eq!(system.untrust(&authority).await.unwrap(), TrustChange::Changed);
             assert!(!anchor.exists());
             assert_eq!(log(&root), format!("{program} {added}\n{program} {removed}\n"), "{folder}");
         }
@@ -321,8 +321,8 @@ mod tests {
     #[tokio::test]
     async fn macos_has_a_keychain_and_others_a_sentence() {
         let (root, system, authority) = system("", "security", 0);
-        assert_eq!(system.trust(&authority).await.unwrap(), Outcome::Changed);
-        assert_eq!(system.untrust(&authority).await.unwrap(), Outcome::Changed);
+        assert_eq!(system.trust(&authority).await.unwrap(), TrustChange::Changed);
+        assert_eq!(system.untrust(&authority).await.unwrap(), TrustChange::Changed);
         let file = authority.file.display();
         assert_eq!(
             log(&root),

@@ -44,7 +44,7 @@ fn image_with_latest(case: &Case) {
 fn images(case: &Case) {
     let folder = case.arg("");
     let config = |name: &str| case.arg(&format!("config/{name}"));
-    let references = |run: Run| -> Value { serde_json::from_str(&run.stdout).expect("references as JSON") };
+    let references = |run: Run| -> Value { run.json()["images"].clone() };
     let with = |variables: &[(&str, &str)], arguments: &[&str]| {
         let mut command = case.place.command(arguments);
         command.envs(variables.iter().copied());

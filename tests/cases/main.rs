@@ -23,6 +23,8 @@ mod place;
 mod proofs;
 mod refusals;
 mod removal;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod waiting;
 
 use std::{sync::Arc, time::Instant};

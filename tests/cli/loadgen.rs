@@ -56,7 +56,9 @@ pub fn url(port: u16) -> String {
 /// Exit code, the document on stdout, and how long it took.
 fn measure(arguments: &[&str]) -> (i32, Value, Duration) {
     let begin = Instant::now();
-    let output = Home::new().command(&["loadgen", "--output", "json"]).args(arguments).output().unwrap();
+    let all = [&["loadgen", "--output", "json"], arguments].concat();
+    let output = Home::new().command(&all).output().unwrap();
+    crate::schema::check(&all, &String::from_utf8_lossy(&output.stdout), &String::from_utf8_lossy(&output.stderr));
     let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     (output.status.code().unwrap(), document, begin.elapsed())
 }
@@ -234,7 +236,7 @@ fn half_an_answer_and_none() {
     let (code, document, _) = measure(&["--url", &url(cut), "--requests", "20"]);
     assert_eq!((code, &document["totals"]["errors"]), (0, &json!({ "closed": 20 })));
     let (code, document, _) = measure(&["--url", &url(cut), "--requests", "20", "--abort-on-fail"]);
-    assert_eq!((code, &document["error"]["kind"]), (9, &json!("load-failed")));
+    assert_eq!((code, &document["error"]["kind"]), (9, &json!("loadFailed")));
     assert!(document["totals"]["failed"].as_u64().unwrap() >= 1);
 }
 

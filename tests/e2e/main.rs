@@ -14,9 +14,12 @@ mod failures;
 mod greeter;
 mod lifecycle;
 mod load;
+mod minikube;
 mod place;
 mod private;
 mod pubsub;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod soak;
 mod stacks;
 
@@ -72,7 +75,18 @@ fn main() {
             };
             Trial::test(*name, trial).with_ignored_flag(true)
         }))
+        .chain(minikube::ALL.iter().map(|(name, test)| {
+            let trial = move || {
+                timed(name, test);
+                Ok(())
+            };
+            Trial::test(*name, trial).with_ignored_flag(minikube::config().is_none())
+        }))
         .collect();
+    if minikube::config().is_none() {
+        let names: Vec<&str> = minikube::ALL.iter().map(|(name, _)| *name).collect();
+        eprintln!("skipped: {}: the world has no minikube; `{}` builds it", names.join(", "), minikube::BUILT_BY);
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     // `exit` runs no destructors, and the place takes its cluster with it.
     drop(place);

@@ -64,6 +64,15 @@ impl Place {
         place
     }
 
+    /// With a configuration of its own; a folder and a cluster that go with it.
+    #[allow(dead_code, reason = "the cases have one configuration")]
+    pub fn configured(cluster: &str, config: &str) -> Place {
+        let place = Place::new(cluster);
+        let config = format!("{config}\nclusterName: {cluster}\n");
+        std::fs::write(place.path("config.yaml"), config).expect("configuration");
+        place
+    }
+
     pub fn path(&self, relative: &str) -> PathBuf {
         self.home.join(relative)
     }
@@ -85,7 +94,7 @@ impl Place {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
         command.args(arguments).env_clear().current_dir(&self.home);
-        for name in ["PATH", "DOCKER_HOST", "DOCKER_CONFIG"] {
+        for name in ["PATH", "DOCKER_HOST", "DOCKER_CONFIG", "MINIKUBE_HOME", "MINIKUBE_WANTUPDATENOTIFICATION"] {
             if let Ok(value) = std::env::var(name) {
                 command.env(name, value);
             }
@@ -105,7 +114,9 @@ impl Place {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments))
+        let run = Run::of(self.command(arguments));
+        crate::schema::check(arguments, &run.stdout, &run.stderr);
+        run
     }
 
     /// Runs and demands success.

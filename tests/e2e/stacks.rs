@@ -188,13 +188,18 @@ fn all_together(place: &Place) {
     let names: Vec<&str> =
         stacks.as_array().into_iter().flatten().filter_map(|stack| stack["stack"].as_str()).collect();
     let known = place.ok(&["list", "--output", "json"]).json();
-    let known: Vec<&str> = known.as_array().into_iter().flatten().filter_map(|stack| stack["name"].as_str()).collect();
+    let known: Vec<&str> =
+        known["items"].as_array().into_iter().flatten().filter_map(|stack| stack["name"].as_str()).collect();
     assert_eq!(names, known);
     place.fails(2, &["up", "--all", "--namespace", "one"]).says(&["each stack has a namespace of its own"]);
-    place.ok(&["down", "--all", "--dry-run"]).says(&["hello/delete:hello", "the cluster stays", "namespace theirs"]);
+    place.ok(&["down", "--all", "--dry-run", "-v"]).says(&[
+        "hello/delete:hello",
+        "the cluster stays",
+        "namespace theirs",
+    ]);
     place.ok(&["down", "--all", "--yes"]).says(&["the cluster stays", "namespace theirs", "0 left"]);
     await_end(place, &["hello"]);
-    place.ok(&["up", "--all", "--dry-run"]).says(&["hello/apply:Deployment/hello-service"]);
+    place.ok(&["up", "--all", "--dry-run", "-v"]).says(&["hello/apply:Deployment/hello-service"]);
     place.kubectl(&["delete", "namespace", "theirs"]);
     let restore = crate::lifecycle::shared();
     if !restore.is_empty() {

@@ -8,11 +8,11 @@ options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --with)
-        [ -f "$WORLD/${2:-}/go.mod" ] || die "--with takes the name of a tool, for example hey"
+        [ -f "$WORLD/${2:-}/with.sh" ] || die "--with takes the name of something optional: hey or minikube"
         WITH+=("$2")
         shift 2
         ;;
-      *) die "unknown option $1; usage: up [--with hey]" ;;
+      *) die "unknown option $1; usage: up [--with hey] [--with minikube]" ;;
     esac
   done
 }

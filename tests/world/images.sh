@@ -88,12 +88,16 @@ image() {
   for target in $(header "$name" mirror); do MIRRORED[$target]=$ref; done
 }
 
-# image_prune: removes images of ours that this run did not name.
+# image_prune: removes images of ours that this run did not name. Those of an option that this run was not given stay.
 image_prune() {
-  local ref name
+  local ref name option
   local -A named=()
   for name in "${!KEYS[@]}"; do named[$(image_ref "$name")]=1; done
   while read -r ref; do
+    for option in "$WORLD"/*/with.sh; do
+      option=$(basename "${option%/with.sh}")
+      [[ $ref != stackctl-world/$option-* || " ${WITH[*]} " == *" $option "* ]] || continue 2
+    done
     [ -n "${named[$ref]:-}" ] || { docker rmi "$ref" > /dev/null 2>&1 && say "pruned image $ref"; } || true
   done < <(docker images --format '{{.Repository}}:{{.Tag}}' 'stackctl-world/*')
 }

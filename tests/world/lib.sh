@@ -8,8 +8,9 @@ PARTS=$CACHE/parts   # one folder per built part, named <part>-<key>
 LOGS=$CACHE/logs
 STATE=$CACHE/state   # what describes the running world: pid, generated configuration
 BIN=$CACHE/bin       # goes on the PATH
+MINIKUBE_WORLD=$STATE/minikube   # the tests' MINIKUBE_HOME
 MIRROR_PORT=${STACKCTL_WORLD_MIRROR_PORT:-5555}
-export WORLD CACHE PARTS LOGS STATE BIN MIRROR_PORT
+export WORLD CACHE PARTS LOGS STATE BIN MINIKUBE_WORLD MIRROR_PORT
 
 declare -A KEYS=()
 declare -A USED=()   # cache entries this run names; prune() removes the others

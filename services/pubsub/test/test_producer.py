@@ -50,6 +50,15 @@ def test_a_message_every_ten_seconds(capsys):
     assert said[1] == "Publish success! SNS MessageId: id-1"
 
 
+def test_time_that_is_lost_does_not_add_up():
+    broker, clock = Recorder(), Clock()
+    producer = Producer(broker, clock)
+    for now, published in [(100, 1), (110.5, 2), (119.9, 2), (120, 3), (155, 4), (164.9, 4), (165, 5)]:
+        clock.now = now
+        producer.step(None)
+        assert len(broker.published) == published, now
+
+
 def test_a_message_that_failed_is_not_skipped():
     broker, clock = Recorder(), Clock()
     producer = Producer(broker, clock)

@@ -4,11 +4,10 @@ use crate::pipeline;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{Given, StackArgs},
+    cli::{FlagGroups, StackArgs},
     commands::{
         app::App,
         shared::{self, ImageArgs},
@@ -17,8 +16,10 @@ use crate::{
     execute::load,
     load::order::LoadOrder,
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe, plan, report,
-    session::{ApplyOptions, Session},
+    observe,
+    plan::{self, summary::Summary},
+    report::{self, document},
+    session::{ChangeOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
@@ -135,8 +136,9 @@ impl FleetArgs {
 
 pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
-    let given = Given { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..Given::default() };
-    let settings = given.settings(&app.common.target)?;
+    let flags =
+        FlagGroups { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..FlagGroups::default() };
+    let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
     let options = plan::load::Options {
@@ -146,7 +148,8 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
         scale_down: request.verdict.scale_down,
     };
     let images = ImageArgs::default().options()?;
-    let mut session = Session::open(settings, stack, images, ApplyOptions::default(), &app.events, &app.cancel).await?;
+    let mut session =
+        Session::open(settings, stack, images, ChangeOptions::default(), &app.events, &app.cancel).await?;
     session.load = Some(request);
     if !fleet.dry_run {
         shared::confirm_remote(app, &session).await?;
@@ -155,7 +158,9 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let plan = plan::load::plan(&session.stack, &options, &observed)?;
     if fleet.dry_run {
         let outline = plan.outline();
-        app.show(|| report::plan_text(&outline), &json!({ "steps": plan.document() })).await;
+        let summary = Summary::of(&plan, &observed);
+        let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
+        app.show(|| report::plan_text(&outline), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;

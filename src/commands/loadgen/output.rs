@@ -8,18 +8,13 @@ use std::{
 };
 
 use clap::Args;
-use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::{
     commands::app::App,
     error::{Context, Error, Kind, Result},
-    load::{
-        compare::{Comparison, compare},
-        document::LoadDocument,
-        history,
-    },
-    report,
+    load::{compare::compare, document::LoadDocument, history},
+    report::{self, document::LoadResult},
 };
 
 #[derive(Debug, Args)]
@@ -38,14 +33,6 @@ pub struct LoadOutputArgs {
 pub struct LoadOutput {
     page: Option<(PathBuf, NamedTempFile)>,
     previous: Option<LoadDocument>,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    document: &'a LoadDocument,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    comparison: Option<&'a Comparison>,
 }
 
 impl LoadOutputArgs {
@@ -91,7 +78,7 @@ impl LoadOutput {
                 None => summary,
             }
         };
-        let shown = Shown { document, comparison: comparison.as_ref() };
+        let shown = LoadResult { document, comparison: comparison.as_ref() };
         match failed {
             None => app.show(text, &shown).await,
             Some(error) => app.fail_with(text, &shown, error).await?,

@@ -6,7 +6,7 @@ use crate::{
     commands::app::App,
     error::Result,
     load::{compare::compare, history::read},
-    report,
+    report::{self, document::Page},
 };
 
 /// Show the document of a load run again: as text, as a page, or beside an earlier one
@@ -29,7 +29,7 @@ pub async fn run(args: LoadViewArgs, app: &App) -> Result<()> {
         app.show(|| report::load_comparison(&comparison, paint), &comparison).await;
     } else if args.page {
         let page = report::load_page(&document);
-        app.show(|| page.clone(), &serde_json::json!({ "page": page })).await;
+        app.show(|| page.clone(), &Page { page: &page }).await;
     } else {
         app.show(|| report::load_summary(&document, paint), &document).await;
     }

@@ -120,7 +120,8 @@ impl During<'_> {
         // An error of the one ends the other, which takes away what it has made.
         let stop = self.cancel.child_token();
         let send = async {
-            let sent = traffic::send(self.session, self.place.agent_image, claim, &word, &stop, self.progress).await;
+            let sent = traffic::send(self.session, self.place.agent_image, claim, &word, &stop, self.progress);
+            let sent = Box::pin(sent).await;
             if sent.is_err() {
                 stop.cancel();
             }
@@ -170,7 +171,7 @@ impl During<'_> {
             record.undo(changes).await?;
         }
         let mut seen = ended.or_else(wrong)?;
-        match until_cancelled(self.cancel, act.recovered()).await {
+        match until_cancelled(self.cancel, Box::pin(act.recovered())).await {
             Ok(()) => {}
             Err(error) => seen.extend(wrong(error)?),
         }
@@ -207,7 +208,7 @@ impl During<'_> {
         let kube = self.session.kube().await?;
         let longest = proofs.iter().filter_map(|proof| proof.eventually).max().unwrap_or_default();
         let deadline = self.session.settings.timeout.max(longest * 2);
-        proof::run(kube, self.place, proofs, deadline, self.cancel, self.progress).await
+        Box::pin(proof::run(kube, self.place, proofs, deadline, self.cancel, self.progress)).await
     }
 
     /// The number that is to be kept; None: none is. Err of the inner one: what was seen instead.

@@ -105,7 +105,7 @@ pub async fn build_context(
     let mut outcome = match Session::open(engine, Arc::clone(&context), job.dockerfile(), secrets).await? {
         Some(session) => {
             let outcome = job.with_buildkit(&session).await?;
-            Outcome { troubles: session.troubles(), files: session.files_taken(), ..outcome }
+            BuildOutcome { troubles: session.troubles(), files: session.files_taken(), ..outcome }
         }
         None if dockerfile::needs_buildkit(&context.dockerfile) => {
             return Err(Error::new(
@@ -164,7 +164,7 @@ struct Job<'a> {
 }
 
 #[derive(Default)]
-struct Outcome {
+struct BuildOutcome {
     id: Option<String>,
     error: Option<String>,
     /// Why registries were asked without credentials.
@@ -210,7 +210,7 @@ impl Job<'_> {
             .context(Kind::Unexpected, || "the build request is malformed".into())
     }
 
-    async fn with_buildkit(&self, session: &Session) -> Result<Outcome> {
+    async fn with_buildkit(&self, session: &Session) -> Result<BuildOutcome> {
         let response = self.engine.raw(self.request(session)?).await?;
         let status = response.status();
         let stream = BodyStream::new(response.into_body())
@@ -218,7 +218,7 @@ impl Job<'_> {
             .map_err(io::Error::other);
         let stream = std::pin::pin!(stream);
         let mut lines = StreamReader::new(stream).lines();
-        let mut outcome = Outcome::default();
+        let mut outcome = BuildOutcome::default();
         let cut = || Error::new(Kind::Platform, format!("the build of {} did not finish", self.spec.service));
         loop {
             let line = tokio::time::timeout(SILENCE, lines.next_line())
@@ -242,7 +242,7 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    async fn classic(&self) -> Result<Outcome> {
+    async fn classic(&self) -> Result<BuildOutcome> {
         self.progress.warn(format!("the engine {} has no BuildKit: using its classic builder", self.engine.endpoint));
         let (context, dockerfile) = with_dockerfile(self.context, &self.spec.dockerfile);
         let hashed = |map: &BTreeMap<String, String>| map.clone().into_iter().collect::<HashMap<_, _>>();
@@ -272,7 +272,7 @@ impl Job<'_> {
         }
         let body = bollard::body_try_stream(archive(context));
         let stream = self.engine.docker.build_image(options.build(), Some(logins), Some(body));
-        let mut outcome = Outcome { troubles, ..self.follow(stream).await? };
+        let mut outcome = BuildOutcome { troubles, ..self.follow(stream).await? };
         if outcome.error.is_none()
             && let Some((first, others)) = self.references.split_first()
         {
@@ -294,9 +294,9 @@ impl Job<'_> {
     async fn follow(
         &self,
         stream: impl Stream<Item = std::result::Result<BuildInfo, bollard::errors::Error>>,
-    ) -> Result<Outcome> {
+    ) -> Result<BuildOutcome> {
         let mut stream = std::pin::pin!(stream);
-        let mut outcome = Outcome::default();
+        let mut outcome = BuildOutcome::default();
         while let Some(info) = stream.next().await {
             match info {
                 Ok(info) => self.note(info, &mut outcome),
@@ -308,7 +308,7 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    fn note(&self, info: BuildInfo, outcome: &mut Outcome) {
+    fn note(&self, info: BuildInfo, outcome: &mut BuildOutcome) {
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => outcome.trace.update(status, self.progress),
             Some(BuildInfoAux::Default(image)) => outcome.id = image.id.or(outcome.id.take()),
@@ -330,7 +330,7 @@ impl Job<'_> {
     }
 
     /// What the user needs: which service, which instruction on which line, its last output.
-    fn failure(&self, error: &str, outcome: &mut Outcome) -> Error {
+    fn failure(&self, error: &str, outcome: &mut BuildOutcome) -> Error {
         let (step, lines) = match outcome.trace.failed(self.progress) {
             Some(failed) => failed,
             None => {

@@ -8,7 +8,7 @@ use crate::stack::model::Source;
 /// version, for what is embedded in it.
 pub const LABEL_TREE: &str = "io.stackctl.tree";
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// None: the folder is in no repository, or git is not here to say.
 pub async fn of(source: &Source) -> Option<String> {
@@ -33,7 +33,7 @@ async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
+    let output = tokio::time::timeout(TIMEOUT, output).await.ok()?.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

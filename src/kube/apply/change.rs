@@ -184,7 +184,7 @@ fn is_same(one: &StatusCause, other: &StatusCause) -> bool {
 mod tests {
     use super::*;
     use crate::kube::{
-        apply::Outcome,
+        apply::ApplyOutcome,
         testing::{Fake, Reply},
     };
     use crate::object::Origin;
@@ -234,11 +234,11 @@ mod tests {
         fake
     }
 
-    async fn apply(fake: &Fake, value: Value, dry_run: bool) -> crate::error::Result<Outcome> {
+    async fn apply(fake: &Fake, value: Value, dry_run: bool) -> crate::error::Result<ApplyOutcome> {
         apply_with(fake, value, ApplyOptions { dry_run, ..ApplyOptions::default() }).await
     }
 
-    async fn apply_with(fake: &Fake, value: Value, options: ApplyOptions) -> crate::error::Result<Outcome> {
+    async fn apply_with(fake: &Fake, value: Value, options: ApplyOptions) -> crate::error::Result<ApplyOutcome> {
         let object = Object { value, origin: Origin::default() };
         fake.kube.apply(&object, Some(&live()), &options).await.map(|applied| applied.outcome)
     }
@@ -249,7 +249,7 @@ mod tests {
             let fake = server(live()).await;
             apply(&fake, deployment(wanted.clone()), true).await.unwrap();
             assert_eq!(fake.objects().all[PATH]["spec"], live()["spec"], "a dry run stores nothing");
-            assert_eq!(apply(&fake, deployment(wanted), false).await.unwrap(), Outcome::Configured);
+            assert_eq!(apply(&fake, deployment(wanted), false).await.unwrap(), ApplyOutcome::Configured);
             assert_eq!(fake.objects().all[PATH]["spec"]["strategy"], json!({"type": "Recreate"}));
         }
     }

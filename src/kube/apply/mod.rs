@@ -48,7 +48,7 @@ pub struct ApplyOptions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ApplyOutcome {
     Created,
     /// It was somebody else's until now.
     Adopted,
@@ -59,14 +59,14 @@ pub enum Outcome {
 
 #[derive(Debug, Clone)]
 pub struct Applied {
-    pub outcome: Outcome,
+    pub outcome: ApplyOutcome,
     /// The object as the server has it now.
     pub object: Value,
 }
 
 impl Applied {
     fn configured(object: Value) -> Applied {
-        Applied { outcome: Outcome::Configured, object }
+        Applied { outcome: ApplyOutcome::Configured, object }
     }
 }
 
@@ -121,15 +121,15 @@ impl Kube {
                         self.set_once(&at, &found, options).await?;
                     }
                     let outcome = match json::text(&found, "/metadata/resourceVersion") {
-                        _ if replaced => Outcome::Replaced,
-                        _ if adopted => Outcome::Adopted,
-                        _ if created || made_here => Outcome::Created,
-                        now if now.is_some() && now == before => Outcome::Unchanged,
+                        _ if replaced => ApplyOutcome::Replaced,
+                        _ if adopted => ApplyOutcome::Adopted,
+                        _ if created || made_here => ApplyOutcome::Created,
+                        now if now.is_some() && now == before => ApplyOutcome::Unchanged,
                         // Others may have moved it since it was seen; nothing of ours did.
                         _ if live.is_some_and(|live| noop::fingerprint(live) == noop::fingerprint(&found)) => {
-                            Outcome::Unchanged
+                            ApplyOutcome::Unchanged
                         }
-                        _ => Outcome::Configured,
+                        _ => ApplyOutcome::Configured,
                     };
                     return Ok(Applied { outcome, object: found });
                 }
@@ -152,7 +152,7 @@ impl Kube {
                     } else if options.replace {
                         replace::allowed(&subject, &refused.old, object, options.prune_data, &refused.causes)?;
                         if options.dry_run {
-                            return Ok(Applied { outcome: Outcome::Replaced, object: object.value.clone() });
+                            return Ok(Applied { outcome: ApplyOutcome::Replaced, object: object.value.clone() });
                         }
                         self.delete_seen(&at, &refused.old, DeleteParams::foreground()).await.map_err(failed)?;
                         self.until_gone(&at, &refused.old, self.going, options.progress.as_ref()).await?;
@@ -316,7 +316,7 @@ mod tests {
         );
         assert!(error.hints[0].contains("--adopt"), "{error:?}");
         let (adopted, now) = applied(object(None, "them"), true).await;
-        assert_eq!((adopted.unwrap(), &now["data"]["by"]), (Outcome::Adopted, &json!("us")));
+        assert_eq!((adopted.unwrap(), &now["data"]["by"]), (ApplyOutcome::Adopted, &json!("us")));
         assert!(adopt::is_adopted(&now) && json::label(&now, PART_OF) == Some("a"), "{now}");
         let (refused, now) = applied(object(Some("b"), "them"), true).await;
         assert!(refused.unwrap_err().message.contains("another ApplySet") && now["data"]["by"] == "them");
@@ -324,7 +324,7 @@ mod tests {
         let mut ours = object(Some("a"), "us before");
         ours["metadata"]["managedFields"] = json!([{"manager": MANAGER}, {"manager": "kubectl-edit"}]);
         let (done, now) = applied(ours, false).await;
-        assert!(done.unwrap() == Outcome::Configured && !adopt::is_adopted(&now));
+        assert!(done.unwrap() == ApplyOutcome::Configured && !adopt::is_adopted(&now));
         let (copied, now) = applied(object(Some("a"), "them"), false).await;
         assert!(copied.is_err() && now["data"]["by"] == "them", "a copy of an object of the set");
     }
@@ -350,6 +350,6 @@ mod tests {
         let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n", "labels": {PART_OF: "a"}}});
         let desired = Object { value, origin: Origin::default() };
         let done = fake.kube.apply(&desired, None, &ApplyOptions::default()).await.unwrap();
-        assert_eq!((done.outcome, fake.requests().len()), (Outcome::Created, 1));
+        assert_eq!((done.outcome, fake.requests().len()), (ApplyOutcome::Created, 1));
     }
 }

@@ -63,7 +63,7 @@ mod tests {
     use crate::{
         error::Kind,
         kube::{
-            apply::{Applied, ApplyOptions, Outcome},
+            apply::{Applied, ApplyOptions, ApplyOutcome},
             testing::{Fake, Reply},
         },
     };
@@ -135,14 +135,14 @@ mod tests {
         assert!(left && error.message.contains("PersistentVolumeClaim/x in namespace n"), "{error:?}");
         assert!(error.hints[0].contains("--prune-data"), "{error:?}");
         let (left, done) = replaced(path, claim.clone(), claim, true).await;
-        assert!(!left && done.unwrap().outcome == Outcome::Replaced);
+        assert!(!left && done.unwrap().outcome == ApplyOutcome::Replaced);
     }
 
     #[tokio::test]
     async fn only_what_belongs_to_the_set_is_replaced() {
         let path = "/api/v1/namespaces/n/services/x";
         let (left, done) = replaced(path, of_set("Service", "a"), of_set("Service", "a"), false).await;
-        assert!(!left && done.unwrap().outcome == Outcome::Replaced);
+        assert!(!left && done.unwrap().outcome == ApplyOutcome::Replaced);
         let mut unlabelled = of_set("Service", "b");
         unlabelled["metadata"]["labels"].take();
         for theirs in [of_set("Service", "b"), unlabelled] {

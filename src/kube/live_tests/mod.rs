@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Kube, PART_OF,
-    apply::{ApplyOptions, Outcome},
+    apply::{ApplyOptions, ApplyOutcome},
     connect,
     delete::DeleteOptions,
     diff::Change,
@@ -178,7 +178,7 @@ async fn cluster_a_second_apply_of_every_kind_needs_no_patch() {
         let found = &live.objects[&object.key()];
         compare(object, found);
         let again = place.kube.apply(object, Some(found), &ApplyOptions::default()).await.unwrap();
-        assert_eq!(again.outcome, Outcome::Unchanged, "{}", object.key());
+        assert_eq!(again.outcome, ApplyOutcome::Unchanged, "{}", object.key());
     }
     assert!(unlike.is_empty(), "{}", unlike.join("\n"));
     for object in live.objects.values().filter(|object| json::namespace(object).is_none()) {
@@ -191,7 +191,7 @@ async fn cluster_a_second_apply_of_every_kind_needs_no_patch() {
 async fn cluster_conflicts_name_the_manager_and_can_be_forced() {
     let Some(place) = place("conflict").await else { return };
     let object = place.object(config("c", "ours"));
-    assert_eq!(place.kube.apply(&object, None, &ApplyOptions::default()).await.unwrap().outcome, Outcome::Created);
+    assert_eq!(place.kube.apply(&object, None, &ApplyOptions::default()).await.unwrap().outcome, ApplyOutcome::Created);
     let at = super::discovery::core("ConfigMap");
     let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"key": "theirs"}});
     let params = ::kube::api::PatchParams::apply("someone-else").force();
@@ -211,7 +211,7 @@ async fn cluster_conflicts_name_the_manager_and_can_be_forced() {
         .apply(&object, live.objects.get(&object.key()), &ApplyOptions { force_conflicts: true, ..Default::default() })
         .await
         .unwrap();
-    assert_eq!((forced.outcome, &forced.object["data"]["key"]), (Outcome::Configured, &json!("ours")));
+    assert_eq!((forced.outcome, &forced.object["data"]["key"]), (ApplyOutcome::Configured, &json!("ours")));
     place.remove().await;
 }
 
@@ -260,7 +260,7 @@ async fn cluster_an_immutable_field_can_be_replaced() {
     assert!(error.message.contains("spec.selector") && error.hints[0].contains("--replace"), "{error:?}");
     let options = ApplyOptions { replace: true, ..Default::default() };
     let done = place.kube.apply(&place.object(value), None, &options).await.unwrap();
-    assert_eq!(done.outcome, Outcome::Replaced);
+    assert_eq!(done.outcome, ApplyOutcome::Replaced);
     let claim = |size: &str| {
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": {"serviceName": size, "replicas": 0,
         "selector": {"matchLabels": {"app": "db"}}, "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}}}})
@@ -282,7 +282,7 @@ async fn cluster_replicas_are_set_at_creation_only() {
     let at = super::discovery::core("Deployment");
     place.kube.merge(&at, Some(&place.namespace), "web", &json!({"spec": {"replicas": 5}})).await.unwrap();
     let again = place.kube.apply(&object, None, &options).await.unwrap();
-    assert_eq!((replicas().await, again.outcome), (json!(5), Outcome::Configured));
+    assert_eq!((replicas().await, again.outcome), (json!(5), ApplyOutcome::Configured));
     let live = place.live(std::slice::from_ref(&object)).await;
     assert_eq!(noop::unchanged(&object.value, &live.objects[&object.key()]), Verdict::Same);
     place.remove().await;
@@ -407,7 +407,7 @@ async fn cluster_a_thousand_configmaps() {
         .map(|object| place.kube.apply(object, None, &options))
         .buffer_unordered(super::IN_FLIGHT);
     let applied: Vec<_> = applied.try_collect().await.unwrap();
-    assert!(applied.iter().all(|applied| applied.outcome == Outcome::Created));
+    assert!(applied.iter().all(|applied| applied.outcome == ApplyOutcome::Created));
     let live = place.live(&objects).await;
     assert!(objects.iter().all(|object| noop::unchanged(&object.value, &live.objects[&object.key()]) == Verdict::Same));
     place.remove().await;

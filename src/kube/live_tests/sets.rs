@@ -101,6 +101,6 @@ async fn cluster_replacing_spares_claims_and_what_is_not_of_the_set() {
     let error = place.kube.apply(&other, None, &both).await.map(|_| ()).unwrap_err();
     assert!(error.message.contains("belongs to another ApplySet"), "{error:?}");
     let done = place.kube.apply(&place.object(claim("nor-this")), None, &both).await.unwrap();
-    assert_eq!(done.outcome, Outcome::Replaced);
+    assert_eq!(done.outcome, ApplyOutcome::Replaced);
     place.remove().await;
 }

@@ -27,7 +27,7 @@ use crate::{
 type Answer<T> = std::result::Result<T, ::kube::Error>;
 
 /// What a pod names is there before it in nearly all runs: it is looked at once the pod does not start by itself.
-const PATIENCE: u64 = 1;
+const TIMEOUT: u64 = 1;
 /// Requests for what an object names, at once.
 const AT_ONCE: usize = 8;
 /// Definitions of what hands out addresses to load balancers in clusters without a cloud.
@@ -158,7 +158,7 @@ impl Kube {
             // Without the right to list nodes the deadline decides.
             around.nodes = self.list(&core("Node"), None, &ListParams::default()).await.unwrap_or_default();
         }
-        if looking.has_waited(PATIENCE) || around.pods.iter().any(readiness::pod::lacks_configuration) {
+        if looking.has_waited(TIMEOUT) || around.pods.iter().any(readiness::pod::lacks_configuration) {
             self.look_at_references(object, around, looking).await;
         }
     }

@@ -4,6 +4,7 @@ mod noise;
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::noise::{Noise, Run, Spread};
@@ -13,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 /// Fewer seconds say nothing about noise.
 const SHORTEST: usize = 8;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
     /// Starts of the two runs, RFC 3339.
@@ -26,7 +27,7 @@ pub struct Comparison {
     pub warnings: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// `throughput` (per second), `p50`, `p90`, `p99` (ms) or `errorRate` (0 to 1).
@@ -43,7 +44,7 @@ pub struct Metric {
     pub change: Change,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
     Same,

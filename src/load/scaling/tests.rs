@@ -140,6 +140,7 @@ fn the_stacks_own_workloads_are_watched() {
         yields: Vec::new(),
         certificate: None,
         background: false,
+        steps_aside: false,
         needs: Vec::new(),
         namespace_labels: Default::default(),
     };

@@ -1,5 +1,6 @@
 //! The plan of `up` and `deploy`: from the stack and what is there to what is missing.
 
+pub mod aside;
 pub mod edge;
 mod held;
 pub mod owners;
@@ -73,7 +74,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let published_port = observed.live.as_ref().and_then(|live| live.published_port);
     let wanted = Wanted { make_cluster: options.make_cluster, published_port };
     let mut platform = platform(&mut graph, wanted, observed)?;
-    let pushed = images(&mut graph, options, observed, platform.registry);
+    // Where images go: into a registry, or into the nodes themselves.
+    let store = if observed.provider.registry == RegistryState::None { platform.cluster } else { platform.registry };
+    let pushed = images(&mut graph, options, observed, store);
     graph.add_provided(provider::plan::publish_registry(&observed.provider, wanted, &platform.steps), None);
 
     if observed.live.as_ref().is_some_and(|live| live.is_disrupted(&stack.name)) {
@@ -81,6 +84,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         platform.cluster = Some(graph.add("restore", platform.cluster.as_slice(), Action::EndDisruption));
     }
     let mut sets = desired_sets(stack, observed);
+    // Who adopts wants what is there to become the stack's.
+    let live = observed.live.as_ref().filter(|_| !options.adopt);
+    let aside = live.map(|live| aside::take(&mut sets, live)).unwrap_or_default();
     if let Some(live) = &observed.live {
         origin::check(stack, &sets, live, options.take_over)?;
         owners::check(&sets, live, options.adopt)?;
@@ -89,7 +95,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     let made = platform.made.filter(|_| sets.iter().any(|set| set.background));
     let network = made.map(|cluster| graph.add("cluster:network", &[cluster], Action::AwaitNetwork));
     // Nodes of a half-made cluster are about to go.
-    if observed.provider.cluster == ClusterState::Absent {
+    if observed.provider.cluster == ClusterState::Absent && observed.traits.pulls_while_made {
         preload(&mut graph, &sets, observed, &pushed, platform.registry);
     }
     let given = Inputs { stack, observed, options, pushed: &pushed, sets: &sets, cluster: platform.cluster, network };
@@ -114,13 +120,13 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     }
     everything.extend(awaited);
     edge::plan(&mut graph, options, &stack.name, observed, &sets, platform.cluster);
-    if !pushed.is_empty() && observed.provider.registry != RegistryState::External {
+    if !pushed.is_empty() && !matches!(observed.provider.registry, RegistryState::External | RegistryState::None) {
         graph.add("gc", &everything, Action::CollectGarbage);
     }
     if options.prove {
         let mut needs = everything;
         if !options.agent_given {
-            needs.push(graph.add("agent", &platform.registry.into_iter().collect::<Vec<_>>(), Action::ProvideAgent));
+            needs.push(graph.add("agent", store.as_slice(), Action::ProvideAgent));
         }
         needs.extend(platform.cluster);
         graph.add("prove", &needs, Action::Prove);
@@ -136,7 +142,7 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
         .iter()
         .flat_map(|live| sets.iter().flat_map(|set| stale_objects(set, live, options.prune_data).keep));
     let kept = kept.filter(|kept| matches!(kept.why, Why::Data | Why::Holds(_))).collect();
-    Ok(Plan { sets, unchanged, starting, kept, ..Plan::from(graph) })
+    Ok(Plan { sets, unchanged, starting, kept, aside, ..Plan::from(graph) })
 }
 
 fn is_ready(set: &DesiredSet, observed: &Observed) -> bool {
@@ -163,18 +169,18 @@ fn platform(graph: &mut Graph, wanted: Wanted, observed: &Observed) -> Result<Pl
 }
 
 /// Builds and pushes what the registry lacks; the node after which each service's image can be pulled.
-fn images(graph: &mut Graph, options: &Options, observed: &Observed, registry: Option<Node>) -> BTreeMap<String, Node> {
+fn images(graph: &mut Graph, options: &Options, observed: &Observed, store: Option<Node>) -> BTreeMap<String, Node> {
     let mut pushed = BTreeMap::new();
     for (service, image) in &observed.images {
         let mut last = None;
         if !image.is_current() || options.rebuild {
             let build = graph.add(format!("build:{service}"), &[], Action::Build { service: service.clone() });
-            let needs: Vec<_> = registry.into_iter().chain([build]).collect();
+            let needs: Vec<_> = store.into_iter().chain([build]).collect();
             last = Some(graph.add(format!("push:{service}"), &needs, Action::Push { service: service.clone() }));
         }
         let tags: BTreeSet<&String> = options.tag.iter().chain(&image.tags).collect();
         for tag in tags {
-            let needs: Vec<_> = last.or(registry).into_iter().collect();
+            let needs: Vec<_> = last.or(store).into_iter().collect();
             let action = Action::Tag { service: service.clone(), tag: tag.clone() };
             graph.add(format!("tag:{service}:{tag}"), &needs, action);
         }

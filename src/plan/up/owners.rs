@@ -129,7 +129,7 @@ fn of_other_sets(sets: &[DesiredSet], live: &LiveState) -> Result<()> {
 }
 
 /// Whether it is part of no set: what bears the label of one of ours may be somebody's copy of an object of that set.
-fn is_nobodys(live: &LiveState, object: &Value) -> bool {
+pub fn is_nobodys(live: &LiveState, object: &Value) -> bool {
     json::label(object, PART_OF).is_none() || survey::is_copy(object) && known(live, object).is_some()
 }
 

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use super::{KindCluster, create, mark};
-use crate::error::blocking;
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
@@ -70,33 +69,9 @@ impl KindCluster {
         containers.iter().find(|container| container.name == first)
     }
 
-    /// Puts the context into the user's kubeconfig, saying so where that changes the current one. That it cannot be is
-    /// no reason to do without the cluster.
     pub(super) async fn merge_into_users(&self, make_current: bool, progress: &Progress) -> Result<()> {
         let access = self.private_access().await?;
-        let private = read_if_there(&access.kubeconfig)?.unwrap_or_default();
-        let (user, folder) = (self.user.clone(), self.folder.clone());
-        match blocking(move || user.merge(&private, make_current, &folder)).await {
-            Ok(merged) if merged.switched => {
-                let was = merged.switched_from.map(|name| format!(" (was: {name})")).unwrap_or_default();
-                let file = merged.file.display();
-                progress.info(format!("the current context of {file} is now {}{was}", access.context));
-            }
-            Ok(_) => {}
-            Err(error) => progress.warn(format!(
-                "your kubeconfig does not have the context {}: {error}; `stackctl kubeconfig` prints one that has it",
-                access.context
-            )),
-        }
-        Ok(())
-    }
-
-    /// Whether the context in the user's kubeconfig is missing or leads elsewhere than the private one, which whoever
-    /// asks has been using.
-    pub(super) async fn is_outdated_at_users(&self) -> Result<bool> {
-        let private = self.folder.read(KUBECONFIG_FILE)?.unwrap_or_default();
-        let (user, folder) = (self.user.clone(), self.folder.clone());
-        blocking(move || Ok(user.is_outdated(&private, &folder))).await
+        self.user.merge_and_tell(&access, &self.folder, make_current, progress).await
     }
 
     /// Where the engine publishes the API server: at the load balancer if there is one, else at the only control plane.

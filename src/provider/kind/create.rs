@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, path::Path, process::Stdio, time::Duration};
 
-use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -13,6 +12,7 @@ use crate::{
     client,
     error::{Context, Error, Kind, Result},
     event::Progress,
+    provider::local::{child::Group, said},
     state::Folder,
 };
 
@@ -22,8 +22,6 @@ pub const WITHIN: Duration = Duration::from_secs(900);
 const REMEMBERED_LINES: usize = 50_000;
 /// What kind's own error begins with.
 pub const ERROR: &str = "ERROR: ";
-/// In the cluster's state folder: the kind that is at work.
-const CHILD_FILE: &str = "creating.json";
 
 /// What kind is started with.
 #[derive(Debug)]
@@ -46,33 +44,6 @@ pub struct Failed {
     /// `kind ended with exit status: 1`
     pub why: String,
     pub lines: Vec<String>,
-}
-
-/// A child that may outlive us, so that the next run can tell it from a stranger with the same id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Child {
-    id: i32,
-    /// In clock ticks since boot: ids are used again, this is not.
-    started: u64,
-}
-
-/// A process group that ends with this value.
-struct Group(Option<i32>);
-
-impl Group {
-    /// It ended by itself, and its id may soon be another's.
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(id) = self.0.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended just before: then there is nobody to signal.
-            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
-        }
-    }
 }
 
 /// Runs kind to its end. It leaves its nodes behind when it fails, for whoever looks at them next: with its own
@@ -117,12 +88,7 @@ pub async fn create(
         }
     }
     let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let group = Group(id);
-    if let Some(remembered) = id.and_then(|id| Some(Child { id, started: started(id)? })) {
-        let text = serde_json::to_vec(&remembered).unwrap_or_default();
-        folder.write(CHILD_FILE, &text)?;
-    }
+    let group = Group::remembered(&child, folder)?;
     let stderr = child.stderr.take();
     let mut lines = VecDeque::new();
     let work = async {
@@ -137,40 +103,13 @@ pub async fn create(
             Err(format!("it was still at work after {} minutes", WITHIN.as_secs() / 60))
         }
     };
-    match ended {
-        Ok(_) => group.ended(),
-        // Ends it, where it stands.
-        Err(_) => drop(group),
-    }
-    folder.remove_file(CHILD_FILE)?;
+    group.forget(ended.is_ok(), folder)?;
     let why = match ended {
         Ok(status) if status.success() => return Ok(None),
         Ok(status) => format!("kind ended with {status}"),
         Err(why) => why,
     };
     Ok(Some(Failed { why, lines: lines.into() }))
-}
-
-/// Ends a `kind create` that an earlier run of ours left at work. Only under the cluster's lock: the kind of a run that
-/// lives is no leftover.
-pub fn end_leftover(folder: &Folder) -> Result<()> {
-    let Some(content) = folder.read(CHILD_FILE)? else { return Ok(()) };
-    let child: Option<Child> = serde_json::from_slice(&content).ok();
-    if let Some(child) = child.filter(|child| started(child.id) == Some(child.started)) {
-        drop(Group(Some(child.id)));
-    }
-    folder.remove_file(CHILD_FILE)?;
-    Ok(())
-}
-
-/// When a process that runs was started: field 22 of `/proc/ID/stat`. None where there is no such process (or no /proc).
-fn started(id: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name, in parentheses, may itself hold blanks and parentheses.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace();
-    let state = fields.next()?;
-    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
 }
 
 async fn follow(stderr: impl AsyncRead + Unpin, last: &mut VecDeque<String>, progress: &Progress) {
@@ -196,15 +135,7 @@ async fn follow(stderr: impl AsyncRead + Unpin, last: &mut VecDeque<String>, pro
 
 /// ` • Preparing nodes 📦   ...` begins a step: "preparing nodes".
 fn step(line: &str) -> Option<String> {
-    let text = line.trim_start().strip_prefix('•')?.trim_end().trim_end_matches("...");
-    let words: Vec<&str> =
-        text.split_whitespace().filter(|word| word.chars().any(|c| c.is_ascii_alphanumeric())).collect();
-    let text = words.join(" ");
-    let mut chars = text.chars();
-    let first = chars.next()?;
-    // "CNI" and the like stay as they are.
-    let second_is_small = chars.clone().next().is_some_and(char::is_lowercase);
-    Some(if second_is_small { first.to_lowercase().chain(chars).collect() } else { text })
+    said::step(line.trim_start().strip_prefix('•')?)
 }
 
 pub fn cannot_run(error: &std::io::Error) -> Error {
@@ -220,10 +151,8 @@ pub const HOW_TO_GET_KIND: &str = "install kind: https://kind.sigs.k8s.io/docs/u
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::{CommandExt, ExitStatusExt};
-
     use super::*;
-    use crate::{event::Event, event::Events, state::State};
+    use crate::{event::Event, event::Events};
 
     #[test]
     fn steps_are_read_from_kinds_lines() {
@@ -256,24 +185,5 @@ mod tests {
             shown += 1;
         }
         assert_eq!(shown, 30);
-    }
-
-    #[test]
-    fn a_leftover_child_is_ended_and_a_stranger_is_not() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = State::at(home.path()).cluster("one");
-        let mut sleeper = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
-        let id = i32::try_from(sleeper.id()).unwrap();
-        let real = Child { id, started: started(id).unwrap() };
-
-        let stranger = Child { started: real.started + 1, ..real.clone() };
-        folder.write(CHILD_FILE, &serde_json::to_vec(&stranger).unwrap()).unwrap();
-        end_leftover(&folder).unwrap();
-        assert!(sleeper.try_wait().unwrap().is_none(), "a stranger was killed");
-
-        folder.write(CHILD_FILE, &serde_json::to_vec(&real).unwrap()).unwrap();
-        end_leftover(&folder).unwrap();
-        assert_eq!(sleeper.wait().unwrap().signal(), Some(9));
-        assert!(!folder.file(CHILD_FILE).exists());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     event::Progress,
     provider::{
         Provider, REGISTRY_HOST, api,
-        local::{done, kubeconfig::UserKubeconfig, network, registry},
+        local::{child, done, kubeconfig::UserKubeconfig, network, registry},
     },
 };
 
@@ -26,7 +26,7 @@ impl KindCluster {
         let configuration = nodes::Configuration::new(&self.spec)?;
         let owner = self.folder.file(OWNER_FOLDER);
         let config = config::generate(&self.spec, &owner)?.to_yaml()?;
-        create::end_leftover(&self.folder)?;
+        child::end_leftover(&self.folder)?;
         self.folder.make()?;
         self.folder
             .write(&format!("{OWNER_FOLDER}/{}", mark::OWNER_FILE), mark::owner_file(&self.spec.name).as_bytes())?;

@@ -8,6 +8,7 @@ mod failure;
 mod make;
 pub mod mark;
 mod preload;
+mod remove;
 #[cfg(test)]
 mod tests;
 
@@ -18,16 +19,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bollard::{Docker, query_parameters::StopContainerOptionsBuilder};
+use bollard::Docker;
 use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, MayGo, Provider, RegistryState, Traits,
-    api,
+    Access, Answer, ClusterSpec, ClusterState, EdgeBy, ImagesBy, Lifecycle, Provider, RegistryState, Traits, api,
     local::{
-        audit, done, engine,
+        audit, child, done, engine,
         engine::Container,
         kubeconfig::UserKubeconfig,
         lock::{Lock, Waiting},
@@ -38,9 +38,8 @@ use super::{
     step::{Acted, Given, Step},
     sweep::Swept,
 };
-use crate::object::Removed;
 use crate::{
-    error::{Context, Error, Kind, Result, blocking},
+    error::{Error, Kind, Result},
     event::Progress,
     state::{Folder, State},
 };
@@ -50,6 +49,7 @@ pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
     images_reach_nodes_by: ImagesBy::LocalRegistry,
     edge_reached_by: EdgeBy::ProxyContainer,
+    pulls_while_made: true,
     nodes_may_grow: Answer::No,
     costs: Answer::No,
     answers_within: Duration::from_secs(60),
@@ -61,8 +61,6 @@ const OWNER_FOLDER: &str = "owner";
 const API_WITHIN: Duration = Duration::from_secs(120);
 /// For another process to make the cluster, or to remove it.
 const LOCKED_WITHIN: Duration = Duration::from_secs(create::WITHIN.as_secs() + 300);
-const REMOVE_WITHIN: Duration = Duration::from_secs(30);
-const STOP_WITHIN_SECONDS: i32 = 20;
 
 /// A cluster made by kind in one container engine.
 #[derive(Debug, Clone)]
@@ -176,32 +174,6 @@ impl KindCluster {
         try_join_all(stopped.map(|container| engine::start_container(&self.docker, &container.name))).await.map(drop)
     }
 
-    /// Removes the cluster's containers until none is left: an engine that was told to make one finishes that, even
-    /// when the one who asked for it was killed, and forgets that it should have removed it meanwhile.
-    async fn remove_nodes(&self) -> Result<Vec<Removed>> {
-        let deadline = tokio::time::Instant::now() + REMOVE_WITHIN;
-        let mut names: BTreeSet<String> = BTreeSet::new();
-        let container = |name| Removed { kind: "container".to_owned(), name };
-        loop {
-            let containers = self.containers().await?;
-            if containers.is_empty() {
-                return Ok(names.into_iter().map(container).collect());
-            }
-            if let ClusterState::Foreign { why } = self.judge(&containers).await? {
-                return Err(self.refuse(why));
-            }
-            if tokio::time::Instant::now() > deadline {
-                return Err(Error::new(Kind::Platform, format!("cannot remove the cluster {}", self.spec.name))
-                    .cause(format!("the container {} is still, or again, there", containers[0].name))
-                    .hint("look whether something else makes a cluster of that name, then run it again"));
-            }
-            quiesce(&self.docker, &containers).await;
-            try_join_all(containers.iter().map(|container| engine::remove_container(&self.docker, container))).await?;
-            names.extend(containers.into_iter().map(|container| container.name));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     fn refuse(&self, why: String) -> Error {
         let name = &self.spec.name;
         Error::new(Kind::Preflight, format!("there is a kind cluster {name} that stackctl did not make"))
@@ -209,11 +181,6 @@ impl KindCluster {
             .hint("choose another name with --cluster-name")
             .hint(format!("or remove that cluster, if nobody needs it: kind delete cluster --name {name}"))
     }
-}
-
-async fn quiesce(docker: &Docker, containers: &[Container]) {
-    let nodes: Vec<Container> = containers.iter().filter(|container| mark::is_node(container)).cloned().collect();
-    nodes::quiesce(docker, &nodes).await;
 }
 
 #[async_trait]
@@ -240,7 +207,7 @@ impl Provider for KindCluster {
     }
 
     async fn kubeconfig_outdated(&self) -> Result<bool> {
-        self.is_outdated_at_users().await
+        self.user.lacks(access::KUBECONFIG_FILE, &self.folder).await
     }
 
     async fn observe_registry(&self) -> Result<RegistryState> {
@@ -313,17 +280,10 @@ impl Provider for KindCluster {
             _ => return Err(self.nothing_to("stop")),
         }
         progress.say("stopping the containers");
-        quiesce(&self.docker, &containers).await;
+        remove::quiesce(&self.docker, &containers).await;
         containers.extend(self.place().companions().await?);
-        let stop = |container: Container| async move {
-            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            self.docker
-                .stop_container(&container.id, Some(options))
-                .await
-                .context(Kind::Platform, || format!("cannot stop the container {}", container.name))
-        };
-        let running = containers.into_iter().filter(|container| container.running);
-        try_join_all(running.map(stop)).await.map(drop)
+        let running = containers.iter().filter(|container| container.running);
+        try_join_all(running.map(|container| engine::stop_container(&self.docker, container))).await.map(drop)
     }
 
     async fn access(&self) -> Result<Access> {
@@ -345,7 +305,7 @@ impl KindCluster {
             ClusterState::Absent => self.make(progress).await,
             ClusterState::HalfMade { why } => {
                 progress.say(format!("replacing a half-made cluster: {why}"));
-                create::end_leftover(&self.folder)?;
+                child::end_leftover(&self.folder)?;
                 self.remove_nodes().await?;
                 self.make(progress).await
             }
@@ -379,35 +339,6 @@ impl KindCluster {
     /// Puts the context of a cluster that is there into the user's kubeconfig, or puts it right there.
     pub async fn merge_kubeconfig(&self, progress: &Progress) -> Result<()> {
         self.merge_into_users(false, progress).await
-    }
-
-    /// Removes the cluster, if it carries our mark and `may_go` agrees once nobody else can make or remove it: its nodes
-    /// and whatever else carries the cluster's labels, such as registry, proxy and volumes; the kubeconfig entries; the state; and the
-    /// network, if no other cluster uses it.
-    pub async fn delete(&self, may_go: MayGo<'_>, progress: &Progress) -> Result<Vec<Removed>> {
-        let _lock = self.lock("removing", progress).await?;
-        let containers = self.containers().await?;
-        match self.judge(&containers).await? {
-            ClusterState::Foreign { why } => return Err(self.refuse(why)),
-            ClusterState::Ours { stopped: false } => may_go().await?,
-            _ => {}
-        }
-        create::end_leftover(&self.folder)?;
-        progress.say("removing the nodes");
-        let mut removed = self.remove_nodes().await?;
-        removed.extend(self.place().remove().await?);
-        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
-        let taken = blocking(move || user.remove(&context, &folder)).await?;
-        removed.extend(taken.removed);
-        for error in &taken.failures {
-            let context = self.context();
-            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
-        }
-        // What the file was before stays with what is left of the cluster: the next removal needs it.
-        if taken.failures.is_empty() && self.folder.remove()? {
-            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
-        }
-        Ok(removed)
     }
 
     fn nothing_to(&self, verb: &str) -> Error {

@@ -13,7 +13,8 @@ use bollard::{
     query_parameters::{
         ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
         DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-        RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+        UploadToContainerOptionsBuilder,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -25,6 +26,7 @@ use crate::{
 };
 
 const REMOVE_WITHIN: Duration = Duration::from_secs(20);
+const STOP_WITHIN_SECONDS: i32 = 20;
 const PULL_WITHIN: Duration = Duration::from_secs(600);
 
 /// A container as the engine lists it, running or not.
@@ -34,6 +36,8 @@ pub struct Container {
     pub name: String,
     pub labels: HashMap<String, String>,
     pub running: bool,
+    /// Frozen by the engine: it cannot be started before it is thawed.
+    pub paused: bool,
     pub mounts: Vec<Mount>,
     /// Container port to the host port that it is published at.
     pub ports: Vec<(u16, u16)>,
@@ -68,6 +72,7 @@ impl From<ContainerSummary> for Container {
             name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
             labels: summary.labels.unwrap_or_default(),
             running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+            paused: summary.state == Some(ContainerSummaryStateEnum::PAUSED),
             mounts: summary.mounts.unwrap_or_default().into_iter().map(mount).collect(),
             ports: summary
                 .ports
@@ -147,6 +152,17 @@ pub async fn create_container(docker: &Docker, name: &str, body: ContainerCreate
 pub async fn start_container(docker: &Docker, name: &str) -> Result<()> {
     let started = docker.start_container(name, None::<StartContainerOptions>).await;
     started.context(Kind::Platform, || format!("cannot start the container {name}"))
+}
+
+pub async fn stop_container(docker: &Docker, container: &Container) -> Result<()> {
+    let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+    let stopped = docker.stop_container(&container.id, Some(options)).await;
+    stopped.context(Kind::Platform, || format!("cannot stop the container {}", container.name))
+}
+
+pub async fn unpause_container(docker: &Docker, container: &Container) -> Result<()> {
+    let thawed = docker.unpause_container(&container.id).await;
+    thawed.context(Kind::Platform, || format!("cannot unpause the container {}", container.name))
 }
 
 /// Pulls the image unless the engine has it.

@@ -1,5 +1,6 @@
 pub mod audit;
 pub mod checks;
+pub mod child;
 pub mod done;
 pub mod edge;
 pub mod engine;
@@ -13,3 +14,4 @@ pub mod place;
 pub mod ports;
 pub mod proxy;
 pub mod registry;
+pub mod said;

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use bollard::{
     Docker,
-    models::{Network, NetworkCreateRequest},
+    models::{Ipam, IpamConfig, Network, NetworkCreateRequest},
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
 use tokio::sync::Mutex;
 
 use super::engine;
 use crate::error::{Context, Error, Kind, Result};
-use crate::provider::{OWNER, OWNER_LABEL};
+use crate::provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL};
 
 /// The cluster and its registry are made side by side and both want the network: one makes it, the other finds it.
 static MAKING: Mutex<()> = Mutex::const_new(());
+/// Of subnets that are tried one after the other: the third number of 192.168.X.0/24. minikube's own begin at 49.
+const THIRD: std::ops::RangeInclusive<u8> = 60..=250;
 
 /// Makes the network unless it is there. A network of that name without our label is refused.
 pub async fn ensure(docker: &Docker, name: &str) -> Result<()> {
@@ -22,16 +24,48 @@ pub async fn ensure(docker: &Docker, name: &str) -> Result<()> {
     if let Some(network) = find(docker, name).await?.first() {
         return require_ours(network, name);
     }
-    let request = NetworkCreateRequest {
+    make(docker, name, request(name, None)).await
+}
+
+/// The same, of one cluster alone, with a subnet that is known from the start. The engine gives addresses of its upper half
+/// to whoever comes; those of the lower half are for nodes, whose addresses are counted from the network's.
+pub async fn ensure_with_subnet(docker: &Docker, name: &str, cluster: &str) -> Result<()> {
+    let _making = MAKING.lock().await;
+    if let Some(network) = find(docker, name).await?.first() {
+        return require_ours(network, name);
+    }
+    let mut refused = Error::new(Kind::Platform, format!("cannot make the network {name}"));
+    for third in THIRD {
+        let prefix = format!("192.168.{third}");
+        let config = IpamConfig {
+            subnet: Some(format!("{prefix}.0/24")),
+            ip_range: Some(format!("{prefix}.128/25")),
+            gateway: Some(format!("{prefix}.1")),
+            ..Default::default()
+        };
+        let ipam = Ipam { config: Some(vec![config]), ..Default::default() };
+        let request = NetworkCreateRequest { ipam: Some(ipam), ..request(name, Some(cluster)) };
+        match make(docker, name, request).await {
+            Err(error) if error.causes.iter().any(|cause| cause.contains("overlap")) => refused = error,
+            made => return made,
+        }
+    }
+    Err(refused
+        .hint("every subnet from 192.168.60.0/24 to 192.168.250.0/24 is taken: `docker network prune` frees some"))
+}
+
+fn request(name: &str, cluster: Option<&str>) -> NetworkCreateRequest {
+    let options = HashMap::from([("com.docker.network.bridge.enable_ip_masquerade".to_owned(), "true".to_owned())]);
+    NetworkCreateRequest {
         name: name.to_owned(),
         driver: Some("bridge".to_owned()),
-        options: Some(HashMap::from([(
-            "com.docker.network.bridge.enable_ip_masquerade".to_owned(),
-            "true".to_owned(),
-        )])),
-        labels: Some(engine::our_labels(None)),
+        options: Some(options),
+        labels: Some(engine::our_labels(cluster)),
         ..Default::default()
-    };
+    }
+}
+
+async fn make(docker: &Docker, name: &str, request: NetworkCreateRequest) -> Result<()> {
     let made = docker.create_network(request).await;
     let networks = find(docker, name).await?;
     match (made, networks.first()) {
@@ -53,6 +87,38 @@ pub async fn ensure(docker: &Docker, name: &str) -> Result<()> {
 /// Whether a network of that name with our label is there.
 pub async fn is_ours(docker: &Docker, name: &str) -> Result<bool> {
     Ok(find(docker, name).await?.first().is_some_and(carries_our_label))
+}
+
+/// Whether it is ours and of that cluster alone.
+pub async fn is_of(docker: &Docker, name: &str, cluster: &str) -> Result<bool> {
+    let found = find(docker, name).await?;
+    let ours = found.first().filter(|network| carries_our_label(network));
+    let labels = ours.and_then(|network| network.labels.as_ref());
+    Ok(labels.and_then(|labels| labels.get(CLUSTER_LABEL)).is_some_and(|of| of == cluster))
+}
+
+/// Why a network of that name cannot be used; None: there is none, or it is ours.
+pub async fn foreign(docker: &Docker, name: &str) -> Result<Option<String>> {
+    let found = find(docker, name).await?;
+    Ok(found.first().and_then(|network| require_ours(network, name).err()).map(|error| error.message))
+}
+
+/// `192.168.60.0/24`; None: there is no such network.
+pub async fn subnet(docker: &Docker, name: &str) -> Result<Option<String>> {
+    let found = find(docker, name).await?.into_iter().next();
+    Ok(found.and_then(|network| network.ipam?.config?.into_iter().find_map(|config| config.subnet)))
+}
+
+/// Whether it is one that minikube made for a cluster that is gone.
+pub async fn is_left_over(docker: &Docker, name: &str) -> Result<bool> {
+    let by_minikube = |network: &Network| {
+        network.labels.as_ref().is_some_and(|labels| labels.contains_key("created_by.minikube.sigs.k8s.io"))
+    };
+    if !find(docker, name).await?.iter().any(by_minikube) {
+        return Ok(false);
+    }
+    let all = engine::containers(docker, &[]).await?;
+    Ok(!all.iter().any(|container| container.networks.iter().any(|on| on == name)))
 }
 
 /// Removes the network if it is ours and nothing is connected to it. True: removed.

@@ -44,11 +44,11 @@ spec:
         found(text, false),
         [
             "f.yaml:3:45: expected text, found the number 1; write \"1\" in quotes (metadata.annotations.a)",
-            "f.yaml:5:13: expected an integer of 32 bits, found the text `2`; leave out the quotes (spec.replicas)",
+            "f.yaml:5:13: expected an integer of 32 bits, found the string `2`; leave out the quotes (spec.replicas)",
             "f.yaml:6:39: expected text, found the number 1.10; write \"1.10\" in quotes \
              (spec.selector.matchLabels.version)",
             "f.yaml:8:25: expected a map, found a list (spec.template.metadata.labels)",
-            "f.yaml:11:16: expected true or false, found the text `true`; leave out the quotes \
+            "f.yaml:11:16: expected true or false, found the string `true`; leave out the quotes \
              (spec.template.spec.hostPID)",
             "f.yaml:12:38: expected an integer, found the number 1.5 \
              (spec.template.spec.terminationGracePeriodSeconds)",
@@ -67,7 +67,7 @@ spec:
              (spec.template.spec.containers[0].livenessProbe.httpGet.port)",
             "f.yaml:19:78: expected an integer of 32 bits, found the number 3000000000 \
              (spec.template.spec.containers[0].livenessProbe.periodSeconds)",
-            "f.yaml:22:54: expected a quantity such as 250m, 2 or 64Mi, found the text `64MB` \
+            "f.yaml:22:54: expected a quantity such as 250m, 2 or 64Mi, found the string `64MB` \
              (spec.template.spec.containers[0].resources.requests.memory)",
         ]
     );

@@ -51,6 +51,7 @@ pub struct DesiredSet {
     pub secrets: Vec<GeneratedSecret>,
     pub certificate: Option<Certificate>,
     pub background: bool,
+    pub steps_aside: bool,
     pub needs: Vec<String>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
@@ -102,6 +103,7 @@ impl DesiredSet {
             secrets: Vec::new(),
             certificate: None,
             background: false,
+            steps_aside: false,
             needs: Vec::new(),
             pull_accounts: BTreeMap::new(),
         }
@@ -200,6 +202,7 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
             secrets: set.secrets.clone(),
             certificate: set.certificate.clone(),
             background: set.background,
+            steps_aside: set.steps_aside,
             needs: set.needs.clone(),
             pull_accounts: match set.kind {
                 SetKind::Stack => stack.pull_accounts.clone(),

@@ -4,32 +4,32 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Backend, Front, NAME, SECRET};
+use super::{Backend, EdgeInput, NAME, SECRET};
 
 const API: &str = "gateway.networking.k8s.io/v1";
 /// As many rules as one HTTPRoute may have.
 const RULES: usize = 16;
 
-pub fn objects(front: &Front) -> Vec<Value> {
-    let mut objects = vec![gateway(front), redirect(front)];
-    let chunks = front.backends.chunks(RULES).enumerate();
+pub fn objects(input: &EdgeInput) -> Vec<Value> {
+    let mut objects = vec![gateway(input), redirect(input)];
+    let chunks = input.backends.chunks(RULES).enumerate();
     objects.extend(chunks.map(|(index, backends)| {
         let name = if index == 0 { NAME.to_owned() } else { format!("{NAME}-{}", index + 1) };
         let rules = backends.iter().map(rule).collect();
-        route(front, &name, "https", rules)
+        route(input, &name, "https", rules)
     }));
     objects
 }
 
-fn gateway(front: &Front) -> Value {
+fn gateway(input: &EdgeInput) -> Value {
     let same = json!({"namespaces": {"from": "Same"}});
     let tls = json!({"mode": "Terminate", "certificateRefs": [{"kind": "Secret", "name": SECRET}]});
     json!({
         "apiVersion": API,
         "kind": "Gateway",
-        "metadata": {"name": NAME, "namespace": front.namespace},
+        "metadata": {"name": NAME, "namespace": input.namespace},
         "spec": {
-            "gatewayClassName": front.class.unwrap_or_default(),
+            "gatewayClassName": input.class.unwrap_or_default(),
             "listeners": [
                 {"name": "https", "protocol": "HTTPS", "port": 443, "tls": tls, "allowedRoutes": same},
                 {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": same},
@@ -39,20 +39,20 @@ fn gateway(front: &Front) -> Value {
 }
 
 /// Plain HTTP is sent to TLS, for now and not for good.
-fn redirect(front: &Front) -> Value {
+fn redirect(input: &EdgeInput) -> Value {
     let to = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 302}});
-    route(front, &format!("{NAME}-http"), "http", vec![json!({"filters": [to]})])
+    route(input, &format!("{NAME}-http"), "http", vec![json!({"filters": [to]})])
 }
 
-fn route(front: &Front, name: &str, listener: &str, rules: Vec<Value>) -> Value {
+fn route(input: &EdgeInput, name: &str, listener: &str, rules: Vec<Value>) -> Value {
     let mut spec = json!({"parentRefs": [{"name": NAME, "sectionName": listener}], "rules": rules});
-    if !front.hosts.is_empty() {
-        spec["hostnames"] = json!(front.hosts);
+    if !input.hosts.is_empty() {
+        spec["hostnames"] = json!(input.hosts);
     }
     json!({
         "apiVersion": API,
         "kind": "HTTPRoute",
-        "metadata": {"name": name, "namespace": front.namespace},
+        "metadata": {"name": name, "namespace": input.namespace},
         "spec": spec,
     })
 }

@@ -8,25 +8,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Backend, Front, NAME, SECRET};
+use super::{Backend, EdgeInput, NAME, SECRET};
 
 const ANNOTATIONS: &str = "nginx.ingress.kubernetes.io";
 
-pub fn objects(front: &Front) -> Vec<Value> {
+pub fn objects(input: &EdgeInput) -> Vec<Value> {
     let strips = |backend: &&Backend| backend.route.strip && backend.route.path != "/";
-    let (stripped, plain): (Vec<&Backend>, Vec<&Backend>) = front.backends.iter().partition(|backend| strips(backend));
+    let (stripped, plain): (Vec<&Backend>, Vec<&Backend>) = input.backends.iter().partition(|backend| strips(backend));
     let mut objects = Vec::new();
     if !plain.is_empty() {
-        objects.push(ingress(front, NAME, &plain, &[]));
+        objects.push(ingress(input, NAME, &plain, &[]));
     }
     if !stripped.is_empty() {
         let annotations = [("use-regex", "true".to_owned()), ("rewrite-target", "/$2".to_owned())];
-        objects.push(ingress(front, &format!("{NAME}-strip"), &stripped, &annotations));
+        objects.push(ingress(input, &format!("{NAME}-strip"), &stripped, &annotations));
     }
     objects
 }
 
-fn ingress(front: &Front, name: &str, backends: &[&Backend], annotations: &[(&str, String)]) -> Value {
+fn ingress(input: &EdgeInput, name: &str, backends: &[&Backend], annotations: &[(&str, String)]) -> Value {
     let strip = !annotations.is_empty();
     let paths: Vec<Value> = backends
         .iter()
@@ -48,22 +48,22 @@ fn ingress(front: &Front, name: &str, backends: &[&Backend], annotations: &[(&st
     all.insert(format!("{ANNOTATIONS}/ssl-redirect"), "true".to_owned());
     all.extend(annotations.iter().map(|(key, value)| (format!("{ANNOTATIONS}/{key}"), value.clone())));
     let http = json!({"paths": paths});
-    let rules: Vec<Value> = match front.hosts {
+    let rules: Vec<Value> = match input.hosts {
         [] => vec![json!({"http": http})],
         hosts => hosts.iter().map(|host| json!({"host": host, "http": http})).collect(),
     };
     let mut tls = json!({"secretName": SECRET});
-    if !front.hosts.is_empty() {
-        tls["hosts"] = json!(front.hosts);
+    if !input.hosts.is_empty() {
+        tls["hosts"] = json!(input.hosts);
     }
     let mut spec = json!({"tls": [tls], "rules": rules});
-    if let Some(class) = front.class {
+    if let Some(class) = input.class {
         spec["ingressClassName"] = class.into();
     }
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": name, "namespace": front.namespace, "annotations": all},
+        "metadata": {"name": name, "namespace": input.namespace, "annotations": all},
         "spec": spec,
     })
 }

@@ -1,4 +1,4 @@
-//! The one front of a stack: from routes as declared to the objects that serve them. Pure.
+//! The edge of a stack: from routes as declared to the objects that serve them. Pure.
 
 mod gateway;
 mod ingress;
@@ -51,7 +51,7 @@ pub struct Request<'a> {
 }
 
 #[derive(Default)]
-pub struct Outcome {
+pub struct Assembled {
     pub edge: Option<Edge>,
     pub proofs: Vec<Proof>,
     pub skipped: Vec<SkippedProof>,
@@ -65,9 +65,9 @@ pub struct Backend {
 }
 
 /// Links routes to services of `sets` and adds the edge's objects to the last one, which is the stack's own.
-pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) -> Outcome {
+pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) -> Assembled {
     let declaration = request.declaration;
-    let mut outcome = Outcome::default();
+    let mut assembled = Assembled::default();
     let mut backends = Vec::new();
     let mut skipped = Vec::new();
     let namespace = sets.last().map(|set| set.namespace.clone()).unwrap_or_default();
@@ -78,22 +78,22 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
     for decl in &declaration.routes {
         check_needs(decl, request.components, problems);
         if let Some(component) = decl.needs.iter().find_map(|need| request.components.left_out(&need.value)) {
-            outcome.skipped.extend(proofs::skipped(decl, &component));
+            assembled.skipped.extend(proofs::skipped(decl, &component));
             skipped.push(SkippedRoute { path: decl.path.value.clone(), component });
             continue;
         }
         // Whoever leaves the edge out may keep its routes: they are checked all the same.
         let Some(backend) = backend(decl, &namespace, kind, sets, request, problems) else { continue };
         match request.left_out || kind == EdgeKind::None {
-            true => outcome.skipped.extend(proofs::skipped(decl, NAME)),
-            false => outcome.proofs.extend(proofs::proof(decl, kind)),
+            true => assembled.skipped.extend(proofs::skipped(decl, NAME)),
+            false => assembled.proofs.extend(proofs::proof(decl, kind)),
         }
         backends.push(backend);
     }
     if request.left_out || backends.is_empty() {
-        return outcome;
+        return assembled;
     }
-    let front = Front {
+    let input = EdgeInput {
         namespace: &namespace,
         hosts: declaration.edge.as_ref().map(|edge| edge.hosts.as_slice()).unwrap_or_default(),
         class: declaration.edge.as_ref().and_then(|edge| edge.class.as_deref()),
@@ -102,18 +102,18 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
     };
     let origin = backends[0].route.origin.clone();
     if let Some(own) = sets.last_mut() {
-        own.objects.extend(front.objects(kind, &origin));
-        own.certificate = (kind != EdgeKind::None).then(|| front.certificate(&origin));
+        own.objects.extend(input.objects(kind, &origin));
+        own.certificate = (kind != EdgeKind::None).then(|| input.certificate(&origin));
     }
-    outcome.edge = Some(Edge {
+    assembled.edge = Some(Edge {
         kind,
-        hosts: front.hosts.to_vec(),
-        class: front.class.map(str::to_owned),
+        hosts: input.hosts.to_vec(),
+        class: input.class.map(str::to_owned),
         namespace: namespace.clone(),
         routes: backends.into_iter().map(|backend| backend.route).collect(),
         skipped,
     });
-    outcome
+    assembled
 }
 
 fn check_needs(decl: &RouteDecl, components: &Components, problems: &mut Problems) {
@@ -175,7 +175,7 @@ fn backend(
 }
 
 /// What the objects are generated from.
-struct Front<'a> {
+struct EdgeInput<'a> {
     namespace: &'a str,
     hosts: &'a [String],
     class: Option<&'a str>,
@@ -183,7 +183,7 @@ struct Front<'a> {
     backends: &'a [Backend],
 }
 
-impl Front<'_> {
+impl EdgeInput<'_> {
     fn objects(&self, kind: EdgeKind, origin: &Origin) -> Vec<Object> {
         let values: Vec<Value> = match kind {
             EdgeKind::Nginx => nginx::objects(self),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Backend, Front, HTTP, HTTPS, MARK, NAME, SECRET,
+    Backend, EdgeInput, HTTP, HTTPS, MARK, NAME, SECRET,
     nginx_conf::{self, DRAIN, HEALTH, SCRATCH, TLS},
 };
 
@@ -14,13 +14,13 @@ const USER: u32 = 101;
 const NOTICE: u64 = 5;
 const FOLDER: &str = "/etc/edge";
 
-pub fn objects(front: &Front) -> Vec<Value> {
+pub fn objects(input: &EdgeInput) -> Vec<Value> {
     let mut objects = vec![
         json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": NAME},
-            "data": {"nginx.conf": nginx_conf::text(front.backends), "start.sh": nginx_conf::START},
+            "data": {"nginx.conf": nginx_conf::text(input.backends), "start.sh": nginx_conf::START},
         }),
         json!({
             "apiVersion": "v1",
@@ -34,7 +34,7 @@ pub fn objects(front: &Front) -> Vec<Value> {
             "kind": "Service",
             "metadata": {"name": NAME, "annotations": {MARK: "true"}},
             "spec": {
-                "type": if front.on_nodes { "NodePort" } else { "ClusterIP" },
+                "type": if input.on_nodes { "NodePort" } else { "ClusterIP" },
                 "selector": labels(),
                 "ports": [
                     {"name": "https", "port": HTTPS, "targetPort": "https"},
@@ -53,10 +53,10 @@ pub fn objects(front: &Front) -> Vec<Value> {
                 "selector": {"matchLabels": labels()},
             },
         }),
-        network_policy(front),
+        network_policy(input),
     ];
     for object in &mut objects {
-        object["metadata"]["namespace"] = front.namespace.into();
+        object["metadata"]["namespace"] = input.namespace.into();
     }
     objects
 }
@@ -147,10 +147,10 @@ fn deployment() -> Value {
 }
 
 /// In: anybody, on the two ports that are served; the kubelet's probes need no rule. Out: DNS, and the routes' pods.
-fn network_policy(front: &Front) -> Value {
+fn network_policy(input: &EdgeInput) -> Value {
     let mut egress = vec![json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]})];
-    for backend in front.backends {
-        let rule = to_pods(front, backend);
+    for backend in input.backends {
+        let rule = to_pods(input, backend);
         if !egress.contains(&rule) {
             egress.push(rule);
         }
@@ -168,7 +168,7 @@ fn network_policy(front: &Front) -> Value {
     })
 }
 
-fn to_pods(front: &Front, backend: &Backend) -> Value {
+fn to_pods(input: &EdgeInput, backend: &Backend) -> Value {
     let (route, service) = (&backend.route, &backend.service);
     let target = service.ports.iter().find(|port| port.port == route.port).map(|port| port.target.clone());
     let port = json!([{"port": target.unwrap_or_else(|| route.port.into()), "protocol": "TCP"}]);
@@ -177,7 +177,7 @@ fn to_pods(front: &Front, backend: &Backend) -> Value {
         return json!({"ports": port});
     }
     let mut peer = json!({"podSelector": {"matchLabels": service.selector}});
-    if route.namespace != front.namespace {
+    if route.namespace != input.namespace {
         let label = json!({"kubernetes.io/metadata.name": route.namespace});
         peer["namespaceSelector"] = json!({"matchLabels": label});
     }

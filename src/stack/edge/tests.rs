@@ -299,15 +299,15 @@ proptest! {
 
     #[test]
     fn every_kind_says_each_route_once(backends in backends(), on_nodes: bool) {
-        let front = Front { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, backends: &backends };
+        let input = EdgeInput { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, backends: &backends };
         let text = |objects: Vec<Value>| serde_json::to_string(&objects).unwrap();
-        let (ingress, gateway) = (text(ingress::objects(&front)), text(gateway::objects(&front)));
+        let (ingress, gateway) = (text(ingress::objects(&input)), text(gateway::objects(&input)));
         prop_assert_eq!(ingress.matches("\"pathType\"").count(), backends.len());
         prop_assert_eq!(gateway.matches("\"PathPrefix\"").count(), backends.len());
         let stripped = backends.iter().filter(|backend| backend.route.strip && backend.route.path != "/").count();
         prop_assert_eq!(gateway.matches("ReplacePrefixMatch").count(), stripped);
         prop_assert_eq!(ingress.matches("ImplementationSpecific").count(), stripped);
-        let policy = &nginx::objects(&front)[5];
+        let policy = &nginx::objects(&input)[5];
         for backend in &backends {
             let ports = &policy["spec"]["egress"];
             let open = ports.as_array().unwrap().iter().any(|rule| rule["ports"][0]["port"] == backend.route.port);

@@ -106,6 +106,13 @@ pub static COMPONENT: Table = Table {
             Literal::Text("cluster"),
             "whether all stacks share one instance, or each has its own; see below",
         ),
+        Field::with_default(
+            "foreign",
+            Type::OneOf(&["refuse", "use"]),
+            Literal::Text("refuse"),
+            "where objects of its names are there already and were not made by stackctl, such as those of a cluster's \
+             addon: `up` refuses to go on, or leaves the component to them and says so",
+        ),
         Field::optional(
             "namespace",
             Type::Form(&NAME),

@@ -44,7 +44,8 @@ pub struct LoadRequest {
     pub namespace: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct StackSummary {
     pub name: String,
     pub description: Option<String>,

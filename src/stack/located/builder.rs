@@ -8,7 +8,7 @@ use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StrInpu
 use super::{Content, Entry, MAX_ALIASED, MAX_DEPTH, Mark, Node};
 use crate::stack::{plain::Scalars, problems::Problems};
 
-pub enum Outcome {
+pub enum Parsed {
     Document,
     Broken,
     End,
@@ -36,10 +36,10 @@ impl<'a> Builder<'a> {
         Builder { file, scalars, problems, frames: Vec::new(), anchors: HashMap::new(), root: None, aliased }
     }
 
-    pub fn document<'t>(&mut self, parser: &mut Parser<'t, StrInput<'t>>) -> Outcome {
+    pub fn document<'t>(&mut self, parser: &mut Parser<'t, StrInput<'t>>) -> Parsed {
         loop {
             let (event, span) = match parser.next_event() {
-                None => return Outcome::End,
+                None => return Parsed::End,
                 Some(Ok(next)) => next,
                 Some(Err(error)) => {
                     let message = match error.kind() {
@@ -47,13 +47,13 @@ impl<'a> Builder<'a> {
                         _ => format!("not well-formed YAML: {}", error.info()),
                     };
                     self.problem(error.marker().into(), message);
-                    return Outcome::Broken;
+                    return Parsed::Broken;
                 }
             };
             let mark = Mark::from(&span.start);
             let fine = match event {
-                Event::StreamEnd => return Outcome::End,
-                Event::DocumentEnd => return Outcome::Document,
+                Event::StreamEnd => return Parsed::End,
+                Event::DocumentEnd => return Parsed::Document,
                 Event::Scalar(raw, style, anchor, tag) => {
                     let value = self.scalar(&raw, style, tag.as_deref(), mark);
                     self.finish(Node { mark, content: Content::Scalar { raw: raw.into_owned(), value } }, anchor);
@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
                 _ => true,
             };
             if !fine {
-                return Outcome::Broken;
+                return Parsed::Broken;
             }
         }
     }
@@ -177,7 +177,7 @@ impl<'a> Builder<'a> {
                         if value.is_null() && self.scalars == Scalars::Kubectl {
                             self.problem(node.mark, "a key must not be null");
                         } else if !kept {
-                            // A key is a text to whoever writes it, whatever YAML 1.1 says.
+                            // A key is a string to whoever writes it, whatever YAML 1.1 says.
                             let message = format!(
                                 "the key `{raw}` stays as it is written, where kubectl reads {value}; write \"{raw}\" in quotes"
                             );
@@ -217,7 +217,7 @@ impl<'a> Builder<'a> {
             None | Some(Some(_)) => self.scalars.resolve(raw),
         };
         let Some(value) = value else {
-            self.problem(mark, format!("{raw} is no value in Kubernetes; write \"{raw}\" in quotes if it is a text"));
+            self.problem(mark, format!("{raw} is no value in Kubernetes; write \"{raw}\" in quotes if it is a string"));
             return text();
         };
         let fits = match tag.and_then(|tag| tag.core_suffix()) {

@@ -7,7 +7,7 @@ mod tests;
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{Marker, Options, Parser};
 
-use builder::{Builder, Outcome};
+use builder::{Builder, Parsed};
 
 use crate::object::Origin;
 use crate::stack::{plain::Scalars, problems::Problems};
@@ -106,7 +106,7 @@ impl Node {
             Content::Scalar { value: Value::Null, .. } => "nothing".into(),
             Content::Scalar { value: Value::String(text), .. } => {
                 let short: String = text.chars().take(40).collect();
-                format!("the text `{short}`")
+                format!("the string `{short}`")
             }
             Content::Scalar { raw, value: Value::Number(_) } => format!("the number {raw}"),
             Content::Scalar { raw, .. } => raw.clone(),
@@ -160,9 +160,9 @@ pub fn parse(file: &str, bytes: &[u8], scalars: Scalars, problems: &mut Problems
         let outcome = builder.document(&mut parser);
         aliased = builder.aliased;
         match outcome {
-            Outcome::Document => documents.extend(builder.root.filter(|node| !node.is_null())),
-            Outcome::End => return (documents, broken),
-            Outcome::Broken => {
+            Parsed::Document => documents.extend(builder.root.filter(|node| !node.is_null())),
+            Parsed::End => return (documents, broken),
+            Parsed::Broken => {
                 broken = true;
                 if !parser.proceed_next_document().unwrap_or(false) {
                     return (documents, broken);

@@ -104,7 +104,7 @@ fn what_kubectl_would_read_otherwise_than_it_is_written_is_reported() {
     assert_eq!(
         wrong("a: .inf\nb: !!int x\nc: !!binary aGk=\n", Scalars::Kubectl),
         [
-            "f.yaml:1:4: .inf is no value in Kubernetes; write \".inf\" in quotes if it is a text",
+            "f.yaml:1:4: .inf is no value in Kubernetes; write \".inf\" in quotes if it is a string",
             "f.yaml:2:10: the value does not fit its tag: `x`",
             "f.yaml:3:13: tag `!!binary` has no meaning here",
         ]

@@ -38,7 +38,7 @@ use crate::{
     tls::Authority,
 };
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Answers A for names that it was told, and that there is none for others.
 async fn dns(names: Arc<Mutex<HashMap<String, Ipv4Addr>>>) -> SocketAddr {
@@ -153,7 +153,7 @@ async fn read_answer(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Option<A
 
 pub async fn ask(stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>, text: &str) -> Option<Answer> {
     stream.write_all(text.as_bytes()).await.ok()?;
-    timeout(PATIENCE, read_answer(stream)).await.expect("an answer in time")
+    timeout(TIMEOUT, read_answer(stream)).await.expect("an answer in time")
 }
 
 /// A running edge.
@@ -232,12 +232,12 @@ impl Edge {
                 break;
             }
             let said = || std::fs::read_to_string(edge.folder.path().join("error.log")).unwrap_or_default();
-            assert!(begin.elapsed() < PATIENCE, "nginx does not start: {}", said());
+            assert!(begin.elapsed() < TIMEOUT, "nginx does not start: {}", said());
             sleep(Duration::from_millis(20)).await;
         }
         for (path, ..) in routes.iter().filter(|(_, service, ..)| resolved.contains(service)) {
             while edge.get(path).await.status == 502 {
-                assert!(begin.elapsed() < PATIENCE, "{path} is not found");
+                assert!(begin.elapsed() < TIMEOUT, "{path} is not found");
                 sleep(Duration::from_millis(20)).await;
             }
         }

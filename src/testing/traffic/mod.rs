@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{Answer, Edge, LOCAL, PATIENCE, ask, dns_name, echo, two_services};
+use lab::{Answer, Edge, LOCAL, TIMEOUT, ask, dns_name, echo, two_services};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -70,7 +70,7 @@ async fn headers_tell_the_truth_and_traces_pass() {
         if let Some(lines) = traced.map(|first| &lines[first..]).filter(|lines| lines.len() >= 3) {
             break lines.to_vec();
         }
-        assert!(begin.elapsed() < PATIENCE);
+        assert!(begin.elapsed() < TIMEOUT);
         sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(lines[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
@@ -132,7 +132,7 @@ async fn websockets_pass() {
     assert_eq!((answer.status, answer.headers["upgrade"].as_str()), (101, "websocket"));
     stream.write_all(b"ping").await.unwrap();
     let mut echoed = [0; 4];
-    timeout(PATIENCE, stream.read_exact(&mut echoed)).await.unwrap().unwrap();
+    timeout(TIMEOUT, stream.read_exact(&mut echoed)).await.unwrap().unwrap();
     assert_eq!(&echoed, b"ping");
 }
 
@@ -161,7 +161,7 @@ async fn services_come_late_and_move() {
             if answer.status == 200 && answer.echoed()["own"] == wanted.to_string() {
                 return;
             }
-            assert!(begin.elapsed() < PATIENCE, "not served by {wanted}");
+            assert!(begin.elapsed() < TIMEOUT, "not served by {wanted}");
             sleep(Duration::from_millis(50)).await;
         }
     };
@@ -203,12 +203,12 @@ async fn quitting_loses_no_request() {
     let pid = rustix::process::Pid::from_child(&edge.nginx);
     rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
     for client in clients {
-        let answered = timeout(PATIENCE, client).await.unwrap().unwrap();
+        let answered = timeout(TIMEOUT, client).await.unwrap().unwrap();
         assert!(answered > 1);
     }
     let begin = Instant::now();
     while edge.nginx.try_wait().unwrap().is_none() {
-        assert!(begin.elapsed() < PATIENCE, "nginx does not end");
+        assert!(begin.elapsed() < TIMEOUT, "nginx does not end");
         sleep(Duration::from_millis(20)).await;
     }
 }

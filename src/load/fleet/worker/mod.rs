@@ -20,7 +20,7 @@ use super::{
 use crate::error::{Context, Error, Kind, Result};
 
 /// How long a worker that runs may be left without a first word: others may still be on their way to a node.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A command, and where its answer goes if it wants one.
 type Word = (Command, Option<oneshot::Sender<Answer>>);
@@ -40,7 +40,7 @@ where
 {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     let listener = listener.context(Kind::Platform, || format!("port {port} is not free for the worker's orders"))?;
-    let obedient = Obedient { words: listen(listener), patience: PATIENCE, silence: SILENCE };
+    let obedient = Obedient { words: listen(listener), patience: TIMEOUT, silence: SILENCE };
     obedient.obey(cancel, prepare, load).await
 }
 

@@ -71,7 +71,13 @@ proptest! {
             .iter()
             .map(|service| {
                 let reference = format!("registry.stackctl.internal/{name}/{service}:0123");
-                (service.to_string(), ImageState { reference, digest: None, tags: vec!["web".into()], doubt: None })
+                (service.to_string(), ImageState {
+                    reference,
+                    digest: None,
+                    loaded: false,
+                    tags: vec!["web".into()],
+                    doubt: None,
+                })
             })
             .collect();
         let nothing = Observed { images, ..observed(ClusterState::Absent, RegistryState::Absent, None) };

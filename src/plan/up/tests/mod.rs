@@ -63,6 +63,7 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
     let image = ImageState {
         reference: "registry.stackctl.internal/shop/web:0123".into(),
         digest: digest.map(str::to_owned),
+        loaded: false,
         tags: Vec::new(),
         doubt: None,
     };
@@ -295,6 +296,61 @@ fn an_edge_on_a_local_cluster_gets_a_proxy_once() {
     seen.provider.proxy.container.as_mut().unwrap().running = false;
     assert_eq!(proxy_steps(&stack, &options, &seen), ["proxy:image", "proxy"]);
     assert_eq!(proxy_steps(&self::stack(), &options, &seen), ["proxy:remove"]);
+}
+
+#[test]
+fn where_nodes_have_stores_of_their_own_images_wait_for_them_and_need_no_registry() {
+    let mut stack = stack();
+    let web = stack.sets.last_mut().unwrap().objects.iter_mut().find(|object| object.key().name == "web").unwrap();
+    web.value["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = json!("Always");
+    let of = |cluster| Observed {
+        traits: crate::provider::Traits { pulls_while_made: false, ..kind::TRAITS },
+        ..observed(cluster, RegistryState::None, None)
+    };
+    let made = plan(&stack, &Options { prove: true, ..up() }, &of(ClusterState::Absent)).unwrap();
+    let at = |plan: &Plan, id: &str| plan.steps.iter().position(|step| &*step.id == id);
+    let cluster = at(&made, "cluster:create").unwrap();
+    for id in ["push:web", "agent"] {
+        assert!(made.steps[at(&made, id).unwrap()].needs.contains(&cluster), "{id}\n{}", text(&made));
+    }
+    for id in ["registry", "registry:publish", "preload:web", "gc"] {
+        assert_eq!(at(&made, id), None, "{}", text(&made));
+    }
+    let policy = |seen: &Observed| {
+        let sets = desired_sets(&stack, seen);
+        let web = sets.iter().flat_map(|set| &set.objects).find(|object| object.object.key().name == "web").unwrap();
+        web.object.value["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"].clone()
+    };
+    assert_eq!(policy(&of(RUNNING)), "IfNotPresent");
+    assert_eq!(policy(&observed(RUNNING, RegistryState::Running { port: 1 }, None)), "Always");
+
+    let mut held = of(RUNNING);
+    held.images.get_mut("web").unwrap().loaded = true;
+    assert_eq!(at(&plan(&stack, &up(), &held).unwrap(), "push:web"), None);
+}
+
+#[test]
+fn a_component_that_says_so_is_left_to_what_somebody_else_has_there() {
+    let mut stack = stack();
+    let metrics = stack.sets.iter_mut().find(|set| set.name == "metrics").unwrap();
+    let key = metrics.objects[0].key();
+    let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": key.name, "namespace": key.namespace,
+        "managedFields": [{"manager": "addon", "operation": "Update"}]}});
+    let seen = || {
+        let live =
+            LiveState { others: Live { objects: [(key.clone(), theirs.clone())].into() }, ..LiveState::default() };
+        Observed { live: Some(live), ..observed(RUNNING, RegistryState::Running { port: 1 }, None) }
+    };
+    let has = |plan: &Plan| plan.steps.iter().any(|step| step.id.contains("Service/metrics"));
+    metrics.steps_aside = false;
+    assert_eq!(plan(&stack, &up(), &seen()).unwrap_err().kind, Kind::Preflight);
+    stack.sets.iter_mut().find(|set| set.name == "metrics").unwrap().steps_aside = true;
+    let left = plan(&stack, &up(), &seen()).unwrap();
+    assert!(!has(&left), "{}", text(&left));
+    assert_eq!(left.aside[0].found, "kube-system/Service/metrics");
+    assert!(left.starting.is_empty(), "nobody waits for what is not brought up");
+    let adopted = plan(&stack, &Options { adopt: true, ..up() }, &seen()).unwrap();
+    assert!(has(&adopted) && adopted.aside.is_empty(), "{}", text(&adopted));
 }
 
 #[test]

@@ -85,6 +85,12 @@ pub fn authority(content: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(encoded.as_str()?).ok()
 }
 
+/// The URL of the first cluster's server.
+pub fn server(content: &[u8]) -> Option<String> {
+    let config = parse(content, Path::new("of the cluster")).ok()?;
+    Some(entries(&config, "clusters").next()?.get("cluster")?.get("server")?.as_str()?.to_owned())
+}
+
 pub fn text<'a>(config: &'a Mapping, key: &str) -> Option<&'a str> {
     config.get(key).and_then(Value::as_str)
 }

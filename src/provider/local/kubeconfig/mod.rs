@@ -8,6 +8,7 @@ mod document;
 mod lock;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-pub use document::{authority, is_whole, with_port};
+pub use document::{authority, is_whole, server, with_port};
 
 use crate::object::Removed;
 use crate::{
@@ -134,7 +135,7 @@ impl UserKubeconfig {
     /// Puts the entries of a one-cluster kubeconfig into the user's file and makes its context the current one, where
     /// it is new or `make_current` asks for that. Nothing is written if all of that is so already.
     pub fn merge(&self, private: &[u8], make_current: bool, folder: &Folder) -> Result<Merged> {
-        let ours = parse(private, Path::new("kind's kubeconfig"))?;
+        let ours = parse(private, Path::new("of the cluster"))?;
         let context = text(&ours, "current-context").unwrap_or_default().to_owned();
         let path = resolve(&self.for_merge(&context)?);
         let made_folder = make_parent(&path)?;

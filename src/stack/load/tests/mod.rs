@@ -55,7 +55,7 @@ data: {b: v, b: z}
             "manifests/components/metrics/component.yaml:2:9: dependency cycle between components: metrics → metrics",
             "manifests/shop/stack.yaml:2:1: unknown key `descripton`; did you mean `description`?",
             "manifests/shop/stack.yaml:4:23: there is no file `missing.yaml` in manifests/shop",
-            "manifests/shop/stack.yaml:6:35: expected an integer, found the text `two` (values.count.minimum)",
+            "manifests/shop/stack.yaml:6:35: expected an integer, found the string `two` (values.count.minimum)",
             "manifests/shop/stack.yaml:7:32: the setter matches nothing: Deployment/web (manifests/shop/web.yaml:11:1): \
              it has no spec.ratio (values.ratio.sets)",
             "manifests/shop/web.yaml:6:1: ConfigMap/one is declared twice, first at manifests/shop/web.yaml:1:1",

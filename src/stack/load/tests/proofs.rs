@@ -24,7 +24,7 @@ proofs:
             "manifests/shop/stack.yaml:6:48: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, found `GTE`; \
              did you mean `GET`? (proofs[2].http.method)",
             "manifests/shop/stack.yaml:6:61: 99 is not within 100 to 599 (proofs[2].http.status)",
-            "manifests/shop/stack.yaml:6:78: expected a duration such as `500ms`, `60s` or `1m30s`, found the text `soon` \
+            "manifests/shop/stack.yaml:6:78: expected a duration such as `500ms`, `60s` or `1m30s`, found the string `soon` \
              (proofs[2].eventually)",
             "manifests/shop/stack.yaml:7:5: proof `c` is there twice, first at manifests/shop/stack.yaml:6:5",
             "manifests/shop/stack.yaml:7:5: there is no HorizontalPodAutoscaler/web in shop",
