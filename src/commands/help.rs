@@ -6,13 +6,13 @@ use super::Cli;
 
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["up", "deploy", "test", "run", "backup", "restore", "loadgen", "down"]),
-    ("Look", &["plan", "diff", "status", "logs", "urls", "open", "forward", "doctor", "list", "render"]),
+    ("Look", &["plan", "diff", "status", "logs", "urls", "open", "forward", "doctor", "list", "render", "schema"]),
     ("Images", &["build", "push", "gc", "login", "logout"]),
     ("Local machine", &["stop", "start", "kubeconfig", "ca", "password"]),
     ("Shell", &["completions", "man", "version", "help"]),
 ];
 
-const EXAMPLES: [(&str, [&str; 2]); 31] = [
+const EXAMPLES: [(&str, [&str; 2]); 32] = [
     ("up", ["stackctl up", "stackctl up ./shop --test"]),
     (
         "deploy",
@@ -37,6 +37,7 @@ const EXAMPLES: [(&str, [&str; 2]); 31] = [
     ("doctor", ["stackctl doctor", "stackctl doctor --registry ghcr.io/acme"]),
     ("list", ["stackctl list", "stackctl list --output json"]),
     ("render", ["stackctl render ./shop > shop.yaml", "stackctl render hello --set maxReplicas=20"]),
+    ("schema", ["stackctl schema > stack.schema.json", "stackctl schema component"]),
     ("build", ["stackctl build ./shop", "stackctl build --build-arg VERSION=1.4 --pull"]),
     ("push", ["stackctl push ./shop --registry ghcr.io/acme", "stackctl push ./shop --registry ghcr.io/acme --pull"]),
     ("gc", ["stackctl gc", "stackctl gc ./shop --keep 1"]),

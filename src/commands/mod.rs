@@ -27,6 +27,7 @@ mod power;
 mod push;
 mod render;
 mod run;
+mod schema;
 mod shared;
 mod status;
 mod test;
@@ -85,6 +86,7 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     List(list::ListArgs),
     Render(render::RenderArgs),
+    Schema(schema::SchemaArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     Ca(ca::CaArgs),
     Password(password::PasswordArgs),
@@ -129,6 +131,7 @@ impl Command {
             Command::Doctor(args) => doctor::run(args, app).await,
             Command::List(args) => list::run(args, app).await,
             Command::Render(args) => render::run(args, app).await,
+            Command::Schema(args) => schema::run(args, app).await,
             Command::Kubeconfig(args) => kubeconfig::run(args, app).await,
             Command::Ca(args) => ca::run(args, app).await,
             Command::Password(args) => password::run(args, app).await,

@@ -112,7 +112,7 @@ impl Assembly<'_> {
                 SetKind::Component => self.declaration.needs.iter().map(|name| self.set_name(&name.value)).collect(),
                 SetKind::Stack => Vec::new(),
             },
-            namespace_labels: self.declaration.pod_security.map(label).into_iter().collect(),
+            namespace_labels: self.declaration.pod_security.as_deref().map(label).into_iter().collect(),
         };
         Assembled { set, incomplete }
     }

@@ -94,18 +94,17 @@ pub fn services(folder: &Folder, declared: &[ServiceDecl], problems: &mut Proble
             problems.at(decl.context.origin.clone(), message);
             continue;
         };
-        let dockerfile = decl.dockerfile.as_ref().map_or("Dockerfile", |path| &path.value);
+        let dockerfile = &decl.dockerfile.value;
         if !folder.has(dockerfile) {
-            let origin = &decl.dockerfile.as_ref().unwrap_or(&decl.context).origin;
             let message = format!("there is no `{dockerfile}` in {} (services.{})", folder.shown, decl.name);
-            problems.at(origin.clone(), message);
+            problems.at(decl.dockerfile.origin.clone(), message);
         }
         services.insert(
             decl.name.clone(),
             Service {
                 name: decl.name.clone(),
                 context: source,
-                dockerfile: dockerfile.to_owned(),
+                dockerfile: dockerfile.clone(),
                 target: decl.target.clone(),
                 args: decl.args.clone(),
             },

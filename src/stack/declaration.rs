@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::object::Origin;
 use crate::stack::{
     files::Folder,
+    format::{self, Found, FromFound, Section},
     jobs::JobDecl,
-    located::{self, Content, Node},
+    located::{self, Node},
     model::{LoadProfile, Proof, Scope},
     plain::Scalars,
     problems::{Problems, suggestion},
     proofs,
-    reader::{Fields, Item, Located},
+    reader::{Item, Located, with_field},
     routes::{self, EdgeDecl, RouteDecl},
-    scalar,
     setter::Setter,
     values::ValueDecl,
 };
@@ -21,16 +21,13 @@ use crate::stack::{
 /// What `--provider` can name.
 pub const PROVIDERS: [&str; 4] = ["kind", "minikube", "eks", "existing"];
 
-/// The Pod Security Standards.
-const POD_SECURITY: [&str; 3] = ["privileged", "baseline", "restricted"];
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Stack,
     Component,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Declaration {
     pub name: Option<Located<String>>,
     pub description: Option<String>,
@@ -39,7 +36,7 @@ pub struct Declaration {
     /// Of a component.
     pub scope: Scope,
     /// Of a stack: the Pod Security Standard that its namespace enforces.
-    pub pod_security: Option<&'static str>,
+    pub pod_security: Option<String>,
     pub background: bool,
     /// Of a component: where its objects are there already, made by somebody else, those are used and not its own.
     pub steps_aside: bool,
@@ -64,7 +61,7 @@ pub struct Declaration {
 pub struct ServiceDecl {
     pub name: String,
     pub context: Located<String>,
-    pub dockerfile: Option<Located<String>>,
+    pub dockerfile: Located<String>,
     pub target: Option<String>,
     pub args: BTreeMap<String, String>,
 }
@@ -120,76 +117,66 @@ impl Declaration {
         Declaration::read(documents.first()?, &file, role, problems)
     }
 
-    fn read(document: &Node, file: &str, role: Role, problems: &mut Problems) -> Option<Declaration> {
-        let item = Item::document(document, file);
-        let mut fields = item.fields(problems)?;
-        let name = fields.required("name").and_then(|item| item.name(problems).map(|name| item.located(name)));
-        let description = fields.get("description").and_then(|item| item.text(problems));
-        let component = role == Role::Component;
-        let services = match component {
-            true => Vec::new(),
-            false => named(fields.get("services"), problems, service),
-        };
-        let needs = fields.get(if component { "needs" } else { "components" });
-        let needs = needs.map(|item| item.texts(problems)).unwrap_or_default();
-        let manifests = fields.required("manifests").map(|item| item.texts(problems)).unwrap_or_default();
-        let values = named(fields.get("values"), problems, ValueDecl::read);
-        let variants = each(fields.get("variants"), problems, |item, problems| variant(item, &values, problems));
-        let generate = each(fields.get("generate"), problems, secret);
-        let proofs = each(fields.get("proofs"), problems, proofs::proof);
-        let yields = each(fields.get("yields"), problems, setter);
-        let mut namespace = None;
-        let mut scope = Scope::Cluster;
-        let mut pod_security = None;
-        let (mut background, mut steps_aside) = (false, false);
-        let (mut load, mut jobs) = (BTreeMap::new(), Vec::new());
-        let (mut edge, mut routes) = (None, Vec::new());
-        if component {
-            namespace = fields.get("namespace").and_then(|item| item.name(problems));
-            let wait = fields.get("await").and_then(|item| item.one_of(&["ready", "background"], problems));
-            background = wait == Some("background");
-            let foreign = fields.get("foreign").and_then(|item| item.one_of(&["refuse", "use"], problems));
-            steps_aside = foreign == Some("use");
-            let declared = fields.get("scope").and_then(|item| item.one_of(&["cluster", "stack"], problems));
-            if declared == Some("stack") {
-                scope = Scope::Stack;
-                if let Some(item) = fields.get("namespace") {
-                    item.problem(problems, "with `scope: stack` it lives in the stack's namespace");
-                }
-            }
-        } else {
-            edge = fields.get("edge").and_then(|item| routes::edge(&item, problems));
-            routes = each(fields.get("routes"), problems, routes::route);
-            pod_security = fields.get("podSecurity").and_then(|item| item.one_of(&POD_SECURITY, problems));
-            load = named(fields.get("load"), problems, proofs::load_profile).into_iter().collect();
-            jobs = named(fields.get("jobs"), problems, JobDecl::read);
-        }
-        fields.finish(problems);
+    pub(super) fn read(document: &Node, file: &str, role: Role, problems: &mut Problems) -> Option<Declaration> {
+        let table = if role == Role::Stack { &format::STACK } else { &format::COMPONENT };
+        let at = format::check(&Item::document(document, file), table, problems)?;
+        let values: Vec<ValueDecl> = named(&at, "values", |key, at| ValueDecl::read(key, at, problems));
+        let variants = at.sections("variants").filter_map(|at| VariantDecl::read(at, &values, problems)).collect();
+        let generate: Vec<SecretDecl> =
+            at.sections("generate").filter_map(|at| SecretDecl::read(at, problems)).collect();
+        let proofs: Vec<ProofDecl> = at.sections("proofs").filter_map(|at| proofs::proof(at, problems)).collect();
+        let manifests: Vec<Located<String>> = at.get("manifests").unwrap_or_default();
         unique(proofs.iter().map(|decl| (&decl.proof.name, &decl.proof.origin)), "proof", problems);
         unique(generate.iter().map(|decl| (&decl.name, &decl.origin)), "generated secret", problems);
-        routes::unique(&routes, problems);
         unique(manifests.iter().map(|path| (&path.value, &path.origin)), "manifest", problems);
-        Some(Declaration {
-            name,
-            description,
-            namespace,
-            scope,
-            pod_security,
-            background,
-            steps_aside,
-            needs,
-            services,
+        let mut declaration = Declaration {
+            name: at.get("name"),
+            description: at.get("description")?,
             manifests,
             values,
             variants,
             generate,
             proofs,
-            yields,
-            edge,
-            routes,
-            load,
-            jobs,
-        })
+            yields: at.get("yields")?,
+            ..Declaration::default()
+        };
+        match role {
+            Role::Stack => declaration.read_stack(&at, problems)?,
+            Role::Component => declaration.read_component(&at, problems)?,
+        }
+        Some(declaration)
+    }
+
+    /// What only a stack has.
+    fn read_stack(&mut self, at: &Section, problems: &mut Problems) -> Option<()> {
+        self.services = named(at, "services", ServiceDecl::read);
+        self.needs = at.get("components")?;
+        self.edge = at.given("edge").and_then(|found| EdgeDecl::read(found, problems));
+        self.routes = at.get("routes")?;
+        self.pod_security = at.get("podSecurity")?;
+        self.load = at.get("load")?;
+        self.jobs = named(at, "jobs", |key, at| JobDecl::read(key, at, problems));
+        routes::unique(&self.routes, problems);
+        Some(())
+    }
+
+    /// What only a component has.
+    fn read_component(&mut self, at: &Section, problems: &mut Problems) -> Option<()> {
+        self.needs = at.get("needs")?;
+        self.namespace = at.get("namespace")?;
+        self.background = at.get::<String>("await")? == "background";
+        self.scope = at.get("scope")?;
+        self.steps_aside = at.get::<String>("foreign")? == "use";
+        if let (Scope::Stack, Some(namespace)) = (self.scope, at.given("namespace")) {
+            namespace.problem(problems, "with `scope: stack` it lives in the stack's namespace");
+        }
+        Some(())
+    }
+}
+
+impl FromFound for Scope {
+    fn from_found(found: &Found) -> Option<Scope> {
+        Some(if found.text()? == "stack" { Scope::Stack } else { Scope::Cluster })
     }
 }
 
@@ -205,121 +192,77 @@ fn unique<'a>(all: impl Iterator<Item = (&'a String, &'a Origin)>, what: &str, p
     }
 }
 
-/// The entries of a map of names, each read by `read`; an invalid name is reported.
+/// The entries of a map of names whose values are maps.
 pub fn named<T>(
-    item: Option<Item>,
-    problems: &mut Problems,
-    mut read: impl FnMut(&Located<String>, &Item, &mut Problems) -> Option<T>,
+    at: &Section,
+    key: &'static str,
+    mut read: impl FnMut(&Located<String>, &Section) -> Option<T>,
 ) -> Vec<T> {
-    let entries = item.map(|item| item.entries(problems)).unwrap_or_default();
-    entries.iter().filter_map(|(key, item)| read(key, item, problems)).collect()
+    at.entries(key).iter().filter_map(|(name, found)| read(name, found.section()?)).collect()
 }
 
-fn each<T>(
-    item: Option<Item>,
-    problems: &mut Problems,
-    mut read: impl FnMut(&Item, &mut Problems) -> Option<T>,
-) -> Vec<T> {
-    let items = item.map(|item| item.list(problems)).unwrap_or_default();
-    items.iter().filter_map(|item| read(item, problems)).collect()
-}
-
-pub fn text_map(item: Option<Item>, problems: &mut Problems) -> BTreeMap<String, String> {
-    named(item, problems, |key, item, problems| Some((key.value.clone(), item.raw(problems)?))).into_iter().collect()
-}
-
-fn texts(fields: &mut Fields, key: &'static str, problems: &mut Problems) -> Vec<Located<String>> {
-    fields.get(key).map(|item| item.texts(problems)).unwrap_or_default()
-}
-
-fn service(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ServiceDecl> {
-    if !scalar::is_label(&key.value) {
-        problems.at(
-            key.origin.clone(),
-            format!("`{}` is no valid name: lower-case letters, digits and `-`, at most 63 (services)", key.value),
-        );
+impl ServiceDecl {
+    fn read(name: &Located<String>, at: &Section) -> Option<ServiceDecl> {
+        let context: Located<String> = at.get("context")?;
+        let mut dockerfile: Located<String> = at.get("dockerfile")?;
+        if at.given("dockerfile").is_none() {
+            dockerfile.origin.clone_from(&context.origin);
+        }
+        let (target, args) = (at.get("target")?, at.get("args")?);
+        Some(ServiceDecl { name: name.value.clone(), context, dockerfile, target, args })
     }
-    let mut fields = item.fields(problems)?;
-    let context = fields.required("context").and_then(|item| item.text(problems).map(|text| item.located(text)));
-    let dockerfile = fields.get("dockerfile").and_then(|item| item.text(problems).map(|text| item.located(text)));
-    let target = fields.get("target").and_then(|item| item.text(problems));
-    let args = text_map(fields.get("args"), problems);
-    fields.finish(problems);
-    Some(ServiceDecl { name: key.value.clone(), context: context?, dockerfile, target, args })
 }
 
-fn variant(item: &Item, values: &[ValueDecl], problems: &mut Problems) -> Option<VariantDecl> {
-    let mut fields = item.fields(problems)?;
-    let mut when = Vec::new();
-    for (key, item) in fields.required("when").map(|item| item.entries(problems)).unwrap_or_default() {
-        let wanted: Vec<Located<String>> = match item.node.content {
-            Content::Sequence(_) => {
-                item.list(problems).iter().filter_map(|item| item.raw(problems).map(|raw| item.located(raw))).collect()
-            }
-            _ => item.raw(problems).map(|raw| item.located(raw)).into_iter().collect(),
+impl VariantDecl {
+    fn read(at: &Section, values: &[ValueDecl], problems: &mut Problems) -> Option<VariantDecl> {
+        let mut when = Vec::new();
+        for (key, found) in at.entries("when") {
+            let wanted: Vec<Located<String>> = FromFound::from_found(found)?;
+            check_condition(key, &wanted, &found.path, values, problems);
+            when.push((key.clone(), wanted));
+        }
+        Some(VariantDecl { when, add: at.get("add")?, patch: at.get("patch")?, remove: at.get("remove")? })
+    }
+}
+
+/// The name of a condition must be known, and each of its values one that there can be.
+fn check_condition(
+    key: &Located<String>,
+    wanted: &[Located<String>],
+    path: &str,
+    values: &[ValueDecl],
+    problems: &mut Problems,
+) {
+    let value = values.iter().find(|value| value.name == key.value);
+    for wanted in wanted {
+        let check = match value {
+            Some(value) => value.parse(&wanted.value).map(|_| ()),
+            None if key.value == "provider" && !PROVIDERS.contains(&wanted.value.as_str()) => Err(format!(
+                "no provider named `{}`{}; there are {}",
+                wanted.value,
+                suggestion(&wanted.value, PROVIDERS),
+                PROVIDERS.join(", ")
+            )),
+            None => Ok(()),
         };
-        let value = values.iter().find(|value| value.name == key.value);
-        for wanted in &wanted {
-            let check = match value {
-                Some(value) => value.parse(&wanted.value).map(|_| ()),
-                None if key.value == "provider" && !PROVIDERS.contains(&wanted.value.as_str()) => Err(format!(
-                    "no provider named `{}`{}; there are {}",
-                    wanted.value,
-                    suggestion(&wanted.value, PROVIDERS),
-                    PROVIDERS.join(", ")
-                )),
-                None => Ok(()),
-            };
-            if let Err(message) = check {
-                problems.at(wanted.origin.clone(), format!("{message} ({})", item.path));
-            }
-        }
-        if value.is_none() && !["provider", "without"].contains(&key.value.as_str()) {
-            let names = values.iter().map(|value| value.name.as_str()).chain(["provider", "without"]);
-            let hint = suggestion(&key.value, names);
-            problems.at(
-                key.origin.clone(),
-                format!("`{}` is neither `provider`, `without` nor a value{hint} ({})", key.value, item.path),
-            );
-        }
-        when.push((key, wanted));
-    }
-    let add = texts(&mut fields, "add", problems);
-    let patch = texts(&mut fields, "patch", problems);
-    let remove = texts(&mut fields, "remove", problems);
-    fields.finish(problems);
-    Some(VariantDecl { when, add, patch, remove })
-}
-
-fn setter(item: &Item, problems: &mut Problems) -> Option<Located<Setter>> {
-    let text = item.text(problems)?;
-    Setter::parse(&text).map(|setter| item.located(setter)).map_err(|message| item.problem(problems, message)).ok()
-}
-
-fn secret(item: &Item, problems: &mut Problems) -> Option<SecretDecl> {
-    let mut fields = item.fields(problems)?;
-    let name = fields.required("name").and_then(|item| item.name(problems));
-    let keys = named(fields.required("keys"), problems, |key, item, problems| {
-        secret_key(key, problems);
-        let length = item.integer_within(8..=1024, problems)?;
-        Some((key.value.clone(), usize::try_from(length).ok()?))
-    });
-    let fixed = fields.get("fixed");
-    for (key, item) in fixed.as_ref().map(|item| item.entries(problems)).unwrap_or_default() {
-        secret_key(&key, problems);
-        if keys.iter().any(|(name, _)| *name == key.value) {
-            item.problem(problems, format!("key `{}` is both generated and fixed", key.value));
+        if let Err(message) = check {
+            problems.at(wanted.origin.clone(), with_field(&message, path));
         }
     }
-    let fixed = text_map(fixed, problems);
-    fields.finish(problems);
-    Some(SecretDecl { name: name?, keys: keys.into_iter().collect(), fixed, origin: item.origin() })
+    if value.is_none() && !["provider", "without"].contains(&key.value.as_str()) {
+        let names = values.iter().map(|value| value.name.as_str()).chain(["provider", "without"]);
+        let hint = suggestion(&key.value, names);
+        let message = format!("`{}` is neither `provider`, `without` nor a value{hint}", key.value);
+        problems.at(key.origin.clone(), with_field(&message, path));
+    }
 }
 
-fn secret_key(key: &Located<String>, problems: &mut Problems) {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if key.value.is_empty() || !key.value.chars().all(fine) {
-        problems
-            .at(key.origin.clone(), format!("`{}` is no key of a Secret: letters, digits, `-`, `_`, `.`", key.value));
+impl SecretDecl {
+    fn read(at: &Section, problems: &mut Problems) -> Option<SecretDecl> {
+        let keys: BTreeMap<String, usize> = at.get("keys").unwrap_or_default();
+        for (key, found) in at.entries("fixed").iter().filter(|(key, _)| keys.contains_key(&key.value)) {
+            found.problem(problems, format!("key `{}` is both generated and fixed", key.value));
+        }
+        Some(SecretDecl { name: at.get("name")?, keys, fixed: at.get("fixed")?, origin: at.origin.clone() })
     }
 }

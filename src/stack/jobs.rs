@@ -11,17 +11,14 @@ use crate::{
         checks,
         declaration::named,
         files::Folder,
+        format::Section,
         manifests::{self, Form},
         model::{Service, Set},
         problems::{Problems, closest, suggestion},
-        reader::{Item, Located},
-        scalar,
+        reader::Located,
         values::ValueDecl,
     },
 };
-
-/// The name of a run's Job is `run-NAME`, and its pods' names are longer by the random end that Kubernetes gives them.
-const LONGEST_NAME: usize = 52;
 
 /// A job as a stack.yaml declares it.
 #[derive(Debug)]
@@ -56,26 +53,21 @@ pub enum Template {
 }
 
 impl JobDecl {
-    pub fn read(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<JobDecl> {
-        if !scalar::is_label(&key.value) || key.value.len() > LONGEST_NAME {
-            let message = format!(
-                "`{}` is no valid name: lower-case letters, digits and `-`, at most {LONGEST_NAME} (jobs)",
-                key.value
-            );
-            problems.at(key.origin.clone(), message);
-        }
-        let mut fields = item.fields(problems)?;
-        let description = fields.get("description").and_then(|item| item.text(problems));
-        let from = fields.get("from").and_then(|item| item.text(problems).map(|text| item.located(text)));
-        let manifest = fields.get("manifest").and_then(|item| item.text(problems).map(|text| item.located(text)));
-        let timeout = fields.get("timeout").and_then(|item| item.duration(problems));
-        let parameters = named(fields.get("parameters"), problems, ValueDecl::read);
-        fields.finish(problems);
+    pub fn read(key: &Located<String>, at: &Section, problems: &mut Problems) -> Option<JobDecl> {
+        let from: Option<Located<String>> = at.get("from")?;
+        let manifest: Option<Located<String>> = at.get("manifest")?;
+        // Both or neither is reported, and no job.
         if from.is_some() == manifest.is_some() {
-            item.problem(problems, "a job has one of `from` and `manifest`");
             return None;
         }
-        Some(JobDecl { name: key.clone(), description, from, manifest, timeout, parameters })
+        Some(JobDecl {
+            name: key.clone(),
+            description: at.get("description")?,
+            from,
+            manifest,
+            timeout: at.get("timeout")?,
+            parameters: named(at, "parameters", |key, at| ValueDecl::read(key, at, problems)),
+        })
     }
 }
 

@@ -86,7 +86,7 @@ fn flatten(node: Node) -> Vec<Node> {
 
 fn object(item: &Item, form: Form, problems: &mut Problems) -> Option<Object> {
     let before = problems.len();
-    let mut fields = item.fields(problems)?;
+    let fields = item.fields(problems)?;
     let missing = ["apiVersion", "kind", "metadata"].map(|key| (key, fields.get(key).is_none()));
     let missing: Vec<&str> = missing.into_iter().filter(|(_, missing)| *missing).map(|(key, _)| key).collect();
     if !missing.is_empty() {
@@ -108,7 +108,7 @@ fn object(item: &Item, form: Form, problems: &mut Problems) -> Option<Object> {
             ),
         );
     }
-    let mut metadata = fields.get("metadata")?.fields(problems)?;
+    let metadata = fields.get("metadata")?.fields(problems)?;
     match (metadata.get("name"), metadata.get("generateName")) {
         (Some(name), _) => check_name(&name, &api_version, problems),
         (None, Some(generate)) => generate.problem(

@@ -17,6 +17,7 @@ mod exported;
 pub mod facts;
 mod field;
 mod files;
+mod format;
 pub mod jobs;
 pub mod load;
 mod located;
@@ -40,6 +41,7 @@ pub mod testing;
 mod values;
 pub mod yields;
 
+pub use format::schema;
 pub use load::{LoadRequest, StackSummary, is_known, list, load, name_of, origin_of};
 pub use problems::{closest, suggestion};
 pub use render::to_yaml;

@@ -162,6 +162,8 @@ pub enum EdgeKind {
 
 impl EdgeKind {
     pub const ALL: [EdgeKind; 4] = [EdgeKind::Nginx, EdgeKind::Ingress, EdgeKind::Gateway, EdgeKind::None];
+    pub const NAMES: [&'static str; 4] =
+        [EdgeKind::Nginx.name(), EdgeKind::Ingress.name(), EdgeKind::Gateway.name(), EdgeKind::None.name()];
 
     pub const fn name(self) -> &'static str {
         match self {

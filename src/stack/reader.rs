@@ -1,11 +1,9 @@
 //! Typed access to a located tree: each getter reports what is wrong and goes on.
 
-use std::time::Duration;
-
 use crate::object::Origin;
 use crate::stack::{
     located::{Content, Entry, Node},
-    problems::{Problems, closest, suggestion},
+    problems::{Problems, suggestion},
     scalar,
 };
 
@@ -33,20 +31,16 @@ impl<'a> Item<'a> {
         self.node.mark.in_file(self.file)
     }
 
-    pub fn located<T>(&self, value: T) -> Located<T> {
-        Located { value, origin: self.origin() }
-    }
-
     pub fn problem(&self, problems: &mut Problems, message: impl AsRef<str>) {
         problems.at(self.origin(), with_field(message.as_ref(), &self.path));
     }
 
-    fn expected<T>(&self, problems: &mut Problems, what: &str) -> Option<T> {
+    pub fn expected<T>(&self, problems: &mut Problems, what: &str) -> Option<T> {
         self.problem(problems, format!("expected {what}, found {}", self.node.describe()));
         None
     }
 
-    fn child(&self, node: &'a Node, step: &str) -> Item<'a> {
+    pub fn child(&self, node: &'a Node, step: &str) -> Item<'a> {
         let path = if self.path.is_empty() || step.starts_with('[') {
             format!("{}{step}", self.path)
         } else {
@@ -104,30 +98,16 @@ impl<'a> Item<'a> {
         self.node.to_scalar().and_then(|value| value.as_f64()).or_else(|| self.expected(problems, "a number"))
     }
 
-    pub fn duration(&self, problems: &mut Problems) -> Option<Duration> {
-        let raw = self.raw(problems)?;
-        scalar::duration(&raw).or_else(|| self.expected(problems, "a duration such as `500ms`, `60s` or `1m30s`"))
-    }
-
-    /// `0.1%` as 0.001.
-    pub fn percentage(&self, problems: &mut Problems) -> Option<f64> {
-        let raw = self.raw(problems)?;
-        scalar::percentage(&raw).or_else(|| self.expected(problems, "a percentage such as `0.1%`"))
-    }
-
-    /// Lower-case letters, digits and `-`, at most 63 (RFC 1123).
+    /// An RFC 1123 label.
     pub fn name(&self, problems: &mut Problems) -> Option<String> {
         let text = self.text(problems)?;
-        if !scalar::is_label(&text) {
-            self.problem(
-                problems,
-                format!(
-                    "`{text}` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends"
-                ),
-            );
-            return None;
+        match scalar::label(&text) {
+            Ok(()) => Some(text),
+            Err(message) => {
+                self.problem(problems, message);
+                None
+            }
         }
-        Some(text)
     }
 
     pub fn one_of(&self, words: &[&'static str], problems: &mut Problems) -> Option<&'static str> {
@@ -149,11 +129,6 @@ impl<'a> Item<'a> {
         }
     }
 
-    pub fn texts(&self, problems: &mut Problems) -> Vec<Located<String>> {
-        let items = self.list(problems);
-        items.iter().filter_map(|item| item.text(problems).map(|text| item.located(text))).collect()
-    }
-
     /// A map with free keys.
     pub fn entries(&self, problems: &mut Problems) -> Vec<(Located<String>, Item<'a>)> {
         match &self.node.content {
@@ -167,58 +142,25 @@ impl<'a> Item<'a> {
         (key, self.child(&entry.value, &entry.key))
     }
 
-    /// A map with known keys.
+    /// A map of which some keys are of interest.
     pub fn fields(&self, problems: &mut Problems) -> Option<Fields<'a>> {
         match &self.node.content {
-            Content::Mapping(entries) => {
-                Some(Fields { item: self.clone(), entries, known: Vec::new(), missing: Vec::new() })
-            }
+            Content::Mapping(entries) => Some(Fields { item: self.clone(), entries }),
             _ => self.expected(problems, "a map"),
         }
     }
 }
 
-/// Remembers which keys were asked for, to report the others.
 pub struct Fields<'a> {
     pub item: Item<'a>,
     entries: &'a [Entry],
-    known: Vec<&'static str>,
-    missing: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// An empty value counts as absent.
-    pub fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.known.push(key);
+    pub fn get(&self, key: &str) -> Option<Item<'a>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (!entry.value.is_null()).then(|| self.item.child(&entry.value, key))
-    }
-
-    pub fn required(&mut self, key: &'static str) -> Option<Item<'a>> {
-        let found = self.get(key);
-        if found.is_none() {
-            self.missing.push(key);
-        }
-        found
-    }
-
-    /// Reports unknown keys and missing ones; a missing key that was misspelt is one mistake, not two.
-    pub fn finish(self, problems: &mut Problems) {
-        let mut misspelt = Vec::new();
-        for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
-            let present = |word: &str| self.entries.iter().any(|other| other.key == word);
-            let near = closest(&entry.key, self.known.iter().copied().filter(|word| !present(word)));
-            misspelt.extend(near);
-            let hint = match near {
-                Some(word) => format!("; did you mean `{word}`?"),
-                None => format!("; known keys: {}", self.known.join(", ")),
-            };
-            let message = format!("unknown key `{}`{hint}", entry.key);
-            problems.at(entry.mark.in_file(self.item.file), with_field(&message, &self.item.path));
-        }
-        for key in self.missing.iter().filter(|key| !misspelt.contains(*key)) {
-            self.item.problem(problems, format!("`{key}` is missing"));
-        }
     }
 }
 
@@ -240,17 +182,15 @@ mod tests {
 
     #[test]
     fn each_getter_says_what_it_expected() {
-        let lines = check("a: 3\nb: x\nc: [1]\nd: 5x\ne: 7\nf: Name_\ng: {h: y}\n", |item, problems| {
-            let mut fields = item.fields(problems).unwrap();
+        let lines = check("a: 3\nb: x\nc: [1]\ne: 7\nf: Name_\ng: {h: y}\n", |item, problems| {
+            let fields = item.fields(problems).unwrap();
             assert_eq!(fields.get("a").unwrap().text(problems), None);
             assert_eq!(fields.get("b").unwrap().integer(problems), None);
             assert_eq!(fields.get("c").unwrap().boolean(problems), None);
-            assert_eq!(fields.get("d").unwrap().duration(problems), None);
             assert_eq!(fields.get("e").unwrap().integer_within(1..=5, problems), None);
             assert_eq!(fields.get("f").unwrap().name(problems), None);
             let inner = fields.get("g").unwrap().entries(problems);
             assert_eq!(inner[0].1.one_of(&["x", "z"], problems), None);
-            fields.finish(problems);
         });
         assert_eq!(
             lines,
@@ -258,28 +198,9 @@ mod tests {
                 "f.yaml:1:4: expected text, found the number 3; write \"3\" in quotes (a)",
                 "f.yaml:2:4: expected an integer, found the string `x` (b)",
                 "f.yaml:3:4: expected true or false, found a list (c)",
-                "f.yaml:4:4: expected a duration such as `500ms`, `60s` or `1m30s`, found the string `5x` (d)",
-                "f.yaml:5:4: 7 is not within 1 to 5 (e)",
-                "f.yaml:6:4: `Name_` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends (f)",
-                "f.yaml:7:8: expected one of x, z, found `y` (g.h)",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_misspelt_required_key_is_one_problem() {
-        let lines = check("nmae: x\nwhat: y\n", |item, problems| {
-            let mut fields = item.fields(problems).unwrap();
-            fields.required("name");
-            fields.required("manifests");
-            fields.finish(problems);
-        });
-        assert_eq!(
-            lines,
-            [
-                "f.yaml:1:1: `manifests` is missing",
-                "f.yaml:1:1: unknown key `nmae`; did you mean `name`?",
-                "f.yaml:2:1: unknown key `what`; known keys: name, manifests",
+                "f.yaml:4:4: 7 is not within 1 to 5 (e)",
+                "f.yaml:5:4: `Name_` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends (f)",
+                "f.yaml:6:8: expected one of x, z, found `y` (g.h)",
             ]
         );
     }

@@ -6,15 +6,11 @@ use serde_json::Value;
 
 use crate::object::Origin;
 use crate::stack::{
-    located::Content,
+    format::{self, Found, FromFound},
     model::EdgeKind,
     problems::Problems,
-    reader::{Item, Located},
-    scalar,
+    reader::Located,
 };
-
-/// How long a service may take to answer, unless its route says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct EdgeDecl {
@@ -52,38 +48,30 @@ pub struct CheckDecl {
     pub eventually: Option<Duration>,
 }
 
-/// `edge: nginx`, or a map with `kind`, `hosts` and `class`.
-pub fn edge(item: &Item, problems: &mut Problems) -> Option<EdgeDecl> {
-    let kind_of = |item: &Item, problems: &mut Problems| {
-        let words = EdgeKind::ALL.map(EdgeKind::name);
-        let word = item.one_of(&words, problems)?;
-        EdgeKind::ALL.into_iter().find(|kind| kind.name() == word)
-    };
-    if !matches!(item.node.content, Content::Mapping(_)) {
-        let kind = kind_of(item, problems)?;
-        let decl = EdgeDecl { kind, hosts: Vec::new(), class: None, origin: item.origin() };
+impl EdgeDecl {
+    /// `edge: nginx`, or a map with `kind`, `hosts` and `class`.
+    pub fn read(found: &Found, problems: &mut Problems) -> Option<EdgeDecl> {
+        let origin = found.origin.clone();
+        let Some(at) = found.section() else {
+            let decl = EdgeDecl { kind: EdgeKind::from_found(found)?, hosts: Vec::new(), class: None, origin };
+            needs_class(&decl, problems);
+            return Some(decl);
+        };
+        // A wrong word is reported, and no reason to tell anything of the class.
+        let kind = at.get("kind")?;
+        if let (Some(class), EdgeKind::Nginx | EdgeKind::None) = (at.given("class"), kind) {
+            class.problem(problems, "only `ingress` and `gateway` have a class");
+        }
+        let decl = EdgeDecl { kind, hosts: at.get("hosts")?, class: at.get("class")?, origin };
         needs_class(&decl, problems);
-        return Some(decl);
+        Some(decl)
     }
-    let mut fields = item.fields(problems)?;
-    let kind = match fields.get("kind") {
-        Some(item) => kind_of(&item, problems),
-        None => Some(EdgeKind::Nginx),
-    };
-    let hosts = fields.get("hosts").map(|item| item.texts(problems)).unwrap_or_default();
-    let class = fields.get("class");
-    fields.finish(problems);
-    for host in hosts.iter().filter(|host| !is_host(&host.value)) {
-        problems.at(host.origin.clone(), format!("`{}` is no host name (edge.hosts)", host.value));
+}
+
+impl FromFound for EdgeKind {
+    fn from_found(found: &Found) -> Option<EdgeKind> {
+        EdgeKind::ALL.into_iter().find(|kind| found.text() == Some(kind.name()))
     }
-    if let (Some(class), Some(EdgeKind::Nginx | EdgeKind::None)) = (&class, kind) {
-        class.problem(problems, "only `ingress` and `gateway` have a class");
-    }
-    let class = class.and_then(|item| item.text(problems));
-    let hosts = hosts.into_iter().map(|host| host.value).collect();
-    let decl = EdgeDecl { kind: kind?, hosts, class, origin: item.origin() };
-    needs_class(&decl, problems);
-    Some(decl)
 }
 
 /// An Ingress has a default class in most clusters, a Gateway never.
@@ -94,76 +82,37 @@ fn needs_class(decl: &EdgeDecl, problems: &mut Problems) {
     }
 }
 
-fn is_host(text: &str) -> bool {
-    scalar::is_subdomain(text.strip_prefix("*.").unwrap_or(text))
-}
-
-pub fn route(item: &Item, problems: &mut Problems) -> Option<RouteDecl> {
-    let mut fields = item.fields(problems)?;
-    let path = fields.required("path").and_then(|item| path(&item, problems));
-    let target = fields.required("service").and_then(|item| target(&item, problems));
-    let strip = fields.get("strip").and_then(|item| item.boolean(problems)).unwrap_or(false);
-    let timeout = fields.get("timeout").and_then(|item| item.duration(problems)).unwrap_or(TIMEOUT);
-    let needs = fields.get("needs").map(|item| item.texts(problems)).unwrap_or_default();
-    let check = fields.get("check").and_then(|item| check(&item, problems));
-    fields.finish(problems);
-    let (service, port) = target?;
-    Some(RouteDecl { path: path?, service, port, strip, timeout, needs, check, origin: item.origin() })
-}
-
-fn path(item: &Item, problems: &mut Problems) -> Option<Located<String>> {
-    let text = item.text(problems)?;
-    let wrong = wrong_path(&text);
-    if let Some(why) = wrong {
-        item.problem(problems, format!("`{text}` is no path of a route: {why}"));
-        return None;
-    }
-    let trimmed = text.trim_end_matches('/');
-    Some(item.located(if trimmed.is_empty() { "/" } else { trimmed }.to_owned()))
-}
-
-/// What stands in locations, patterns and URLs alike, so that none of them needs escapes.
-fn wrong_path(text: &str) -> Option<&'static str> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
-    let trimmed = text.strip_suffix('/').unwrap_or(text);
-    let mut segments = trimmed.split('/').skip(1);
-    match () {
-        () if !text.starts_with('/') => Some("it starts with `/`"),
-        () if !text.chars().all(fine) => Some("letters, digits and `/-_.~` only"),
-        () if segments.any(|segment| matches!(segment, "" | "." | "..")) => Some("no empty segment, no `.` and `..`"),
-        () => None,
+impl FromFound for RouteDecl {
+    fn from_found(found: &Found) -> Option<RouteDecl> {
+        let at = found.section()?;
+        let mut path: Located<String> = at.get("path")?;
+        path.value.truncate(path.value.trim_end_matches('/').len().max(1));
+        let written: Located<String> = at.get("service")?;
+        let (service, port) = format::target(&written.value)?;
+        Some(RouteDecl {
+            path,
+            service: Located { value: service.to_owned(), origin: written.origin.clone() },
+            port,
+            strip: at.get("strip")?,
+            timeout: at.get("timeout")?,
+            needs: at.get("needs")?,
+            check: at.get("check")?,
+            origin: at.origin.clone(),
+        })
     }
 }
 
-/// `NAME:PORT`, or `NAME` where the service has one port.
-fn target(item: &Item, problems: &mut Problems) -> Option<(Located<String>, Option<u16>)> {
-    let text = item.text(problems)?;
-    let (name, port) = match text.split_once(':') {
-        None => (text.as_str(), Ok(None)),
-        Some((name, port)) => (name, port.parse::<u16>().map(Some)),
-    };
-    match port {
-        Ok(port) if port != Some(0) && scalar::is_label(name) => Some((item.located(name.to_owned()), port)),
-        _ => {
-            item.problem(problems, format!("`{text}` names no service: write NAME:PORT, such as `hello-service:8400`"));
-            None
-        }
+impl FromFound for CheckDecl {
+    fn from_found(found: &Found) -> Option<CheckDecl> {
+        let at = found.section()?;
+        Some(CheckDecl {
+            path: at.get("path")?,
+            status: at.get("status")?,
+            contains: at.get("contains")?,
+            json: at.get("json")?,
+            eventually: at.get("eventually")?,
+        })
     }
-}
-
-fn check(item: &Item, problems: &mut Problems) -> Option<CheckDecl> {
-    let mut fields = item.fields(problems)?;
-    let path = fields.get("path");
-    let status = fields.get("status").and_then(|item| item.integer_within(100..=599, problems)).unwrap_or(200);
-    let contains = fields.get("contains").and_then(|item| item.text(problems));
-    let json = fields.get("json").map(|item| item.node.to_value());
-    let eventually = fields.get("eventually").and_then(|item| item.duration(problems));
-    fields.finish(problems);
-    let text = path.as_ref().and_then(|item| item.text(problems)).unwrap_or_else(|| "/".to_owned());
-    if let Some(item) = path.filter(|_| !text.starts_with('/')) {
-        item.problem(problems, format!("`{text}` does not start with `/`"));
-    }
-    Some(CheckDecl { path: text, status: u16::try_from(status).ok()?, contains, json, eventually })
 }
 
 /// Two routes with one path would leave it to chance which one counts.

@@ -40,6 +40,16 @@ pub fn is_label(text: &str) -> bool {
     !text.is_empty() && text.len() <= 63 && text.bytes().all(fine) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// Err: what is wrong with a name that is to be an RFC 1123 label.
+pub fn label(text: &str) -> Result<(), String> {
+    match is_label(text) {
+        true => Ok(()),
+        false => Err(format!(
+            "`{text}` is no valid name: lower-case letters, digits and `-`, at most 63, no `-` at the ends"
+        )),
+    }
+}
+
 /// An RFC 1123 subdomain: labels joined by dots, 253 characters.
 pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)

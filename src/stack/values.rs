@@ -6,8 +6,9 @@ use crate::object::Origin;
 use crate::{
     quantity,
     stack::{
+        format::{self, Found, FromFound, Section},
         problems::Problems,
-        reader::{Fields, Item, Located},
+        reader::Located,
         setter::Setter,
     },
 };
@@ -19,6 +20,56 @@ pub enum ValueType {
     Text,
     Boolean,
     Quantity,
+}
+
+impl ValueType {
+    const ALL: [ValueType; 5] =
+        [ValueType::Integer, ValueType::Number, ValueType::Text, ValueType::Boolean, ValueType::Quantity];
+    pub const NAMES: [&'static str; 5] = [
+        ValueType::Integer.name(),
+        ValueType::Number.name(),
+        ValueType::Text.name(),
+        ValueType::Boolean.name(),
+        ValueType::Quantity.name(),
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            ValueType::Integer => "integer",
+            ValueType::Number => "number",
+            ValueType::Text => "string",
+            ValueType::Boolean => "boolean",
+            ValueType::Quantity => "quantity",
+        }
+    }
+
+    /// From a text, or why not.
+    pub fn parse(self, raw: &str) -> Result<Value, String> {
+        match self {
+            ValueType::Integer => {
+                raw.parse::<i64>().map(Value::from).map_err(|_| format!("expected an integer, found `{raw}`"))
+            }
+            ValueType::Number => {
+                let number = finite(raw).ok_or_else(|| format!("expected a number such as `0.5`, found `{raw}`"))?;
+                // `1` stays `1`.
+                Ok(raw.parse::<i64>().map_or_else(|_| number.into(), Value::from))
+            }
+            ValueType::Boolean => {
+                raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
+            }
+            ValueType::Text => Ok(raw.into()),
+            ValueType::Quantity => match quantity::parse(raw) {
+                Some(_) => Ok(raw.into()),
+                None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
+            },
+        }
+    }
+}
+
+impl FromFound for ValueType {
+    fn from_found(found: &Found) -> Option<ValueType> {
+        ValueType::ALL.into_iter().find(|kind| found.text() == Some(kind.name()))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -37,48 +88,25 @@ pub struct ValueDecl {
 }
 
 impl ValueDecl {
-    pub fn read(key: &Located<String>, item: &Item, problems: &mut Problems) -> Option<ValueDecl> {
-        let mut fields = item.fields(problems)?;
-        check_name(key, problems);
-        if let Some(from) = fields.get("setFrom") {
-            return derived(key, &from, fields, problems);
+    pub fn read(key: &Located<String>, at: &Section, problems: &mut Problems) -> Option<ValueDecl> {
+        if at.is_of(&format::DERIVED_VALUE) {
+            return derived(key, at);
         }
-        let kind = fields
-            .required("type")
-            .and_then(|item| item.one_of(&["integer", "number", "string", "boolean", "quantity"], problems))
-            .map(|word| match word {
-                "integer" => ValueType::Integer,
-                "number" => ValueType::Number,
-                "string" => ValueType::Text,
-                "boolean" => ValueType::Boolean,
-                _ => ValueType::Quantity,
-            });
-        let mut bound = |key| {
-            let item = fields.get(key)?;
-            if matches!(kind, Some(ValueType::Text | ValueType::Boolean)) {
-                item.problem(problems, "only an integer, a number or a quantity has bounds");
-                return None;
-            }
-            typed(&item, kind?, problems).map(|raw| item.located(raw))
+        let mut decl = ValueDecl {
+            name: key.value.clone(),
+            origin: key.origin.clone(),
+            kind: at.get("type")?,
+            minimum: at.get("minimum")?,
+            maximum: at.get("maximum")?,
+            choices: at.get("enum")?,
+            default: None,
+            setters: at.get("sets")?,
+            of_image: None,
         };
-        let (minimum, maximum) = (bound("minimum"), bound("maximum"));
-        let choices = fields.get("enum").map(|item| item.list(problems)).unwrap_or_default();
-        let choices =
-            choices.iter().filter_map(|item| typed(item, kind?, problems).map(|raw| item.located(raw))).collect();
-        // For readers of the file; still a string.
-        fields.get("description").and_then(|item| item.text(problems));
-        let default = fields.get("default");
-        let default_raw = default.as_ref().and_then(|item| typed(item, kind?, problems));
-        let setters = setters(&mut fields, problems);
-        fields.finish(problems);
-        let (name, origin) = (key.value.clone(), key.origin.clone());
-        let kind = kind?;
-        let mut decl =
-            ValueDecl { name, origin, kind, minimum, maximum, choices, default: None, setters, of_image: None };
-        if let (Some(item), Some(raw)) = (default, default_raw) {
-            match decl.parse(&raw) {
+        if let Some(default) = at.given("default") {
+            match decl.parse(default.text()?) {
                 Ok(value) => decl.default = Some(value),
-                Err(message) => item.problem(problems, message),
+                Err(message) => default.problem(problems, message),
             }
         }
         Some(decl)
@@ -92,7 +120,7 @@ impl ValueDecl {
                 self.name
             ));
         }
-        let value = parse(self.kind, raw)?;
+        let value = self.kind.parse(raw)?;
         if let Some(number) = self.number(raw) {
             for (bound, wrong, word) in [
                 (&self.minimum, std::cmp::Ordering::Less, "below the minimum"),
@@ -154,20 +182,8 @@ impl ValueDecl {
     }
 }
 
-fn check_name(key: &Located<String>, problems: &mut Problems) {
-    let reserved = ["", "provider", "without"].contains(&key.value.as_str());
-    if reserved || key.value.contains(['=', ')']) || key.value.split('.').any(str::is_empty) {
-        problems.at(key.origin.clone(), format!("a value cannot be named `{}` (values)", key.value));
-    }
-}
-
 /// A value that comes from something stackctl knows.
-fn derived(key: &Located<String>, from: &Item, mut fields: Fields, problems: &mut Problems) -> Option<ValueDecl> {
-    from.one_of(&["image.hash"], problems);
-    let service = fields.required("service").and_then(|item| item.text(problems).map(|text| item.located(text)));
-    fields.get("description").and_then(|item| item.text(problems));
-    let setters = setters(&mut fields, problems);
-    fields.finish(problems);
+fn derived(key: &Located<String>, at: &Section) -> Option<ValueDecl> {
     Some(ValueDecl {
         name: key.value.clone(),
         origin: key.origin.clone(),
@@ -176,62 +192,12 @@ fn derived(key: &Located<String>, from: &Item, mut fields: Fields, problems: &mu
         maximum: None,
         choices: Vec::new(),
         default: None,
-        setters,
-        of_image: Some(service?),
+        setters: at.get("sets")?,
+        of_image: Some(at.get("service")?),
     })
-}
-
-fn setters(fields: &mut Fields, problems: &mut Problems) -> Vec<Located<Setter>> {
-    let mut setters = Vec::new();
-    for item in fields.required("sets").map(|item| item.list(problems)).unwrap_or_default() {
-        let Some(text) = item.text(problems) else { continue };
-        match Setter::parse(&text) {
-            Ok(setter) => setters.push(item.located(setter)),
-            Err(message) => item.problem(problems, message),
-        }
-    }
-    setters
 }
 
 /// `inf` and `NaN` are of no use to a manifest.
 fn finite(raw: &str) -> Option<f64> {
     raw.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-fn parse(kind: ValueType, raw: &str) -> Result<Value, String> {
-    match kind {
-        ValueType::Integer => {
-            raw.parse::<i64>().map(Value::from).map_err(|_| format!("expected an integer, found `{raw}`"))
-        }
-        ValueType::Number => {
-            let number = finite(raw).ok_or_else(|| format!("expected a number such as `0.5`, found `{raw}`"))?;
-            // `1` stays `1`.
-            Ok(raw.parse::<i64>().map_or_else(|_| number.into(), Value::from))
-        }
-        ValueType::Boolean => {
-            raw.parse::<bool>().map(Value::from).map_err(|_| format!("expected true or false, found `{raw}`"))
-        }
-        ValueType::Text => Ok(raw.into()),
-        ValueType::Quantity => match quantity::parse(raw) {
-            Some(_) => Ok(raw.into()),
-            None => Err(format!("expected a quantity such as `100m` or `64Mi`, found `{raw}`")),
-        },
-    }
-}
-
-/// The raw text of a scalar in a file, if its type fits.
-fn typed(item: &Item, kind: ValueType, problems: &mut Problems) -> Option<String> {
-    let raw = match kind {
-        ValueType::Text => item.text(problems)?,
-        ValueType::Integer => item.integer(problems)?.to_string(),
-        ValueType::Boolean => item.boolean(problems)?.to_string(),
-        ValueType::Number | ValueType::Quantity => item.raw(problems)?,
-    };
-    match parse(kind, &raw) {
-        Ok(_) => Some(raw),
-        Err(message) => {
-            item.problem(problems, message);
-            None
-        }
-    }
 }

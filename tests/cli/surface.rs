@@ -86,6 +86,19 @@ fn every_embedded_stack_renders_without_an_engine() {
 }
 
 #[test]
+fn schemas_are_printed_as_they_are_published() {
+    let home = Home::new();
+    for (arguments, file) in [(&["schema"][..], "stack"), (&["schema", "component"], "component")] {
+        let printed = home.command(arguments).output().unwrap();
+        let published = format!("{}/docs/schemas/{file}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), std::fs::read_to_string(published).unwrap());
+    }
+    let json = home.command(&["schema", "--output", "json"]).output().unwrap();
+    let schema: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(schema["title"], "stack.yaml");
+}
+
+#[test]
 fn the_stack_of_the_working_folder_is_meant_where_none_is_named() {
     let home = Home::new();
     home.write("shop/stack.yaml", "name: shop\nmanifests: [a.yaml]\n");

@@ -60,6 +60,7 @@ documents! {
     Page<'_> => "Page",
     Picture<'_> => "Picture",
     BuildContext<'_> => "BuildContext",
+    FileSchema => "FileSchema",
     Version => "Version",
     Event => "Event",
     Timings => "Timings",
@@ -281,6 +282,14 @@ pub struct Setting<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct StackList {
     pub items: Vec<StackSummary>,
+}
+
+/// What a stack.yaml or a component.yaml may hold.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileSchema {
+    /// JSON Schema, draft 2020-12.
+    pub schema: Value,
 }
 
 /// A stack's objects as a List of Kubernetes, which kubectl can apply.

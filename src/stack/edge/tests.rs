@@ -163,7 +163,7 @@ routes:
         [
             "manifests/shop/stack.yaml:5:15: expected one of nginx, ingress, gateway, none, found `nginks`; did you mean \
              `nginx`? (edge.kind)",
-            "manifests/shop/stack.yaml:5:31: `no host` is no host name (edge.hosts)",
+            "manifests/shop/stack.yaml:5:31: `no host` is no host name (edge.hosts[0])",
             "manifests/shop/stack.yaml:5:43: unknown key `clas`; did you mean `class`? (edge)",
             "manifests/shop/stack.yaml:7:13: `hello` is no path of a route: it starts with `/` (routes[0].path)",
             "manifests/shop/stack.yaml:8:26: neither the stack nor its components have a Service `wbe`; did you mean \

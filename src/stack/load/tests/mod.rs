@@ -265,7 +265,8 @@ generate:
             "manifests/shop/stack.yaml:5:5: Secret `taken` is generated here and declared at manifests/shop/m.yaml:1:1",
             "manifests/shop/stack.yaml:5:33: 3 is not within 8 to 1024 (generate[1].keys.short)",
             "manifests/shop/stack.yaml:5:61: key `user` is both generated and fixed (generate[1].fixed.user)",
-            "manifests/shop/stack.yaml:5:64: `a b` is no key of a Secret: letters, digits, `-`, `_`, `.`",
+            "manifests/shop/stack.yaml:5:64: `a b` is no key of a Secret: letters, digits, `-`, `_`, `.` \
+             (generate[1].fixed)",
         ]
     );
     let good: String = stack.lines().take(4).map(|line| format!("{line}\n")).collect();
