@@ -9,7 +9,12 @@ use super::{
     observed::{LiveState, Observed},
 };
 pub use crate::provider::step::{ClusterChange, EdgeChange};
-use crate::{kube::pull_secret, object::Key, provider::step::Change, stack::model::SetKind};
+use crate::{
+    kube::pull_secret,
+    object::{Key, json},
+    provider::step::Change,
+    stack::model::SetKind,
+};
 
 /// Everything that a plan creates, changes and deletes.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -159,7 +164,10 @@ impl Summary {
         let changes = self.set(plan.sets[set].kind, &plan.sets[set].name);
         for key in keys {
             match live {
-                Some(seen) if seen.live.objects.contains_key(&key) => changes.change.push(key),
+                // What is being deleted is made anew once it is gone.
+                Some(seen) if seen.live.objects.get(&key).is_some_and(|there| !json::is_being_deleted(there)) => {
+                    changes.change.push(key);
+                }
                 Some(seen) if seen.others.objects.contains_key(&key) => changes.adopt.push(key),
                 _ => changes.create.push(key),
             }

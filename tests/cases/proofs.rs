@@ -68,7 +68,7 @@ fn disruptions(case: &Case) {
     run.says(&[" requests failed: "]);
     let run = test("never holds");
     assert_eq!(run.code, 8, "{run}");
-    run.says(&["meanwhile it answers: expected GET http://web/: status 200", "the connection was refused"]);
+    run.says(&["meanwhile it answers: expected GET http://web/: status 200, saw "]);
     assert_eq!(replicas(case), 1, "it is brought back");
     case.up("", &[], 0).says(&["nothing to do"]);
 
@@ -77,7 +77,7 @@ fn disruptions(case: &Case) {
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(replicas(case), 1);
-    case.up("", &[], 0).says(&["nothing to do"]);
+    as_before(case);
 
     // Killed, it is brought back by the next run.
     for next in ["test", "up"] {
@@ -89,8 +89,15 @@ fn disruptions(case: &Case) {
         assert_eq!(run.code, 0, "{run}");
         run.says(&["Deployment/web is as it was before a proof that was stopped"]);
         assert_eq!(replicas(case), 1);
-        case.up("", &[], 0).says(&["nothing to do"]);
+        as_before(case);
     }
+}
+
+/// Nothing has to be written, though pods that were brought back may still be starting.
+fn as_before(case: &Case) {
+    let run = case.up("", &[], 0);
+    assert!(!run.stderr.contains("apply:"), "{run}");
+    case.up("", &[], 0).says(&["nothing to do"]);
 }
 
 fn replicas(case: &Case) -> i64 {
@@ -103,7 +110,7 @@ fn begun(case: &Case, proof: &str) -> Child {
     let arguments = ["test", &case.arg(""), "--disruptive", "--proof", proof, "--yes"];
     let mut command = case.place.command(&arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let gone = |pods: &Value| pods["items"].as_array().is_some_and(Vec::is_empty);
+    let gone = |pods: &Value| pods["items"].as_array().is_none_or(Vec::is_empty);
     let reached = (0..400).any(|_| {
         std::thread::sleep(Duration::from_millis(200));
         let pods = case.find(&["pods", "-n", "c-disruptions", "-l", "app=web"]).unwrap_or_default();
