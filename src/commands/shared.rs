@@ -31,8 +31,15 @@ pub fn meant(named: Option<&str>, app: &App) -> String {
 
 /// Reads and validates the stack that the arguments name.
 pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
+    let stack = stack::load(&request(args, settings, app)?)?;
+    stack.notes.iter().for_each(|note| app.events.info(note));
+    Ok(stack)
+}
+
+/// What the arguments ask for.
+pub fn request(args: &StackArgs, settings: &Settings, app: &App) -> Result<LoadRequest> {
     let values = args.set.iter().map(|text| pair("--set", text)).collect::<Result<_>>()?;
-    let stack = stack::load(&LoadRequest {
+    Ok(LoadRequest {
         stack: meant(args.stack.as_deref(), app),
         provider: settings.provider.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
@@ -40,9 +47,8 @@ pub fn load(args: &StackArgs, settings: &Settings, app: &App) -> Result<Stack> {
         without: settings.without.clone(),
         left_out_now: args.without.clone(),
         namespace: settings.namespace.clone(),
-    })?;
-    stack.notes.iter().for_each(|note| app.events.info(note));
-    Ok(stack)
+        for_several: false,
+    })
 }
 
 /// How images are built.

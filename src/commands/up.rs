@@ -30,7 +30,7 @@ pub struct UpArgs {
     #[command(flatten)]
     stack: StackArgs,
     /// All stacks that ship with stackctl, one after the other
-    #[arg(long, conflicts_with_all = ["stack", "set"])]
+    #[arg(long, conflicts_with = "stack")]
     all: bool,
     /// Run the stack's proofs at the end
     #[arg(long, help_heading = None::<&str>)]
@@ -98,7 +98,7 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
     let settings = flags.settings(&app.common.target)?;
     let mode = Mode { make_cluster: true, prove: args.test, dry_run: args.dry_run };
     if args.all {
-        return up_all::run(app, settings, &args.apply, &args.images, mode).await;
+        return up_all::run(app, settings, &args.stack.set, &args.apply, &args.images, mode).await;
     }
     bring_up(app, settings, &args.stack, &args.apply, &args.images, mode).await
 }

@@ -1,6 +1,8 @@
 //! `up --all`: every embedded stack. All are looked at together; those that lack something are brought up one after the
 //! other, because they share a cluster and components.
 
+use std::collections::BTreeSet;
+
 use futures::future::{join_all, try_join_all};
 
 use super::{
@@ -17,12 +19,20 @@ use crate::{
     report::document::{Plans, StackPlan, UpAllResult},
     session::Session,
     settings::Settings,
-    stack::{self, model::Stack},
+    stack::{self, LoadRequest, model::Stack},
 };
 
-pub async fn run(app: &App, settings: Settings, apply: &ApplyArgs, images: &ImageArgs, mode: Mode) -> Result<()> {
+pub async fn run(
+    app: &App,
+    settings: Settings,
+    set: &[String],
+    apply: &ApplyArgs,
+    images: &ImageArgs,
+    mode: Mode,
+) -> Result<()> {
     check(&settings)?;
-    let sessions = sessions(app, settings, apply, images).await?;
+    let stacks = stacks(app, &settings, set)?;
+    let sessions = sessions(app, settings, stacks, apply, images).await?;
     let Some(first) = sessions.first() else { return Err(Error::new(Kind::Usage, "no stack ships with stackctl")) };
     if !mode.dry_run {
         shared::confirm_remote(app, first).await?;
@@ -65,15 +75,39 @@ fn check(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// One for each stack, over the same connections.
-async fn sessions(app: &App, settings: Settings, apply: &ApplyArgs, images: &ImageArgs) -> Result<Vec<Session>> {
-    let mut stacks: Vec<Stack> = Vec::new();
+/// Every stack, each with those of the values that it has. A value that none of them has is an error.
+fn stacks(app: &App, settings: &Settings, set: &[String]) -> Result<Vec<Stack>> {
+    let (mut stacks, mut asked, mut taken) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for known in stack::list() {
-        let named = StackArgs { stack: Some(known.name), set: Vec::new(), without: Vec::new() };
-        let mut stack = shared::load(&named, &settings, app)?;
+        let named = StackArgs { stack: Some(known.name), set: set.to_vec(), without: Vec::new() };
+        let request = LoadRequest { for_several: true, ..shared::request(&named, settings, app)? };
+        let mut stack = stack::load(&request)?;
+        stack.notes.iter().for_each(|note| app.events.info(note));
         stack.skip_disruptive_proofs();
         stacks.push(stack);
+        for (key, text) in &request.values {
+            asked.insert(key.clone());
+            let values = [(key.clone(), text.clone())].into();
+            if stack::load(&LoadRequest { values, for_several: false, ..request.clone() }).is_ok() {
+                taken.insert(key.clone());
+            }
+        }
     }
+    match asked.difference(&taken).next() {
+        Some(key) => Err(Error::new(Kind::Usage, format!("--set {key}: no stack has such a value"))
+            .hint("docs/stacks.md lists the values of each stack")),
+        None => Ok(stacks),
+    }
+}
+
+/// One for each stack, over the same connections.
+async fn sessions(
+    app: &App,
+    settings: Settings,
+    stacks: Vec<Stack>,
+    apply: &ApplyArgs,
+    images: &ImageArgs,
+) -> Result<Vec<Session>> {
     let mut stacks = stacks.into_iter();
     let Some(first) = stacks.next() else { return Ok(Vec::new()) };
     let first = Session::open(settings, first, images.options()?, apply.how(), &app.events, &app.cancel).await?;

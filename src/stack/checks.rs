@@ -52,6 +52,7 @@ pub fn chosen(
             None if key.split_once('.').is_some_and(|(component, _)| components.left_out(component).is_some()) => {
                 Ok(())
             }
+            None if request.for_several => Ok(()),
             None => {
                 let hint = suggestion(key, known.keys().map(String::as_str));
                 let all: Vec<&str> = known.keys().map(String::as_str).collect();

@@ -179,9 +179,9 @@ fn existing(place: &Place) {
 /// The cluster stays for somebody else's sake, so that each stack goes by itself.
 fn all_together(place: &Place) {
     place.kubectl(&["create", "namespace", "theirs"]);
-    place.ok(&["up", "--all"]);
+    place.ok(&["up", "--all", "--set", "aws.emulator=moto"]);
     let before = place.mutations().len();
-    let run = place.ok(&["up", "--all", "--output", "json"]);
+    let run = place.ok(&["up", "--all", "--set", "aws.emulator=moto", "--output", "json"]);
     eprintln!("second up --all: {:.0?}", run.took);
     assert_eq!(place.mutations()[before..], [] as [String; 0], "the second up wrote");
     let stacks = run.json()["stacks"].clone();
@@ -191,6 +191,7 @@ fn all_together(place: &Place) {
     let known: Vec<&str> =
         known["items"].as_array().into_iter().flatten().filter_map(|stack| stack["name"].as_str()).collect();
     assert_eq!(names, known);
+    place.fails(2, &["up", "--all", "--set", "aws.emulater=moto"]).says(&["no stack has such a value"]);
     place.fails(2, &["up", "--all", "--namespace", "one"]).says(&["each stack has a namespace of its own"]);
     place.ok(&["down", "--all", "--dry-run", "-v"]).says(&[
         "hello/delete:hello",

@@ -84,7 +84,7 @@ fn deployment() -> Value {
             {"name": "health", "containerPort": HEALTH},
         ],
         "resources": {
-            "requests": {"cpu": "50m", "memory": "32Mi"},
+            "requests": {"cpu": "20m", "memory": "32Mi"},
             "limits": {"cpu": "1", "memory": "128Mi"},
         },
         "startupProbe": startup,

@@ -36,6 +36,8 @@ pub struct LoadRequest {
     pub edge_on_nodes: bool,
     /// `--set`: a value's name, or `COMPONENT.NAME`, to its text.
     pub values: BTreeMap<String, String>,
+    /// The values are meant for several stacks: those that this one does not have are ignored.
+    pub for_several: bool,
     /// Components to leave out; those that the stack does not use are ignored.
     pub without: Vec<String>,
     /// Of these, those that were asked for in this run: the stack must know them.
