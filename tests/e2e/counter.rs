@@ -25,9 +25,24 @@ fn count(place: &Place) -> u64 {
 
 /// Sends so many visits from inside the cluster, at least.
 fn visit(place: &Place, times: u64) {
-    let requests = times.to_string();
-    let load = ["loadgen", "counter", "--from", "cluster", "--url", "http://proxy/", "--connections", "4"];
-    place.ok(&[&load[..], &["--requests", &requests, "--max-error-rate", "0%"]].concat());
+    place.ok(&visits(&times.to_string()));
+}
+
+fn visits(times: &str) -> [&str; 12] {
+    [
+        "loadgen",
+        "counter",
+        "--from",
+        "cluster",
+        "--url",
+        "http://proxy/",
+        "--connections",
+        "4",
+        "--requests",
+        times,
+        "--max-error-rate",
+        "0%",
+    ]
 }
 
 fn comes_up(place: &Place) {
@@ -74,6 +89,8 @@ fn node_restart(place: &Place) {
         pod["status"]["containerStatuses"].as_array()?.iter().all(|status| status["ready"] == true).then_some(())
     });
     assert_eq!(count(place), before);
+    // Pods count as ready until somebody has looked at them again.
+    eventually("the proxy answers", Duration::from_secs(120), || (place.run(&visits("1")).code == 0).then_some(()));
 }
 
 fn backup_and_restore(place: &Place) {
