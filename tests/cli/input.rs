@@ -208,7 +208,7 @@ fn what_is_about_one_stack_is_not_about_all_of_them() {
     let home = Home::new();
     for arguments in [
         &["up", "hello", "--all"][..],
-        &["up", "--all", "--set", "maxReplicas=5"],
+        &["up", "--all", "--set", "maxReplica=5"],
         &["up", "--all", "--namespace", "one"],
         &["up", "--all", "--https-port", "9443"],
         &["down", "hello", "--all"],

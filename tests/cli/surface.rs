@@ -95,7 +95,7 @@ fn schemas_are_printed_as_they_are_published() {
     }
     let json = home.command(&["schema", "--output", "json"]).output().unwrap();
     let schema: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(schema["title"], "stack.yaml");
+    assert_eq!(schema["schema"]["title"], "stack.yaml");
 }
 
 #[test]
