@@ -77,25 +77,22 @@ fn check(settings: &Settings) -> Result<()> {
 
 /// Every stack, each with those of the values that it has. A value that none of them has is an error.
 fn stacks(app: &App, settings: &Settings, set: &[String]) -> Result<Vec<Stack>> {
-    let (mut stacks, mut asked, mut taken) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut stacks, mut unknown): (Vec<Stack>, Option<BTreeSet<String>>) = (Vec::new(), None);
     for known in stack::list() {
         let named = StackArgs { stack: Some(known.name), set: set.to_vec(), without: Vec::new() };
         let request = LoadRequest { for_several: true, ..shared::request(&named, settings, app)? };
         let mut stack = stack::load(&request)?;
         stack.notes.iter().for_each(|note| app.events.info(note));
         stack.skip_disruptive_proofs();
+        unknown = Some(match unknown {
+            Some(unknown) => &unknown & &stack.ignored_values,
+            None => stack.ignored_values.clone(),
+        });
         stacks.push(stack);
-        for (key, text) in &request.values {
-            asked.insert(key.clone());
-            let values = [(key.clone(), text.clone())].into();
-            if stack::load(&LoadRequest { values, for_several: false, ..request.clone() }).is_ok() {
-                taken.insert(key.clone());
-            }
-        }
     }
-    match asked.difference(&taken).next() {
+    match unknown.unwrap_or_default().first() {
         Some(key) => Err(Error::new(Kind::Usage, format!("--set {key}: no stack has such a value"))
-            .hint("docs/stacks.md lists the values of each stack")),
+            .hint("each stack's stack.yaml lists its values")),
         None => Ok(stacks),
     }
 }

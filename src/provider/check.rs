@@ -37,6 +37,20 @@ impl Check {
     pub fn failed(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
         Check { name, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
     }
+
+    /// Whether `version` is recent enough. `upgrade`: what to do where it is not, given the oldest version that does.
+    pub fn version(
+        name: &'static str,
+        version: &str,
+        oldest: (u32, u32),
+        found: impl Into<String>,
+        upgrade: impl FnOnce(String) -> String,
+    ) -> Check {
+        match at_least(version, oldest) {
+            true => Check::ok(name, found),
+            false => Check::failed(name, found, upgrade(format!("{}.{}", oldest.0, oldest.1))),
+        }
+    }
 }
 
 /// A check that has not been made yet.
@@ -52,7 +66,7 @@ impl<'a> Checking<'a> {
 }
 
 /// `1.2.3-rc1` at least `1.2`.
-pub fn at_least(version: &str, wanted: (u32, u32)) -> bool {
+fn at_least(version: &str, wanted: (u32, u32)) -> bool {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']).map_while(|part| part.parse().ok());
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= wanted
 }

@@ -201,7 +201,7 @@ fn beneath(step: &Step, now: Duration, paint: Paint, columns: usize) -> String {
 fn running(step: &Step, indent: &str, now: Duration, paint: Paint, columns: usize) -> String {
     let time = step.start.map(|start| seconds(now.saturating_sub(start))).unwrap_or_default();
     let id = cut(&step.id, columns.saturating_sub(indent.len() + 2));
-    let message = step.message.as_deref().or(step.output.back().map(String::as_str)).unwrap_or_default();
+    let message = step.says().unwrap_or_default();
     let room = columns.saturating_sub(indent.len() + id.chars().count() + 4);
     let rest = [time.as_str(), message].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("  ");
     let rest = cut(&rest, room);

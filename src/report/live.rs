@@ -177,7 +177,7 @@ fn line(record: &Record, item: &Item, guide: &str, now: Duration, paint: Paint, 
     let time = if columns < before + time.len() + 12 { String::new() } else { time };
     let title = cut(&title, columns.saturating_sub(before + time.len() + 2));
     let newest = item.steps.iter().rev().map(|&at| &record.steps[at]).find(|step| step.running());
-    let message = newest.and_then(|step| step.message.as_deref().or(step.output.back().map(String::as_str)));
+    let message = newest.and_then(|step| step.says());
     let room = columns.saturating_sub(before + title.chars().count() + time.chars().count() + 4);
     let message = message.map(|message| cut(message, room)).unwrap_or_default();
     let glyph = paint.busy(spinner(now));

@@ -55,6 +55,11 @@ impl Step {
         self.start.is_some() && self.outcome.is_none()
     }
 
+    /// What it says that it does, else the newest line of what it runs.
+    pub fn says(&self) -> Option<&str> {
+        self.message.as_deref().or(self.output.back().map(String::as_str))
+    }
+
     /// None before it ended, and for a step that never ran.
     pub fn took(&self) -> Option<Duration> {
         Some(self.end?.saturating_sub(self.start?))

@@ -1,6 +1,6 @@
 //! What is checked across the files of a stack: `--set`, names, services and their images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -22,11 +22,12 @@ use crate::{
     },
 };
 
-/// `--set` by component, the stack's own under the empty name.
+/// `--set` by component, the stack's own under the empty name. `ignored`: gets what is meant for other stacks.
 pub fn chosen(
     request: &LoadRequest,
     declaration: &Declaration,
     components: &Components,
+    ignored: &mut BTreeSet<String>,
     problems: &mut Problems,
 ) -> BTreeMap<String, BTreeMap<String, Value>> {
     let mut known = BTreeMap::new();
@@ -52,7 +53,10 @@ pub fn chosen(
             None if key.split_once('.').is_some_and(|(component, _)| components.left_out(component).is_some()) => {
                 Ok(())
             }
-            None if request.for_several => Ok(()),
+            None if request.for_several => {
+                ignored.insert(key.clone());
+                Ok(())
+            }
             None => {
                 let hint = suggestion(key, known.keys().map(String::as_str));
                 let all: Vec<&str> = known.keys().map(String::as_str).collect();

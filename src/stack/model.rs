@@ -50,6 +50,8 @@ pub struct Stack {
     pub references: BTreeMap<String, Reference>,
     /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
     pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
+    /// Values that were set for several stacks and that this one does not have.
+    pub ignored_values: BTreeSet<String>,
     /// What is not done as it is written, each with its place.
     pub notes: Vec<String>,
 }
@@ -220,6 +222,7 @@ impl Stack {
             image_hashes: Vec::new(),
             references: BTreeMap::new(),
             pull_accounts: BTreeMap::new(),
+            ignored_values: BTreeSet::new(),
             notes: Vec::new(),
         }
     }

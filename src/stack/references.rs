@@ -121,26 +121,14 @@ pub fn names(check: &Check) -> Vec<String> {
         names.push(name.to_owned());
         None
     };
-    let mut value = serde_json::to_value(check).unwrap_or_default();
-    replace_in(&mut value, &mut note);
+    // It says what it said before, so that it is still a check.
+    let _ = check.with_texts(|whole| replace(whole, &mut note));
     names
 }
 
 /// The check with texts in place of references, as far as `text` knows them. Err: it makes no check any more.
 pub fn replaced(check: &Check, text: &dyn Fn(&str) -> Option<String>) -> serde_json::Result<Check> {
-    let mut value = serde_json::to_value(check)?;
-    replace_in(&mut value, &mut |name| text(name));
-    serde_json::from_value(value)
-}
-
-/// All texts of a value, the keys of its maps apart.
-fn replace_in(value: &mut Value, text: &mut dyn FnMut(&str) -> Option<String>) {
-    match value {
-        Value::String(whole) if whole.contains(OPEN) => *whole = replace(whole, text),
-        Value::Array(items) => items.iter_mut().for_each(|item| replace_in(item, text)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| replace_in(field, text)),
-        _ => {}
-    }
+    check.with_texts(|whole| replace(whole, &mut |name| text(name)))
 }
 
 fn replace(whole: &str, text: &mut dyn FnMut(&str) -> Option<String>) -> String {

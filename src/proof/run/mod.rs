@@ -68,7 +68,9 @@ pub async fn run(
 /// With an id of its own wherever it asks for one.
 pub fn with_id(proof: &Proof) -> Proof {
     let id = random(12);
-    Proof { check: proof.check.with_texts(|text| text.replace(ID, &id)), ..proof.clone() }
+    // One that could not hold the id stays as it is.
+    let check = proof.check.with_texts(|text| text.replace(ID, &id)).unwrap_or_else(|_| proof.check.clone());
+    Proof { check, ..proof.clone() }
 }
 
 /// Those that were stopped because of another's error have nothing to add.

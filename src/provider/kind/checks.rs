@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     image::Engine,
     provider::{
-        check::{Check, Checking, at_least},
+        check::{Check, Checking},
         local::{checks as engine, host},
     },
 };
@@ -44,15 +44,9 @@ async fn kind() -> Vec<Check> {
 /// `kind v0.33.0 go1.26.1 linux/amd64`
 fn kind_version(output: &str) -> Check {
     let version = output.split_whitespace().nth(1).unwrap_or("unknown");
-    if at_least(version, OLDEST_KIND) {
-        Check::ok("kind", version)
-    } else {
-        Check::failed(
-            "kind",
-            version,
-            format!("upgrade kind to {}.{} or newer; {HOW_TO_GET_KIND}", OLDEST_KIND.0, OLDEST_KIND.1),
-        )
-    }
+    Check::version("kind", version, OLDEST_KIND, version, |oldest| {
+        format!("upgrade kind to {oldest} or newer; {HOW_TO_GET_KIND}")
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use tokio::{
 };
 
 use crate::{
-    client,
     error::{Context, Error, Kind, Result},
     event::Progress,
-    provider::local::{child::Group, said},
+    provider::local::{
+        child::{self, Group},
+        said,
+    },
     state::Folder,
 };
 
@@ -71,22 +73,7 @@ pub async fn create(
         .stderr(Stdio::piped())
         // A group of its own, so that the engine's clients that kind runs end with it.
         .process_group(0);
-    // kind hands on to its nodes what it is told about proxies.
-    if let Some(told) = client::for_nodes(creation.unproxied, |name| std::env::var(name).ok()) {
-        for (name, value) in &told.variables {
-            for name in [name.to_string(), name.to_lowercase()] {
-                match value {
-                    Some(value) => command.env(name, value),
-                    None => command.env_remove(name),
-                };
-            }
-        }
-        if let Some(proxy) = told.out_of_reach {
-            progress.info(format!(
-                "the cluster's nodes pull without the proxy {proxy}: they cannot reach this machine's loopback"
-            ));
-        }
-    }
+    child::tell_of_proxies(&mut command, creation.unproxied, progress);
     let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
     let group = Group::remembered(&child, folder)?;
     let stderr = child.stderr.take();

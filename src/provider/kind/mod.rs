@@ -330,9 +330,7 @@ impl KindCluster {
         let configuration = nodes::Configuration::new(&self.spec)?;
         progress.say("configuring the nodes");
         let nodes = self.nodes().await?;
-        done::forget_configured(&self.docker, &nodes).await?;
-        configuration.apply(&self.docker, &nodes, false).await?;
-        done::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
+        configuration.renew(&self.docker, &nodes).await?;
         Ok(true)
     }
 

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use bollard::models::SystemInfo;
 
 use super::host;
-use crate::provider::check::{Check, at_least, gib};
+use crate::provider::check::{Check, gib};
 use crate::{error::Result, image::Engine};
 
 const OLDEST_ENGINE: (u32, u32) = (20, 10);
@@ -54,15 +54,7 @@ fn version(info: &SystemInfo, endpoint: &str) -> Check {
     let version = info.server_version.as_deref().unwrap_or("unknown");
     let rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
     let found = format!("{version} at {endpoint}{}", if rootless { ", rootless" } else { "" });
-    if at_least(version, OLDEST_ENGINE) {
-        Check::ok("engine", found)
-    } else {
-        Check::failed(
-            "engine",
-            found,
-            format!("upgrade the engine to {}.{} or newer", OLDEST_ENGINE.0, OLDEST_ENGINE.1),
-        )
-    }
+    Check::version("engine", version, OLDEST_ENGINE, found, |oldest| format!("upgrade the engine to {oldest} or newer"))
 }
 
 fn cpus(info: &SystemInfo) -> Check {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, state::Folder};
+use crate::{client, error::Result, event::Progress, state::Folder};
 
 /// In the cluster's state folder: the child that is at work.
 const FILE: &str = "creating.json";
@@ -46,6 +46,24 @@ impl Drop for Group {
             // It may have ended just before: then there is nobody to signal.
             let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
         }
+    }
+}
+
+/// The tools hand on to their nodes what they are told about proxies. `near`: hosts that nodes must reach without one.
+pub fn tell_of_proxies(command: &mut tokio::process::Command, near: &[String], progress: &Progress) {
+    let Some(told) = client::for_nodes(near, |name| std::env::var(name).ok()) else { return };
+    for (name, value) in &told.variables {
+        for name in [name.to_string(), name.to_lowercase()] {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+    }
+    if let Some(proxy) = told.out_of_reach {
+        progress.info(format!(
+            "the cluster's nodes pull without the proxy {proxy}: they cannot reach this machine's loopback"
+        ));
     }
 }
 

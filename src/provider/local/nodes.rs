@@ -64,6 +64,13 @@ impl Configuration {
         Ok(())
     }
 
+    /// The same for nodes that have an older one, of which none counts as configured meanwhile.
+    pub async fn renew(&self, docker: &Docker, nodes: &[Container]) -> Result<()> {
+        done::forget_configured(docker, nodes).await?;
+        self.apply(docker, nodes, false).await?;
+        done::set_configured(docker, nodes, &self.hash()).await
+    }
+
     /// A kill at any point leaves a node that is not marked as trusting what it should, and the next run goes on there.
     async fn apply_to(&self, docker: &Docker, node: &str, fresh: bool) -> Result<()> {
         let known = if fresh { None } else { engine::read_file(docker, node, &trusted_file()).await? };

@@ -12,7 +12,7 @@ use crate::{
     image::Engine,
     provider::{
         ClusterState,
-        check::{Check, Checking, at_least},
+        check::{Check, Checking},
         local::{checks as engine, host, network},
     },
 };
@@ -64,11 +64,9 @@ async fn minikube() -> Check {
 }
 
 fn judge_version(version: &str) -> Check {
-    if at_least(version, OLDEST) {
-        return Check::ok("minikube", version);
-    }
-    let fix = format!("upgrade minikube to {}.{} or newer; {}", OLDEST.0, OLDEST.1, run::HOW_TO_GET_MINIKUBE);
-    Check::failed("minikube", version, fix)
+    Check::version("minikube", version, OLDEST, version, |oldest| {
+        format!("upgrade minikube to {oldest} or newer; {}", run::HOW_TO_GET_MINIKUBE)
+    })
 }
 
 /// What the engine has against what the nodes ask for, all of them together.

@@ -189,9 +189,7 @@ impl MinikubeCluster {
         if done::is_configured(&self.docker, &nodes, &configuration.hash()).await? {
             return Ok(false);
         }
-        done::forget_configured(&self.docker, &nodes).await?;
-        configuration.apply(&self.docker, &nodes, false).await?;
-        done::set_configured(&self.docker, &nodes, &configuration.hash()).await?;
+        configuration.renew(&self.docker, &nodes).await?;
         Ok(true)
     }
 }

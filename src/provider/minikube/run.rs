@@ -9,10 +9,9 @@ use tokio::{
 
 use super::event::{self, Event, Fatal};
 use crate::{
-    client,
     error::{Context, Error, Kind, Result},
     event::Progress,
-    provider::local::child::Group,
+    provider::local::child::{self, Group},
     state::Folder,
 };
 
@@ -62,7 +61,7 @@ impl Minikube<'_> {
         command.args(["--output=json"]).args(arguments);
         // A group of its own, so that the engine's clients that it runs end with it.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.about_proxies(&mut command, progress);
+        child::tell_of_proxies(&mut command, self.unproxied, progress);
         let ended = self.follow(command, within, progress).await?;
         let Some(why) = ended.why else {
             self.folder.remove_file(LOG_FILE)?;
@@ -154,24 +153,6 @@ impl Minikube<'_> {
             .env("MINIKUBE_WANTUPDATENOTIFICATION", "false")
             .kill_on_drop(true);
         command
-    }
-
-    /// It hands on to its nodes what it is told about proxies.
-    fn about_proxies(&self, command: &mut Command, progress: &Progress) {
-        let Some(told) = client::for_nodes(self.unproxied, |name| std::env::var(name).ok()) else { return };
-        for (name, value) in &told.variables {
-            for name in [name.to_string(), name.to_lowercase()] {
-                match value {
-                    Some(value) => command.env(name, value),
-                    None => command.env_remove(name),
-                };
-            }
-        }
-        if let Some(proxy) = told.out_of_reach {
-            progress.info(format!(
-                "the cluster's nodes pull without the proxy {proxy}: they cannot reach this machine's loopback"
-            ));
-        }
     }
 
     async fn follow(&self, mut command: Command, within: Duration, progress: &Progress) -> Result<Ended> {

@@ -193,9 +193,10 @@ impl Check {
         matches!(self, Check::During(_))
     }
 
-    /// With every text of it changed in this way.
-    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Check {
-        fn changed(value: &mut Value, change: &impl Fn(&str) -> String) {
+    /// With every text of it changed in this way, the keys of its maps apart. Err: it makes no check any more, because
+    /// what has a form of its own cannot hold every text.
+    pub fn with_texts(&self, mut change: impl FnMut(&str) -> String) -> serde_json::Result<Check> {
+        fn changed(value: &mut Value, change: &mut impl FnMut(&str) -> String) {
             match value {
                 Value::String(text) => *text = change(text),
                 Value::Array(items) => items.iter_mut().for_each(|item| changed(item, change)),
@@ -203,10 +204,9 @@ impl Check {
                 _ => {}
             }
         }
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        changed(&mut value, &change);
-        // Only what has a form of its own cannot hold every text; such a check stays as it is.
-        serde_json::from_value(value).unwrap_or_else(|_| self.clone())
+        let mut value = serde_json::to_value(self)?;
+        changed(&mut value, &mut change);
+        serde_json::from_value(value)
     }
 
     /// The account whose token the check needs.

@@ -53,7 +53,7 @@ fn every_text_of_a_check_can_be_changed() {
     let disruption = Disruption::DeletePods { selector: "a=b".into(), force: true };
     let (meanwhile, after, load, keeps) = (vec![], vec![], None, None);
     let check = DuringCheck { disruption, before: vec![part], meanwhile, after, load, keeps };
-    let changed = Check::During(Box::new(check)).with_texts(|text| text.replace("$(id)", "7"));
+    let changed = Check::During(Box::new(check)).with_texts(|text| text.replace("$(id)", "7")).unwrap();
     let Check::During(changed) = changed else { panic!() };
     let Check::Logs(logs) = &changed.before[0].check else { panic!() };
     assert_eq!(logs.pods[0].matches[0].0, "x 7");

@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crate::{
     error::{Error, Kind, Result},
@@ -164,7 +167,8 @@ fn assemble(
         problems
             .option(format!("namespace {namespace} is stackctl's own: give the stack another one with --namespace"));
     }
-    let mut chosen = checks::chosen(request, declaration, &components, problems);
+    let mut ignored_values = BTreeSet::new();
+    let mut chosen = checks::chosen(request, declaration, &components, &mut ignored_values, problems);
     let own = (SetKind::Stack, name, declaration, folder);
     let all = components
         .iter()
@@ -248,6 +252,7 @@ fn assemble(
         image_hashes,
         references,
         pull_accounts: BTreeMap::new(),
+        ignored_values,
         notes: Vec::new(),
     }
 }
