@@ -40,6 +40,12 @@ fn nothing_left(place: &Place) {
     });
 }
 
+/// The number of load runs that the state folder keeps; the tests of other stacks leave theirs.
+fn kept(place: &Place) -> usize {
+    let runs = place.path(&format!(".local/state/stackctl/clusters/{}/loads", place.cluster));
+    std::fs::read_dir(runs).map_or(0, Iterator::count)
+}
+
 /// Pods are in use when the test begins; after it the autoscaler has everything back where it was.
 fn scales(place: &Place) {
     place.ok(&["up", "hello", "--set", "unhealthyRatio=0", "--set", "delayRatio=0"]);
@@ -50,6 +56,7 @@ fn scales(place: &Place) {
     });
     let load = ["loadgen", "hello", "--workers", "2", "--duration", "60s", "--max-error-rate", "0%"];
     let rest = ["--expect-scale-down", "--no-restarts", "--output", "json"];
+    let before = kept(place);
     let (memory, run) = Memory::during(place, || place.ok(&[&load[..], &rest].concat()));
     memory.assert_modest();
     eprintln!("load: {:.1?}", run.took);
@@ -85,8 +92,7 @@ fn scales(place: &Place) {
     );
     assert!(document["images"]["hello"].as_str().is_some_and(|image| image.contains("@sha256:")), "{run}");
     nothing_left(place);
-    let kept = std::fs::read_dir(place.path(&format!(".local/state/stackctl/clusters/{}/loads", place.cluster)));
-    assert_eq!(kept.expect("runs are kept").count(), 1);
+    assert_eq!(kept(place), before + 1, "the run is kept");
 }
 
 fn broken(place: &Place) {
