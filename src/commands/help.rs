@@ -4,15 +4,16 @@ use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
 
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["up", "deploy", "test", "run", "backup", "restore", "loadgen", "down"]),
     ("Look", &["plan", "diff", "status", "logs", "urls", "open", "forward", "doctor", "list", "render", "schema"]),
     ("Images", &["build", "push", "gc", "login", "logout"]),
     ("Local machine", &["stop", "start", "kubeconfig", "ca", "password"]),
+    ("AWS", &["eks-token", "eks-policy"]),
     ("Shell", &["completions", "man", "version", "help"]),
 ];
 
-const EXAMPLES: [(&str, [&str; 2]); 32] = [
+const EXAMPLES: [(&str, [&str; 2]); 34] = [
     ("up", ["stackctl up", "stackctl up ./shop --test"]),
     (
         "deploy",
@@ -37,6 +38,11 @@ const EXAMPLES: [(&str, [&str; 2]); 32] = [
     ("doctor", ["stackctl doctor", "stackctl doctor --registry ghcr.io/acme"]),
     ("list", ["stackctl list", "stackctl list --output json"]),
     ("render", ["stackctl render ./shop > shop.yaml", "stackctl render hello --set maxReplicas=20"]),
+    ("eks-token", ["stackctl eks-token stackctl-hello-1a2b3c", "stackctl eks-token prod --region eu-central-1"]),
+    (
+        "eks-policy",
+        ["stackctl eks-policy > policy.json", "aws iam create-policy --policy-name stackctl --policy-document \"$(stackctl eks-policy)\""],
+    ),
     ("schema", ["stackctl schema > stack.schema.json", "stackctl schema component"]),
     ("build", ["stackctl build ./shop", "stackctl build --build-arg VERSION=1.4 --pull"]),
     ("push", ["stackctl push ./shop --registry ghcr.io/acme", "stackctl push ./shop --registry ghcr.io/acme --pull"]),

@@ -10,6 +10,8 @@ mod deploy;
 mod diff;
 mod doctor;
 mod down;
+mod eks_policy;
+mod eks_token;
 mod forward;
 mod gc;
 pub mod help;
@@ -91,6 +93,8 @@ pub enum Command {
     Ca(ca::CaArgs),
     Password(password::PasswordArgs),
     Gc(gc::GcArgs),
+    EksToken(eks_token::EksTokenArgs),
+    EksPolicy(eks_policy::EksPolicyArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -136,6 +140,8 @@ impl Command {
             Command::Ca(args) => ca::run(args, app).await,
             Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
+            Command::EksToken(args) => Box::pin(eks_token::run(args, app)).await,
+            Command::EksPolicy(args) => eks_policy::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,
             Command::Completions(args) => completions::run(args, app).await,
             Command::Man(args) => man::run(args, app).await,

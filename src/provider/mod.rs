@@ -3,6 +3,7 @@
 mod api;
 pub mod check;
 mod choice;
+pub mod eks;
 pub mod existing;
 pub mod hosting;
 pub mod kind;

@@ -61,6 +61,7 @@ documents! {
     Picture<'_> => "Picture",
     BuildContext<'_> => "BuildContext",
     FileSchema => "FileSchema",
+    AccessPolicy => "AccessPolicy",
     Version => "Version",
     Event => "Event",
     Timings => "Timings",
@@ -395,6 +396,32 @@ pub struct Picture<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct BuildContext<'a> {
     pub entries: &'a [String],
+}
+
+/// An IAM policy.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessPolicy {
+    pub policy: serde_json::Value,
+}
+
+/// As kubectl and its relatives take it, in text and in JSON alike.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecCredential<'a> {
+    pub status: ExecCredentialStatus<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecCredentialStatus<'a> {
+    pub expiration_timestamp: String,
+    pub token: &'a str,
+}
+
+impl Document for ExecCredential<'_> {
+    const API_VERSION: &'static str = "client.authentication.k8s.io/v1";
+    const KIND: &'static str = "ExecCredential";
 }
 
 #[derive(Serialize, JsonSchema)]

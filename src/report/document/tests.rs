@@ -35,7 +35,7 @@ const OF_FILES: [&str; 2] = ["component.schema.json", "stack.schema.json"];
 type Make = fn(&mut SchemaGenerator) -> Value;
 
 /// Each command with the documents that it may print; and what else is printed or written as JSON.
-const PAGES: [(&str, &[Make]); 34] = [
+const PAGES: [(&str, &[Make]); 36] = [
     ("backup", &[one::<JobResult>, one::<JobPlan>, failure]),
     ("build", &[one::<Images>, failure]),
     ("ca", &[one::<CertificateAuthority>, failure]),
@@ -44,6 +44,8 @@ const PAGES: [(&str, &[Make]); 34] = [
     ("diff", &[one::<Diff>, failure]),
     ("doctor", &[one::<DoctorReport>, failure]),
     ("down", &[one::<RemovalResult>, one::<Plan>, failure]),
+    ("eks-policy", &[one::<AccessPolicy>, failure]),
+    ("eks-token", &[one::<ExecCredential>, failure]),
     ("event", &[one::<Event>]),
     ("forward", &[one::<Forwards>, failure]),
     ("gc", &[one::<RemovedImages>, failure]),

@@ -1,0 +1,195 @@
+//! What is about to be made on AWS, written down before the call that makes it: whatever becomes of the call, or of this
+//! process, the next run knows what to look for.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Context, Error, Kind, Result},
+    state::Folder,
+};
+
+const FILE: &str = "ledger.jsonl";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub at: Timestamp,
+    pub account: String,
+    pub region: String,
+    pub cluster: String,
+    /// `subnet-public-1`
+    pub part: String,
+    /// In a tag of what the call makes.
+    pub operation: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase")]
+pub enum Event {
+    /// The call is about to be made.
+    Intended,
+    Made {
+        id: String,
+    },
+    /// The call was refused: it made nothing.
+    Refused {
+        why: String,
+    },
+}
+
+/// The file of one cluster: only added to, each line on the disk before anything else happens.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    folder: Folder,
+}
+
+impl Ledger {
+    pub fn of(folder: &Folder) -> Ledger {
+        Ledger { folder: folder.clone() }
+    }
+
+    pub fn write(&self, entry: &Entry) -> Result<()> {
+        let path = self.folder.file(FILE);
+        let failed = || format!("cannot write {}, so nothing is made on AWS", path.display());
+        self.folder.make()?;
+        let mut line = serde_json::to_vec(entry).context(Kind::Unexpected, failed)?;
+        line.push(b'\n');
+        let is_new = !path.exists();
+        let write = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)?;
+            if ends_torn(&mut file)? {
+                file.write_all(b"\n")?;
+            }
+            file.write_all(&line)?;
+            file.sync_all()?;
+            if is_new {
+                File::open(self.folder.path())?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().context(Kind::Platform, failed)
+    }
+
+    /// All entries. A line that a crash cut off is none: its call was never made.
+    pub fn read(&self) -> Result<Vec<Entry>> {
+        let path = self.folder.file(FILE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).context(Kind::Platform, || format!("cannot read {}", path.display())),
+        };
+        let lines = BufReader::new(file).lines().collect::<std::io::Result<Vec<_>>>();
+        let lines = lines.context(Kind::Platform, || format!("cannot read {}", path.display()))?;
+        Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// The call of which nobody knows what became of it, if the last one for this part is such.
+    pub fn pending(&self, part: &str) -> Result<Option<Entry>> {
+        Ok(pending(&self.read()?).remove(part))
+    }
+
+    /// Fails where the ledger is of another account: what it speaks of cannot be seen with these credentials.
+    pub fn require_account(&self, account: &str) -> Result<()> {
+        match self.read()?.iter().find(|entry| entry.account != account) {
+            None => Ok(()),
+            Some(entry) => Err(Error::new(
+                Kind::Preflight,
+                format!("the cluster {} is in the account {}, and these credentials are of {account}", entry.cluster, entry.account),
+            )
+            .cause(self.folder.file(FILE).display())
+            .hint("use the credentials with which it was made: AWS_PROFILE, or `aws sso login`")),
+        }
+    }
+}
+
+/// Whether its last line was cut off.
+fn ends_torn(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+fn pending(entries: &[Entry]) -> BTreeMap<String, Entry> {
+    let mut pending = BTreeMap::new();
+    for entry in entries {
+        match entry.event {
+            Event::Intended => pending.insert(entry.part.clone(), entry.clone()),
+            Event::Made { .. } | Event::Refused { .. } => pending.remove(&entry.part),
+        };
+    }
+    pending
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::state::State;
+
+    fn entry(part: &str, event: Event) -> Entry {
+        Entry {
+            at: Timestamp::UNIX_EPOCH,
+            account: "1".to_owned(),
+            region: "us-east-1".to_owned(),
+            cluster: "c".to_owned(),
+            part: part.to_owned(),
+            operation: "o".to_owned(),
+            event,
+        }
+    }
+
+    #[test]
+    fn what_was_intended_is_pending_until_it_is_known_what_became_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(&State::at(folder.path()).cluster("c"));
+        assert_eq!(ledger.pending("vpc").unwrap(), None);
+        ledger.write(&entry("vpc", Event::Intended)).unwrap();
+        ledger.write(&entry("subnet", Event::Intended)).unwrap();
+        assert_eq!(ledger.pending("vpc").unwrap().unwrap().operation, "o");
+        ledger.write(&entry("vpc", Event::Made { id: "vpc-1".to_owned() })).unwrap();
+        ledger.write(&entry("subnet", Event::Refused { why: "no".to_owned() })).unwrap();
+        assert_eq!((ledger.pending("vpc").unwrap(), ledger.pending("subnet").unwrap()), (None, None));
+        assert_eq!(ledger.read().unwrap().len(), 4);
+        let mode = std::fs::metadata(ledger.folder.file(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_no_entry_and_hides_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(&State::at(folder.path()).cluster("c"));
+        ledger.write(&entry("vpc", Event::Intended)).unwrap();
+        let path = ledger.folder.file(FILE);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
+        assert_eq!(ledger.read().unwrap().len(), 1);
+        ledger.write(&entry("subnet", Event::Intended)).unwrap();
+        let parts: Vec<String> = ledger.read().unwrap().into_iter().map(|entry| entry.part).collect();
+        assert_eq!(parts, ["vpc", "subnet"]);
+    }
+
+    #[test]
+    fn a_cluster_of_another_account_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(&State::at(folder.path()).cluster("c"));
+        ledger.require_account("2").unwrap();
+        ledger.write(&entry("vpc", Event::Intended)).unwrap();
+        ledger.require_account("1").unwrap();
+        assert_eq!(ledger.require_account("2").unwrap_err().kind, Kind::Preflight);
+    }
+}

@@ -1,0 +1,40 @@
+//! What a user can say about a cluster on EKS.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// Everything here is decided before anybody is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EksSpec {
+    /// What the cluster is for: the stack's name, or what `--cluster-name` says. Its name on EKS is made from it.
+    pub base: String,
+    /// None: as the user's AWS configuration says.
+    pub region: Option<String>,
+    /// The only account that may be touched.
+    pub account: Option<String>,
+    pub vpc_cidr: Ipv4Net,
+    pub nat: Nat,
+    /// From where the API server may be reached, beside the VPC itself. Empty: from anywhere, with credentials.
+    pub public_cidrs: Vec<IpNet>,
+    /// `1.36`; None: what EKS makes by default.
+    pub kubernetes_version: Option<String>,
+}
+
+/// How nodes reach the internet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nat {
+    /// One gateway for all zones.
+    Single,
+    /// One in each zone: none depends on another.
+    PerZone,
+    /// None: nodes stand in public subnets, with addresses of their own.
+    None,
+}
+
+impl Nat {
+    pub const ALL: [(&'static str, Nat); 3] = [("single", Nat::Single), ("per-zone", Nat::PerZone), ("none", Nat::None)];
+}
+
+/// The network of a cluster for which no other is named.
+pub const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 16);

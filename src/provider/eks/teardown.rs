@@ -1,0 +1,42 @@
+//! The way back to nothing: its order, as data. Pure.
+
+use super::task::{Removal, Task};
+use crate::provider::step::{Planned, Step};
+
+/// Each wave begins when all of the wave before it is done. AWS refuses most that comes too early; the rest would be left
+/// behind, and cost money.
+pub const ORDER: [&[Removal]; 11] = [
+    // Only a living cluster takes its load balancers away.
+    &[Removal::LoadBalancers],
+    // Nodes that are alive when the cluster ends keep its security group; and they need roles and ways out to leave.
+    &[Removal::Nodes],
+    &[Removal::Cluster, Removal::NatGateways, Removal::Repositories, Removal::Endpoints],
+    // What EKS does with them goes on until it is gone.
+    &[Removal::Roles, Removal::Interfaces],
+    &[Removal::SecurityGroups],
+    &[Removal::Subnets],
+    &[Removal::RouteTables],
+    &[Removal::InternetGateway],
+    &[Removal::Vpc],
+    // A last line of the control plane makes it again.
+    &[Removal::LogGroup],
+    // As long as anything is left, it is known where.
+    &[Removal::State],
+];
+
+/// All of it, whatever was seen: each part looks for what there is of it.
+pub fn down() -> Vec<Planned> {
+    in_order(&ORDER)
+}
+
+fn in_order(waves: &[&[Removal]]) -> Vec<Planned> {
+    let mut steps = Vec::new();
+    let mut before: Vec<&'static str> = Vec::new();
+    for wave in waves {
+        for removal in *wave {
+            steps.push(Planned::new(removal.id(), &before, Step::Cloud(Task::Remove(*removal))));
+        }
+        before = wave.iter().map(|removal| removal.id()).collect();
+    }
+    steps
+}
