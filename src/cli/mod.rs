@@ -43,12 +43,18 @@ pub struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub struct Target {
-    /// kind (default), minikube or existing
+    /// kind (default), minikube, eks or existing
     #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
-    /// Name of the local cluster that holds all stacks [default: stackctl]
+    /// Name of the local cluster that holds all stacks [default: stackctl; on eks each stack's own]
     #[arg(long, global = true, value_name = "NAME")]
     cluster_name: Option<String>,
+    /// The region of AWS for eks [default: that of your AWS configuration]
+    #[arg(long, global = true, value_name = "NAME")]
+    region: Option<String>,
+    /// The only account of AWS that may be touched
+    #[arg(long, global = true, value_name = "ID")]
+    account: Option<String>,
     /// The kubeconfig context of an existing cluster; implies --provider existing
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
@@ -98,6 +104,15 @@ pub struct NewClusterArgs {
     /// A further flag of `minikube start`, such as --disk-size=40g; may be repeated
     #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
     minikube_flag: Vec<String>,
+    /// The network of a VPC that is made for eks [default: 10.0.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    vpc_cidr: Option<String>,
+    /// NAT gateways on eks: single (default), per-zone or none
+    #[arg(long, value_name = "HOW")]
+    nat: Option<String>,
+    /// From where the API server of eks may be reached [default: anywhere, with credentials]; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    public_cidr: Vec<String>,
     /// Pull images of HOST through URL first; may be repeated
     #[arg(long, value_name = "HOST=URL")]
     registry_mirror: Vec<String>,
@@ -169,6 +184,8 @@ impl FlagGroups<'_> {
         let mut flags = vec![
             ("provider", one(&target.provider)),
             ("clusterName", one(&target.cluster_name)),
+            ("region", one(&target.region)),
+            ("account", one(&target.account)),
             ("context", one(&target.context)),
             ("namespace", one(&target.namespace)),
             ("registry", one(&target.registry)),
@@ -184,6 +201,9 @@ impl FlagGroups<'_> {
                 ("cpus", one(&new.cpus)),
                 ("memory", one(&new.memory)),
                 ("minikubeFlags", new.minikube_flag.clone()),
+                ("vpcCidr", one(&new.vpc_cidr)),
+                ("nat", one(&new.nat)),
+                ("publicCidrs", new.public_cidr.clone()),
                 ("registryMirrors", new.registry_mirror.clone()),
                 ("caBundle", one(&new.ca_bundle)),
             ]);

@@ -1,6 +1,7 @@
 use clap::Args;
 
 use crate::{
+    cli::FlagGroups,
     commands::app::App,
     error::Result,
     provider::eks,
@@ -16,13 +17,11 @@ use crate::{
 pub struct EksTokenArgs {
     /// The cluster's name on EKS
     cluster: String,
-    /// Where it is [default: the region of your AWS configuration]
-    #[arg(long, value_name = "NAME")]
-    region: Option<String>,
 }
 
 pub async fn run(args: EksTokenArgs, app: &App) -> Result<()> {
-    let token = eks::token(&args.cluster, args.region.as_deref(), &State::from_env()?).await?;
+    let settings = FlagGroups::default().settings(&app.common.target)?;
+    let token = eks::token(&args.cluster, settings.eks.region.as_deref(), &State::from_env()?).await?;
     let credential = token.exec_credential();
     let status = ExecCredentialStatus { expiration_timestamp: token.expires(), token: &token.token };
     app.show(|| credential.to_string(), &ExecCredential { status }).await;

@@ -41,7 +41,10 @@ const EXAMPLES: [(&str, [&str; 2]); 34] = [
     ("eks-token", ["stackctl eks-token stackctl-hello-1a2b3c", "stackctl eks-token prod --region eu-central-1"]),
     (
         "eks-policy",
-        ["stackctl eks-policy > policy.json", "aws iam create-policy --policy-name stackctl --policy-document \"$(stackctl eks-policy)\""],
+        [
+            "stackctl eks-policy > policy.json",
+            "aws iam create-policy --policy-name stackctl --policy-document \"$(stackctl eks-policy)\"",
+        ],
     ),
     ("schema", ["stackctl schema > stack.schema.json", "stackctl schema component"]),
     ("build", ["stackctl build ./shop", "stackctl build --build-arg VERSION=1.4 --pull"]),

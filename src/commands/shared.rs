@@ -8,6 +8,7 @@ use crate::{
     cli::StackArgs,
     commands::app::App,
     error::{Error, Kind, Result},
+    pipeline::Look,
     plan::{Plan, observed::Observed, summary::Summary},
     report::{
         self,
@@ -109,6 +110,18 @@ pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
         Some(context) => {
             app.confirm_by_name(&format!("the cluster of context {context} is not on this machine"), &context)
         }
+        None => Ok(()),
+    }
+}
+
+/// Asks before a cluster is made that somebody has to pay for.
+pub fn confirm_bill(app: &App, look: &Look) -> Result<()> {
+    match Summary::of(&look.plan, &look.observed).bill {
+        Some(bill) => app.confirm(&format!(
+            "a new cluster in the account {} costs {} as long as it is there. Make it?",
+            bill.account,
+            bill.sum()
+        )),
         None => Ok(()),
     }
 }

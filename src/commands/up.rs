@@ -141,7 +141,9 @@ pub async fn bring_up(
         app.show(|| text, &value).await;
         return Ok(());
     }
-    let told = told(app, &session, apply, pipeline::reconcile(&session, &options).await?).await?;
+    let look = pipeline::look(&session, &options).await?;
+    shared::confirm_bill(app, &look)?;
+    let told = told(app, &session, apply, pipeline::act(&session, look).await?).await?;
     let value = UpResult { stack: told.value, run: app.settle().await };
     for line in told.remarks {
         app.remark(&line).await;

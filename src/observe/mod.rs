@@ -67,15 +67,16 @@ pub async fn all(session: &Session) -> Result<Observed> {
 }
 
 async fn everything(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
+    let ((cluster, live), (registry, images), proxy, cloud) = tokio::try_join!(
         Box::pin(cluster_and_live(session)),
         Box::pin(registry_and_images(session)),
-        session.provider.observe_proxy(&session.stack.name)
+        session.provider.observe_proxy(&session.stack.name),
+        session.provider.observe_cloud()
     )?;
     let is_there = matches!(cluster, ClusterState::Ours { .. });
     let nodes_outdated = is_there && session.provider.outdated().await?;
     let kubeconfig_outdated = is_there && session.provider.kubeconfig_outdated().await?;
-    let provider = Observation { cluster, nodes_outdated, kubeconfig_outdated, registry, proxy };
+    let provider = Observation { cluster, nodes_outdated, kubeconfig_outdated, registry, proxy, cloud };
     Ok(Observed { traits: session.provider.traits(), provider, images, live })
 }
 

@@ -43,7 +43,7 @@ async fn what_can_be_removed(session: &Session, options: &down::Options) -> Resu
         _ => None,
     };
     let proxy = session.provider.observe_proxy(&session.stack.name).await?;
-    let provider = Observation { proxy, ..Observation::of(cluster) };
+    let provider = Observation { proxy, cloud: session.provider.observe_cloud().await?, ..Observation::of(cluster) };
     Ok(Observed { traits, provider, images: BTreeMap::new(), live })
 }
 

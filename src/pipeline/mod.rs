@@ -35,11 +35,6 @@ pub async fn look(session: &Session, options: &plan::up::Options) -> Result<Look
     Ok(Look { observed, plan })
 }
 
-/// Brings the cluster to what the stack declares. Err: nothing was begun.
-pub async fn reconcile(session: &Session, options: &plan::up::Options) -> Result<Reconciled> {
-    act(session, look(session, options).await?).await
-}
-
 /// Does what a look found to be missing. Err: nothing was begun.
 pub async fn act(session: &Session, Look { observed, plan }: Look) -> Result<Reconciled> {
     session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;

@@ -12,7 +12,7 @@ pub use crate::provider::step::{ClusterChange, EdgeChange};
 use crate::{
     kube::pull_secret,
     object::{Key, json},
-    provider::step::Change,
+    provider::{Bill, step::Change},
     stack::model::SetKind,
 };
 
@@ -38,6 +38,9 @@ pub struct Summary {
     pub edge: Option<EdgeChange>,
     /// The stack's proofs run.
     pub prove: bool,
+    /// Who pays for a cluster that is made, and how much. Absent where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bill: Option<Bill>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -81,6 +84,7 @@ impl Summary {
         for step in &plan.steps {
             summary.add(plan, step, observed);
         }
+        summary.bill = observed.provider.bill().filter(|_| plan.makes_cluster());
         let total = |of: fn(&SetChanges) -> &Vec<Key>| summary.sets.iter().map(|set| of(set).len()).sum();
         summary.counts = Counts {
             create: total(|set| &set.create),
@@ -103,6 +107,7 @@ impl Summary {
             whole.sets.extend(one.sets);
             whole.wait.extend(one.wait);
             whole.prove |= one.prove;
+            whole.bill = whole.bill.or(one.bill);
             whole.counts.create += one.counts.create;
             whole.counts.change += one.counts.change;
             whole.counts.adopt += one.counts.adopt;

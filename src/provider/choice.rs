@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Access, ClusterSpec, DEFAULT_NETWORK, Provider, Traits,
     check::Checking,
+    eks::{self, EksSpec},
     existing::{self, ExistingCluster},
     kind::{self, KindCluster},
     local::{checks, kubeconfig::UserKubeconfig},
@@ -20,6 +21,8 @@ pub enum Choice {
     Kind(ClusterSpec),
     /// A cluster that minikube makes.
     Minikube(MinikubeSpec),
+    /// A cluster on AWS.
+    Eks(EksSpec),
     /// The cluster of a context of the user's kubeconfig; None: of the current context.
     Existing { context: Option<String> },
 }
@@ -30,6 +33,7 @@ impl Choice {
         match self {
             Choice::Kind(_) => kind::TRAITS,
             Choice::Minikube(spec) => spec.traits(),
+            Choice::Eks(_) => eks::TRAITS,
             Choice::Existing { .. } => existing::TRAITS,
         }
     }
@@ -39,6 +43,10 @@ impl Choice {
         match self {
             Choice::Kind(_) => kind::checks::all(engine),
             Choice::Minikube(spec) => minikube::checks::all(spec, engine),
+            #[cfg(feature = "eks")]
+            Choice::Eks(spec) => eks::checks::all(spec, engine),
+            #[cfg(not(feature = "eks"))]
+            Choice::Eks(_) => Vec::new(),
             Choice::Existing { .. } => vec![Checking::new("engine", checks::examine(engine, false).boxed())],
         }
     }
@@ -46,7 +54,7 @@ impl Choice {
     /// The cluster that has to be there already, or why it cannot be told which; None: it may have to be made.
     pub fn must_be_there(&self) -> Option<Result<Access>> {
         match self {
-            Choice::Kind(_) | Choice::Minikube(_) => None,
+            Choice::Kind(_) | Choice::Minikube(_) | Choice::Eks(_) => None,
             Choice::Existing { context } => {
                 let opened = State::from_env()
                     .and_then(|state| ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state));
@@ -60,7 +68,7 @@ impl Choice {
         match self {
             Choice::Kind(spec) => kind::mark::members(&spec.name).published(&engine.docker).await,
             Choice::Minikube(spec) => spec.members().published(&engine.docker).await,
-            Choice::Existing { .. } => Ok(Vec::new()),
+            Choice::Eks(_) | Choice::Existing { .. } => Ok(Vec::new()),
         }
     }
 
@@ -68,13 +76,13 @@ impl Choice {
     pub fn host_ports(&self) -> Result<Vec<u16>> {
         match self {
             Choice::Kind(spec) => kind::config::host_ports(spec),
-            Choice::Minikube(_) | Choice::Existing { .. } => Ok(Vec::new()),
+            Choice::Minikube(_) | Choice::Eks(_) | Choice::Existing { .. } => Ok(Vec::new()),
         }
     }
 }
 
 /// `engine`: an error where none answers, which is the caller's error only if the provider needs one.
-pub fn open(
+pub async fn open(
     choice: Choice,
     engine: &Result<Engine>,
     user: &UserKubeconfig,
@@ -91,6 +99,10 @@ pub fn open(
             let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
             Box::new(MinikubeCluster::new(spec, docker, endpoint, user.clone(), state).cancelled_by(cancel))
         }
+        #[cfg(feature = "eks")]
+        Choice::Eks(spec) => Box::new(Box::pin(eks::EksCluster::open(spec, user, state, cancel)).await?),
+        #[cfg(not(feature = "eks"))]
+        Choice::Eks(_) => return Err(eks::missing()),
         Choice::Existing { context } => Box::new(ExistingCluster::new(user, context.as_deref(), state)?),
     })
 }
@@ -122,8 +134,8 @@ mod tests {
         assert!(choice.must_be_there().is_some());
     }
 
-    #[test]
-    fn only_what_needs_an_engine_fails_without_one() {
+    #[tokio::test]
+    async fn only_what_needs_an_engine_fails_without_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         let text = "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: c, cluster: {server: \
@@ -132,7 +144,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let (user, state) = (UserKubeconfig::at([file]), State::at(folder.path().join("state")));
         let engine = Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine"));
-        let opened = open(Choice::Existing { context: None }, &engine, &user, &state, &CancellationToken::new());
+        let opened = open(Choice::Existing { context: None }, &engine, &user, &state, &CancellationToken::new()).await;
         assert_eq!(opened.unwrap().traits(), existing::TRAITS);
     }
 }

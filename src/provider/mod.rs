@@ -20,6 +20,7 @@ pub use crate::provider::local::{
     proxy::ProxyState,
 };
 pub use choice::{Choice, open};
+pub use eks::price::Bill;
 pub use observation::{Observation, RegistryState};
 pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 
@@ -135,6 +136,11 @@ pub trait Provider: Send + Sync {
     /// What leads from this machine to the edge of a stack. Reads only.
     async fn observe_proxy(&self, _stack: &str) -> Result<ProxyState> {
         Ok(ProxyState::default())
+    }
+
+    /// The resources of a cloud that the cluster consists of, where it does. Reads only.
+    async fn observe_cloud(&self) -> Result<Option<Box<eks::Seen>>> {
+        Ok(None)
     }
 
     /// The ways to the edges of all stacks: stack to ports, inside to 127.0.0.1. Reads only.

@@ -1,6 +1,6 @@
 //! What a provider has seen of itself, as plain data: its part of a plan follows from it.
 
-use super::{ClusterState, local::proxy::ProxyState};
+use super::{ClusterState, eks, local::proxy::ProxyState};
 
 /// Seen without changing anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Observation {
     pub registry: RegistryState,
     /// The container that leads to the stack's edge.
     pub proxy: ProxyState,
+    /// The resources of a cloud that the cluster consists of, where it does.
+    pub cloud: Option<Box<eks::Seen>>,
 }
 
 /// Where the cluster's images are kept.
@@ -31,6 +33,11 @@ pub enum RegistryState {
 }
 
 impl Observation {
+    /// What a cluster like this costs whom, where somebody pays for it.
+    pub fn bill(&self) -> Option<eks::price::Bill> {
+        self.cloud.as_ref().and_then(|cloud| eks::price::of(cloud).ok())
+    }
+
     /// Nothing but the cluster was looked at.
     pub fn of(cluster: ClusterState) -> Observation {
         Observation {
@@ -39,6 +46,7 @@ impl Observation {
             kubeconfig_outdated: false,
             registry: RegistryState::External,
             proxy: ProxyState::default(),
+            cloud: None,
         }
     }
 }

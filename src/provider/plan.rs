@@ -1,9 +1,11 @@
 //! A provider's part of a plan. Pure: it follows from what the provider is like and what it has seen of itself.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
-    ClusterState, Observation, RegistryState, Traits,
+    ClusterState, Observation, RegistryState, Traits, eks,
     local::edge::{self, Asked},
     step::{Gives, Planned, Step},
 };
@@ -14,15 +16,20 @@ use crate::{
 
 /// What a run wants of the cluster itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// It may make or start the cluster and bring its nodes up to date.
     pub make_cluster: bool,
     /// Where the cluster says that its registry is.
     pub published_port: Option<u16>,
+    /// Of images that are going to be pushed, as the registry is to know them.
+    pub repositories: &'a BTreeSet<String>,
 }
 
 /// What is missing of network, cluster and registry. Fails with `Kind::Preflight` where the cluster is not ours to use.
-pub fn bring_up(seen: &Observation, wanted: Wanted) -> Result<Vec<Planned>> {
+pub fn bring_up(seen: &Observation, wanted: Wanted<'_>) -> Result<Vec<Planned>> {
+    if let Some(cloud) = &seen.cloud {
+        return eks::plan::up(cloud, wanted.make_cluster, seen.kubeconfig_outdated, wanted.repositories);
+    }
     let make = match &seen.cluster {
         ClusterState::Ours { stopped } => stopped.then_some(("cluster:start", Step::StartCluster)),
         ClusterState::Absent | ClusterState::HalfMade { .. } => Some(("cluster:create", Step::CreateCluster)),
@@ -39,8 +46,7 @@ pub fn bring_up(seen: &Observation, wanted: Wanted) -> Result<Vec<Planned>> {
             .hint("`stackctl up` makes one, `stackctl start` wakes a stopped one"));
     }
     let mut steps = Vec::new();
-    let add = |steps: &mut Vec<Planned>, step: Planned| -> Vec<&'static str> {
-        let id = step.id;
+    let add = |steps: &mut Vec<Planned>, id: &'static str, step: Planned| -> Vec<&'static str> {
         steps.push(step);
         vec![id]
     };
@@ -48,11 +54,11 @@ pub fn bring_up(seen: &Observation, wanted: Wanted) -> Result<Vec<Planned>> {
     let makes = make.as_ref().is_some_and(|(_, step)| step.makes_cluster());
     // Two containers that make the same network at once would make two of that name.
     let network = match makes || registry_missing {
-        true => add(&mut steps, Planned::new("network", &[], Step::CreateNetwork)),
+        true => add(&mut steps, "network", Planned::new("network", &[], Step::CreateNetwork)),
         false => Vec::new(),
     };
     let made = match make {
-        Some((id, step)) => add(&mut steps, Planned::new(id, &network, step).gives(Gives::Cluster)),
+        Some((id, step)) => add(&mut steps, id, Planned::new(id, &network, step).gives(Gives::Cluster)),
         None => Vec::new(),
     };
     if registry_missing {
@@ -68,7 +74,7 @@ pub fn bring_up(seen: &Observation, wanted: Wanted) -> Result<Vec<Planned>> {
 }
 
 /// Tells tools where the registry is, unless that is known. `after`: what brings the cluster up.
-pub fn publish_registry(seen: &Observation, wanted: Wanted, after: &[Planned]) -> Vec<Planned> {
+pub fn publish_registry(seen: &Observation, wanted: Wanted<'_>, after: &[Planned]) -> Vec<Planned> {
     let port = match seen.registry {
         RegistryState::Running { port } => Some(port),
         RegistryState::External | RegistryState::None => return Vec::new(),
@@ -78,14 +84,17 @@ pub fn publish_registry(seen: &Observation, wanted: Wanted, after: &[Planned]) -
     if !wanted.make_cluster || is_published {
         return Vec::new();
     }
-    let needs: Vec<&str> = after.iter().filter(|step| step.gives.is_some()).map(|step| step.id).collect();
-    vec![Planned::new("registry:publish", &needs, Step::PublishRegistry)]
+    let needs = after.iter().filter(|step| step.gives.is_some()).map(|step| step.id.clone()).collect();
+    vec![Planned { needs, ..Planned::new("registry:publish", &[], Step::PublishRegistry) }]
 }
 
 /// The cluster with all that belongs to it.
-pub fn take_down() -> Vec<Planned> {
+pub fn take_down(seen: &Observation) -> Vec<Planned> {
+    if seen.cloud.is_some() {
+        return eks::teardown::down();
+    }
     let cluster = Planned::new("delete:cluster", &[], Step::DeleteCluster);
-    let images = Planned::new("delete:images", &[cluster.id], Step::DeleteImages);
+    let images = Planned::new("delete:images", &["delete:cluster"], Step::DeleteImages);
     vec![cluster, images]
 }
 
@@ -107,7 +116,7 @@ pub fn lead_to_edge(traits: &Traits, seen: &Observation, stack: &str, edge: Opti
     }
     let stack = stack.to_owned();
     let image = Planned::new("proxy:image", &[], Step::ProvideProxy { stack: stack.clone() });
-    let proxy = Planned::new("proxy", &[image.id], Step::StartProxy { stack, service, asked });
+    let proxy = Planned::new("proxy", &["proxy:image"], Step::StartProxy { stack, service, asked });
     vec![image, proxy]
 }
 

@@ -1,12 +1,12 @@
 //! A provider's own steps: contributed to a plan as plain data, seen in it like any other, and run by the provider.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{MayGo, local::edge::Asked};
+use super::{MayGo, eks::task::Task, local::edge::Asked};
 use crate::{
     error::{Error, Kind, Result},
     event::{Group, Progress},
@@ -44,6 +44,8 @@ pub enum Step {
     /// The cluster with all that belongs to it: registry, network, kubeconfig entries, state.
     DeleteCluster,
     DeleteImages,
+    /// Of the resources of a cloud that the cluster consists of.
+    Cloud(Task),
 }
 
 impl Step {
@@ -70,16 +72,21 @@ impl Step {
             Step::DeleteCluster => Some(Change::Cluster(ClusterChange::Delete)),
             Step::StartProxy { .. } => Some(Change::Edge(EdgeChange::Open)),
             Step::RemoveProxy { .. } => Some(Change::Edge(EdgeChange::Close)),
+            Step::Cloud(task) => task.change().map(Change::Cluster),
             _ => None,
         }
     }
 
     pub fn makes_cluster(&self) -> bool {
-        matches!(self, Step::CreateCluster)
+        self.changes_cluster(ClusterChange::Create)
     }
 
     pub fn removes_cluster(&self) -> bool {
-        matches!(self, Step::DeleteCluster)
+        self.changes_cluster(ClusterChange::Delete)
+    }
+
+    fn changes_cluster(&self, change: ClusterChange) -> bool {
+        self.change() == Some(Change::Cluster(change))
     }
 
     /// Whether it takes the ports of this machine that were asked for.
@@ -125,9 +132,9 @@ pub enum EdgeChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// Unique in the plan.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// Ids of earlier steps of the provider.
-    pub needs: Vec<&'static str>,
+    pub needs: Vec<Cow<'static, str>>,
     pub step: Step,
     pub gives: Option<Gives>,
 }
@@ -145,7 +152,7 @@ pub enum Gives {
 
 impl Planned {
     pub fn new(id: &'static str, needs: &[&'static str], step: Step) -> Planned {
-        Planned { id, needs: needs.to_vec(), step, gives: None }
+        Planned { id: id.into(), needs: needs.iter().copied().map(Cow::from).collect(), step, gives: None }
     }
 
     pub fn gives(self, gives: Gives) -> Planned {

@@ -14,6 +14,7 @@ use crate::{
 /// One line that counts, the names of what is deleted, then what else changes, set by set.
 pub fn plan_summary(summary: &Summary) -> String {
     let mut blocks = vec![headline(summary)];
+    blocks.extend(summary.bill.as_ref().map(|bill| bill.text().join("\n")));
     blocks.extend(deletions(summary));
     if !summary.build.is_empty() || !summary.tag.is_empty() {
         let mut lines = vec!["images".to_owned()];

@@ -26,7 +26,9 @@ use crate::{
     load::order::{LoadOrder, Sent},
     proof::{ProofResult, result::LastProof},
     provider::{
-        self, Asked, Choice, ClusterSpec, ClusterState, Provider, local::kubeconfig::UserKubeconfig,
+        self, Asked, Choice, ClusterSpec, ClusterState, Provider,
+        eks::{EksSpec, Nat},
+        local::kubeconfig::UserKubeconfig,
         minikube::MinikubeSpec,
     },
     settings::{DEFAULT_CLUSTER, ProviderName, Settings},
@@ -127,12 +129,13 @@ impl Session {
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Session> {
+        let settings = settings.of_stack(&stack.name);
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
         let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
         let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, events));
         let remote = remote?;
         let stack = pulling(stack, remote.as_ref());
-        let provider = provider::open(choice(&settings), &engine, &user, &state, cancel)?;
+        let provider = provider::open(choice(&settings), &engine, &user, &state, cancel).await?;
         let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));
         Ok(Session {
             settings,
@@ -167,7 +170,7 @@ impl Session {
             load: None,
             events: self.events.clone(),
             cancel: self.cancel.clone(),
-            provider: provider::open(choice(&self.settings), &self.engine, &user, &self.state, &self.cancel)?,
+            provider: provider::open(choice(&self.settings), &self.engine, &user, &self.state, &self.cancel).await?,
             state: self.state.clone(),
             engine: self.engine.clone(),
             kube: OnceCell::new_with(self.kube.get().cloned()),
@@ -306,8 +309,27 @@ pub fn choice(settings: &Settings) -> Choice {
     match settings.provider {
         ProviderName::Kind => Choice::Kind(cluster_spec(settings)),
         ProviderName::Minikube => Choice::Minikube(minikube_spec(settings).with_profile()),
+        ProviderName::Eks => Choice::Eks(eks_spec(settings)),
         ProviderName::Existing => Choice::Existing { context: settings.context.clone() },
     }
+}
+
+fn eks_spec(settings: &Settings) -> EksSpec {
+    let eks = &settings.eks;
+    EksSpec {
+        base: settings.cluster_name.clone(),
+        region: eks.region.clone(),
+        account: eks.account.clone(),
+        vpc_cidr: eks.vpc_cidr,
+        nat: Nat::named(&eks.nat),
+        public_cidrs: eks.public_cidrs.clone(),
+        kubernetes_version: settings.kubernetes_version.as_ref().map(|version| minor(version)),
+    }
+}
+
+/// EKS knows `1.36` where others know `v1.36.3`.
+fn minor(version: &str) -> String {
+    version.trim_start_matches('v').split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 fn minikube_spec(settings: &Settings) -> MinikubeSpec {

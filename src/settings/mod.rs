@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use self::values::{
-    cluster_name, cpus, kubernetes_version, memory, minikube_flag, mirror, nodes, path, port, text, word,
+    account, any_cidr, cidr, cluster_name, cpus, kubernetes_version, memory, minikube_flag, mirror, nat, nodes, path,
+    port, text, word,
 };
 use crate::object::Mirror;
 pub use crate::quantity::duration;
@@ -104,6 +106,11 @@ spellings! {
     "cpus" "--cpus" "STACKCTL_CPUS" false;
     "memory" "--memory" "STACKCTL_MEMORY" false;
     "minikubeFlags" "--minikube-flag" "STACKCTL_MINIKUBE_FLAGS" true;
+    "region" "--region" "STACKCTL_REGION" false;
+    "account" "--account" "STACKCTL_ACCOUNT" false;
+    "vpcCidr" "--vpc-cidr" "STACKCTL_VPC_CIDR" false;
+    "nat" "--nat" "STACKCTL_NAT" false;
+    "publicCidrs" "--public-cidr" "STACKCTL_PUBLIC_CIDRS" true;
     "context" "--context" "STACKCTL_CONTEXT" false;
     "namespace" "--namespace" "STACKCTL_NAMESPACE" false;
     "registry" "--registry" "STACKCTL_REGISTRY" false;
@@ -134,6 +141,11 @@ struct File {
     cpus: Option<String>,
     memory: Option<String>,
     minikube_flags: Option<Vec<String>>,
+    region: Option<String>,
+    account: Option<String>,
+    vpc_cidr: Option<String>,
+    nat: Option<String>,
+    public_cidrs: Option<Vec<String>>,
     context: Option<String>,
     namespace: Option<String>,
     registry: Option<String>,
@@ -161,6 +173,11 @@ impl File {
             ("cpus", one(self.cpus)),
             ("memory", one(self.memory)),
             ("minikubeFlags", self.minikube_flags),
+            ("region", one(self.region)),
+            ("account", one(self.account)),
+            ("vpcCidr", one(self.vpc_cidr)),
+            ("nat", one(self.nat)),
+            ("publicCidrs", self.public_cidrs),
             ("context", one(self.context)),
             ("namespace", one(self.namespace)),
             ("registry", one(self.registry)),
@@ -183,17 +200,23 @@ impl File {
 pub enum ProviderName {
     Kind,
     Minikube,
+    Eks,
     Existing,
 }
 
 impl ProviderName {
-    const ALL: [(&'static str, ProviderName); 3] =
-        [("kind", ProviderName::Kind), ("minikube", ProviderName::Minikube), ("existing", ProviderName::Existing)];
+    const ALL: [(&'static str, ProviderName); 4] = [
+        ("kind", ProviderName::Kind),
+        ("minikube", ProviderName::Minikube),
+        ("eks", ProviderName::Eks),
+        ("existing", ProviderName::Existing),
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             ProviderName::Kind => "kind",
             ProviderName::Minikube => "minikube",
+            ProviderName::Eks => "eks",
             ProviderName::Existing => "existing",
         }
     }
@@ -210,6 +233,8 @@ pub struct Settings {
     pub node_image: Option<String>,
     pub kind_config: Option<PathBuf>,
     pub minikube: Minikube,
+    /// What only clusters on AWS have.
+    pub eks: Eks,
     pub context: Option<String>,
     pub namespace: Option<String>,
     /// An image registry other than the local cluster's own: `ghcr.io/ORG`.
@@ -225,6 +250,20 @@ pub struct Settings {
     pub http_port: Option<u16>,
     /// (key, value as text, where from), in the order of the documentation.
     pub provenance: Vec<(&'static str, String, Origin)>,
+}
+
+/// What only clusters on AWS have.
+#[derive(Debug, Clone)]
+pub struct Eks {
+    /// None: as the user's AWS configuration says.
+    pub region: Option<String>,
+    /// The only account that may be touched.
+    pub account: Option<String>,
+    pub vpc_cidr: Ipv4Net,
+    /// `single`, `per-zone` or `none`
+    pub nat: String,
+    /// From where the API server may be reached; empty: from anywhere, with credentials.
+    pub public_cidrs: Vec<IpNet>,
 }
 
 /// What only clusters that minikube makes have.
@@ -295,6 +334,13 @@ impl Settings {
             memory: reader.optional("memory", memory)?,
             flags: reader.list("minikubeFlags", minikube_flag)?,
         };
+        let eks = Eks {
+            region: reader.optional("region", word)?,
+            account: reader.optional("account", account)?,
+            vpc_cidr: reader.required("vpcCidr", "10.0.0.0/16", cidr)?,
+            nat: reader.required("nat", "single", nat)?,
+            public_cidrs: reader.list("publicCidrs", any_cidr)?,
+        };
         let context = reader.optional("context", text)?;
         let namespace = reader.optional("namespace", text)?;
         let registry = reader.optional("registry", |text| Ok(text.trim_end_matches('/').to_owned()))?;
@@ -315,6 +361,7 @@ impl Settings {
             node_image,
             kind_config,
             minikube,
+            eks,
             context,
             namespace,
             registry,
@@ -327,6 +374,17 @@ impl Settings {
             http_port,
             provenance,
         })
+    }
+}
+
+impl Settings {
+    /// On AWS each stack has a cluster of its own, unless one is named.
+    pub fn of_stack(mut self, stack: &str) -> Settings {
+        let named = self.provenance.iter().any(|(key, _, origin)| *key == "clusterName" && *origin != Origin::Default);
+        if self.provider == ProviderName::Eks && !named {
+            self.cluster_name = if stack.is_empty() { DEFAULT_STACK } else { stack }.to_owned();
+        }
+        self
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ipnet::{IpNet, Ipv4Net};
+
 use super::Parsed;
 use crate::object::Mirror;
 
@@ -23,6 +25,35 @@ pub fn word(text: &str) -> Parsed<String> {
     match !text.is_empty() && text.chars().all(fits) && !text.starts_with('-') {
         true => Ok(text.to_owned()),
         false => Err("expected a name of lower-case letters, digits and hyphens".to_owned()),
+    }
+}
+
+/// `123456789012`
+pub fn account(text: &str) -> Parsed<String> {
+    match text.len() == 12 && text.chars().all(|c| c.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("expected the twelve digits of an account".to_owned()),
+    }
+}
+
+/// `10.0.0.0/16`: three zones need a /24, and AWS takes nothing wider than a /16.
+pub fn cidr(text: &str) -> Parsed<Ipv4Net> {
+    match text.parse::<Ipv4Net>() {
+        Ok(cidr) if cidr.trunc() != cidr => Err(format!("the network of that address is {}", cidr.trunc())),
+        Ok(cidr) if (16..=24).contains(&cidr.prefix_len()) => Ok(cidr),
+        _ => Err("expected a network of /16 to /24, such as 10.0.0.0/16".to_owned()),
+    }
+}
+
+/// `203.0.113.7/32`
+pub fn any_cidr(text: &str) -> Parsed<IpNet> {
+    text.parse().map_err(|_| "expected a network, such as 203.0.113.7/32".to_owned())
+}
+
+pub fn nat(text: &str) -> Parsed<String> {
+    match ["single", "per-zone", "none"].contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected one of: single, per-zone, none".to_owned()),
     }
 }
 

@@ -78,7 +78,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
         }
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
         _ if observed.traits.is_ours() && (options.cluster || last && stays(options, observed).is_empty()) => {
-            Ok(whole_cluster())
+            Ok(whole_cluster(observed))
         }
         _ => Ok(one_stack(options, observed)),
     }
@@ -102,9 +102,9 @@ fn unknown(stack: &str, live: Option<&LiveState>) -> Error {
     }
 }
 
-fn whole_cluster() -> Plan {
+fn whole_cluster(observed: &Observed) -> Plan {
     let mut graph = Graph::default();
-    graph.add_provided(provider::plan::take_down(), None);
+    graph.add_provided(provider::plan::take_down(&observed.provider), None);
     graph.into()
 }
 

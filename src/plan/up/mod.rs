@@ -72,7 +72,8 @@ pub struct Options {
 pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Plan> {
     let mut graph = Graph::default();
     let published_port = observed.live.as_ref().and_then(|live| live.published_port);
-    let wanted = Wanted { make_cluster: options.make_cluster, published_port };
+    let repositories = observed.images.keys().map(|service| format!("{}/{service}", stack.name)).collect();
+    let wanted = Wanted { make_cluster: options.make_cluster, published_port, repositories: &repositories };
     let mut platform = platform(&mut graph, wanted, observed)?;
     // Where images go: into a registry, or into the nodes themselves.
     let store = if observed.provider.registry == RegistryState::None { platform.cluster } else { platform.registry };
@@ -160,7 +161,7 @@ struct Platform {
 }
 
 /// The provider's steps, as far as something is missing.
-fn platform(graph: &mut Graph, wanted: Wanted, observed: &Observed) -> Result<Platform> {
+fn platform(graph: &mut Graph, wanted: Wanted<'_>, observed: &Observed) -> Result<Platform> {
     let steps = provider::plan::bring_up(&observed.provider, wanted)?;
     let added = graph.add_provided(steps.clone(), None);
     let that = |gives: Gives| added.iter().find(|(given, _)| *given == Some(gives)).map(|(_, node)| *node);

@@ -168,9 +168,14 @@ impl Failure {
                 .hint("`stackctl eks-policy` prints the rights that are needed; what was begun goes on with the same command once they are there");
         }
         if self.is(&SKEWED) {
-            return error.hint("compare this machine's clock with the real time: AWS takes signatures for 5 minutes only");
+            return error
+                .hint("compare this machine's clock with the real time: AWS takes signatures for 5 minutes only");
         }
-        if self.outcome == Outcome::Refused { error } else { error.hint("run the same command again: it goes on from here") }
+        if self.outcome == Outcome::Refused {
+            error
+        } else {
+            error.hint("run the same command again: it goes on from here")
+        }
     }
 }
 

@@ -26,9 +26,11 @@ pub struct Layout {
 impl Layout {
     /// What is there stays where it is.
     pub fn of(seen: &Seen) -> Result<Layout> {
-        let there = (1..=WANTED).filter_map(|nth| seen.subnets.get(&format!("public-{nth}")));
-        let there: Vec<String> = there.map(|subnet| subnet.zone.clone()).collect();
-        let zones = zones(there, &seen.zones, &seen.region)?;
+        let there = |nth: usize| {
+            let subnet = |kind: &str| seen.subnets.get(&format!("{kind}-{nth}"));
+            subnet("public").or_else(|| subnet("private")).map(|subnet| subnet.zone.clone())
+        };
+        let zones = zones((1..=WANTED).map(there).collect(), &seen.zones, &seen.region)?;
         Layout::in_zones(&seen.spec, &zones)
     }
 
@@ -72,14 +74,12 @@ impl Layout {
     }
 }
 
-/// Those that are used already, then others.
-fn zones(there: Vec<String>, offered: &[Zone], region: &str) -> Result<Vec<String>> {
-    let mut zones = there;
-    for zone in offered.iter().filter(|zone| !NOT_SERVED.contains(&zone.id.as_str())) {
-        if zones.len() < WANTED && !zones.contains(&zone.id) {
-            zones.push(zone.id.clone());
-        }
-    }
+/// Each place keeps the zone that it has; the others get those that are offered and not used.
+fn zones(there: Vec<Option<String>>, offered: &[Zone], region: &str) -> Result<Vec<String>> {
+    let used: Vec<String> = there.iter().flatten().cloned().collect();
+    let served = offered.iter().filter(|zone| !NOT_SERVED.contains(&zone.id.as_str()) && !used.contains(&zone.id));
+    let mut free = served.map(|zone| zone.id.clone());
+    let zones: Vec<String> = there.into_iter().map_while(|zone| zone.or_else(|| free.next())).collect();
     match zones.len() >= LEAST {
         true => Ok(zones),
         false => Err(Error::new(Kind::Preflight, format!("the region {region} has too few zones for a cluster"))
@@ -115,14 +115,16 @@ mod tests {
 
     #[test]
     fn zones_are_chosen_by_id_and_those_that_are_used_stay() {
-        let chosen = |there: &[&str], ids: &[&str]| {
-            zones(there.iter().map(|&id| id.to_owned()).collect(), &offered(ids), "us-east-1")
+        let chosen = |there: [Option<&str>; 3], ids: &[&str]| {
+            zones(there.iter().map(|id| id.map(str::to_owned)).collect(), &offered(ids), "us-east-1")
         };
         let all = ["use1-az4", "use1-az3", "use1-az6", "use1-az1", "use1-az2"];
-        assert_eq!(chosen(&[], &all).unwrap(), ["use1-az4", "use1-az6", "use1-az1"]);
-        assert_eq!(chosen(&["use1-az2"], &all).unwrap(), ["use1-az2", "use1-az4", "use1-az6"]);
-        assert_eq!(chosen(&[], &["use1-az1", "use1-az2"]).unwrap().len(), 2);
-        assert_eq!(chosen(&[], &["use1-az1", "use1-az3"]).unwrap_err().kind, Kind::Preflight);
+        let none = [None; 3];
+        assert_eq!(chosen(none, &all).unwrap(), ["use1-az4", "use1-az6", "use1-az1"]);
+        let second = [None, Some("use1-az4"), None];
+        assert_eq!(chosen(second, &all).unwrap(), ["use1-az6", "use1-az4", "use1-az1"]);
+        assert_eq!(chosen(none, &["use1-az1", "use1-az2"]).unwrap().len(), 2);
+        assert_eq!(chosen(none, &["use1-az1", "use1-az3"]).unwrap_err().kind, Kind::Preflight);
     }
 
     #[test]

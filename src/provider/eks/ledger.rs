@@ -6,6 +6,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
+    path::Path,
 };
 
 use jiff::Timestamp;
@@ -82,34 +83,50 @@ impl Ledger {
 
     /// All entries. A line that a crash cut off is none: its call was never made.
     pub fn read(&self) -> Result<Vec<Entry>> {
-        let path = self.folder.file(FILE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).context(Kind::Platform, || format!("cannot read {}", path.display())),
-        };
-        let lines = BufReader::new(file).lines().collect::<std::io::Result<Vec<_>>>();
-        let lines = lines.context(Kind::Platform, || format!("cannot read {}", path.display()))?;
-        Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        read(&self.folder.file(FILE))
     }
 
     /// The call of which nobody knows what became of it, if the last one for this part is such.
     pub fn pending(&self, part: &str) -> Result<Option<Entry>> {
         Ok(pending(&self.read()?).remove(part))
     }
+}
 
-    /// Fails where the ledger is of another account: what it speaks of cannot be seen with these credentials.
-    pub fn require_account(&self, account: &str) -> Result<()> {
-        match self.read()?.iter().find(|entry| entry.account != account) {
-            None => Ok(()),
-            Some(entry) => Err(Error::new(
+/// Fails where a cluster for the same purpose is on record beside this one, in another account: these credentials cannot
+/// see it, and what is not seen is not gone.
+pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str) -> Result<()> {
+    let purpose = |name: &str| name.rsplit_once('-').map(|(purpose, _)| purpose.to_owned());
+    let beside = folder.path().parent().and_then(|clusters| std::fs::read_dir(clusters).ok());
+    for entry in beside.into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == cluster || purpose(&name) != purpose(cluster) {
+            continue;
+        }
+        let entries = read(&entry.path().join(FILE))?;
+        if let Some(other) = entries.iter().find(|other| other.account != account) {
+            return Err(Error::new(
                 Kind::Preflight,
-                format!("the cluster {} is in the account {}, and these credentials are of {account}", entry.cluster, entry.account),
+                format!(
+                    "the cluster {name} is in the account {}, and these credentials are of {account}",
+                    other.account
+                ),
             )
-            .cause(self.folder.file(FILE).display())
-            .hint("use the credentials with which it was made: AWS_PROFILE, or `aws sso login`")),
+            .cause(entry.path().join(FILE).display())
+            .hint("use the credentials with which it was made: AWS_PROFILE, or `aws sso login`"));
         }
     }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<Entry>> {
+    let failed = || format!("cannot read {}", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context(Kind::Platform, failed),
+    };
+    let lines = BufReader::new(file).lines().collect::<std::io::Result<Vec<_>>>().context(Kind::Platform, failed)?;
+    Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Whether its last line was cut off.
@@ -184,12 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_of_another_account_is_not_touched() {
+    fn a_cluster_of_another_account_is_not_taken_for_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::of(&State::at(folder.path()).cluster("c"));
-        ledger.require_account("2").unwrap();
-        ledger.write(&entry("vpc", Event::Intended)).unwrap();
-        ledger.require_account("1").unwrap();
-        assert_eq!(ledger.require_account("2").unwrap_err().kind, Kind::Preflight);
+        let state = State::at(folder.path());
+        let refuse = |name: &str, account: &str| refuse_elsewhere(&state.cluster(name), name, account);
+        refuse("stackctl-hello-222222", "2").unwrap();
+        Ledger::of(&state.cluster("stackctl-hello-111111")).write(&entry("vpc", Event::Intended)).unwrap();
+        assert_eq!(refuse("stackctl-hello-222222", "2").unwrap_err().kind, Kind::Preflight);
+        // Another region of the same account, and another purpose.
+        refuse("stackctl-hello-333333", "1").unwrap();
+        refuse("stackctl-greeter-222222", "2").unwrap();
     }
 }

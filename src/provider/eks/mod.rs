@@ -1,34 +1,68 @@
-//! Clusters on AWS, by EKS Auto Mode, with all that they need: network, roles, registries.
+//! Clusters on AWS, by EKS Auto Mode, with all that they need: network, roles, registries. What is decided is in modules
+//! that ask nobody (`layout`, `plan`, `teardown`); what is asked of AWS is looked at first and written down before.
 
+#[cfg(feature = "eks")]
+mod audit;
+#[cfg(feature = "eks")]
+mod balancers;
+#[cfg(feature = "eks")]
+pub mod checks;
 #[cfg(feature = "eks")]
 mod client;
+#[cfg(feature = "eks")]
+mod cluster;
+#[cfg(feature = "eks")]
+mod control_plane;
+mod layout;
+#[cfg(feature = "eks")]
+mod ledger;
+#[cfg(feature = "eks")]
+mod look;
+#[cfg(feature = "eks")]
+mod make;
+#[cfg(feature = "eks")]
+mod named;
+mod names;
+#[cfg(feature = "eks")]
+mod network;
+pub mod plan;
 mod policy;
+pub mod price;
+#[cfg(feature = "eks")]
+mod remove;
+mod seen;
 #[cfg(feature = "eks")]
 mod signing;
+mod spec;
+pub mod task;
+pub mod teardown;
+#[cfg(test)]
+mod tests;
 mod token;
+#[cfg(feature = "eks")]
+mod wait;
+#[cfg(not(feature = "eks"))]
+mod without;
 
+use std::time::Duration;
+
+use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
+#[cfg(feature = "eks")]
+pub use cluster::EksCluster;
 pub use policy::policy;
+pub use seen::Seen;
 #[cfg(feature = "eks")]
 pub use signing::token;
+pub use spec::{EksSpec, Nat};
 #[cfg(not(feature = "eks"))]
-pub use without::token;
+pub use without::{missing, token};
 
-#[cfg(not(feature = "eks"))]
-mod without {
-    //! A program that was compiled without the clients of AWS.
-
-    use super::token::Token;
-    use crate::{
-        error::{Error, Kind, Result},
-        state::State,
-    };
-
-    pub fn missing() -> Error {
-        Error::new(Kind::Usage, "this stackctl was built without EKS")
-            .hint("build it with: cargo build --release --features eks (the default, unless --no-default-features is given)")
-    }
-
-    pub async fn token(_: &str, _: Option<&str>, _: &State) -> Result<Token> {
-        Err(missing())
-    }
-}
+pub const TRAITS: Traits = Traits {
+    lifecycle: Lifecycle::Ours,
+    images_reach_nodes_by: ImagesBy::Registry,
+    edge_reached_by: EdgeBy::LoadBalancer,
+    pulls_while_made: false,
+    nodes_may_grow: Answer::Yes,
+    costs: Answer::Yes,
+    answers_within: Duration::from_secs(60),
+};

@@ -30,9 +30,15 @@ pub fn log_group(cluster: &str) -> String {
     format!("/aws/eks/{cluster}/cluster")
 }
 
-/// `stackctl/hello/web`
-pub fn repository(relative: &str) -> String {
-    format!("{PREFIX}/{relative}")
+/// `stackctl/hello-1a2b3c/hello/web`: each cluster has repositories of its own, which go with it.
+pub fn repository(cluster: &str, relative: &str) -> String {
+    format!("{}{relative}", repositories(cluster))
+}
+
+/// What the names of all of them begin with.
+pub fn repositories(cluster: &str) -> String {
+    let own = cluster.strip_prefix(PREFIX).unwrap_or(cluster).trim_start_matches('-');
+    format!("{PREFIX}/{own}/")
 }
 
 pub fn registry(account: &str, region: &str) -> String {

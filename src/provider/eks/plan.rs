@@ -62,8 +62,8 @@ fn role(role: Role) -> String {
     format!("role:{}", role.suffix())
 }
 
-/// What is missing. `repositories`: names of the images that are going to be pushed, without our prefix.
-pub fn up(seen: &Seen, make_cluster: bool, repositories: &BTreeSet<String>) -> Result<Vec<Planned>> {
+/// What is missing. `kubeconfig`: the cluster's context is. `repositories`: of the images that are going to be pushed.
+pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTreeSet<String>) -> Result<Vec<Planned>> {
     let state = seen.state();
     if let ClusterState::Foreign { why } = &state {
         return Err(Error::new(Kind::Preflight, why.clone())
@@ -71,7 +71,9 @@ pub fn up(seen: &Seen, make_cluster: bool, repositories: &BTreeSet<String>) -> R
     }
     let is_there = matches!(state, ClusterState::Ours { .. });
     if !is_there && !make_cluster {
-        return Err(Error::new(Kind::Preflight, "there is no running cluster to deploy to").hint("`stackctl up` makes one"));
+        return Err(
+            Error::new(Kind::Preflight, "there is no running cluster to deploy to").hint("`stackctl up` makes one")
+        );
     }
     let mut steps = Steps::default();
     if make_cluster {
@@ -83,7 +85,7 @@ pub fn up(seen: &Seen, make_cluster: bool, repositories: &BTreeSet<String>) -> R
         steps.add(format!("repository:{name}"), &[], task).gives = Some(Gives::Registry);
     }
     if make_cluster {
-        cluster(&mut steps, seen)?;
+        cluster(&mut steps, seen, kubeconfig)?;
     }
     Ok(steps.0)
 }
@@ -144,7 +146,7 @@ fn identities(steps: &mut Steps, seen: &Seen) {
     for wanted in Role::ALL {
         let has = seen.roles.get(&wanted);
         if !has.is_some_and(|has| wanted.policies().iter().all(|policy| has.contains(*policy))) {
-            steps.add(role(wanted), &[], Task::Role(wanted));
+            steps.add(role(wanted), &[], Task::Role { role: wanted });
         }
     }
     if !seen.log_group.as_ref().is_some_and(|group| group.retention.is_some()) {
@@ -152,9 +154,10 @@ fn identities(steps: &mut Steps, seen: &Seen) {
     }
 }
 
-fn cluster(steps: &mut Steps, seen: &Seen) -> Result<()> {
+fn cluster(steps: &mut Steps, seen: &Seen, kubeconfig: bool) -> Result<()> {
     let there = seen.cluster.as_ref();
     if there.is_some_and(|cluster| cluster.status == Status::Active && cluster.complete) {
+        steps.0.extend(kubeconfig.then(|| Planned::new(KUBECONFIG, &[], Step::MergeKubeconfig)));
         return Ok(());
     }
     let layout = Layout::of(seen)?;
@@ -170,12 +173,7 @@ fn cluster(steps: &mut Steps, seen: &Seen) -> Result<()> {
     let network = steps.ids();
     steps.add(ACTIVE, &[CLUSTER.to_owned()], Task::AwaitCluster).gives = Some(Gives::Cluster);
     steps.add(STORAGE, &[ACTIVE.to_owned()], Task::StorageClass);
-    steps.0.push(Planned {
-        id: KUBECONFIG.into(),
-        needs: vec![ACTIVE.into()],
-        step: Step::MergeKubeconfig,
-        gives: None,
-    });
+    steps.0.push(Planned::new(KUBECONFIG, &[ACTIVE], Step::MergeKubeconfig));
     let images = |id: &String| id.starts_with("repository:");
     let mut needs: Vec<String> = network.into_iter().filter(|id| !images(id)).collect();
     needs.extend([ACTIVE, STORAGE, KUBECONFIG].map(str::to_owned));

@@ -11,6 +11,19 @@ pub fn policy() -> Result<Value> {
     serde_json::from_str(POLICY).context(Kind::Unexpected, || "the embedded policy is not JSON".to_owned())
 }
 
+/// The actions that it allows, as `ec2:CreateVpc`; some end in `*`.
+#[cfg(feature = "eks")]
+pub fn actions() -> Result<std::collections::BTreeSet<String>> {
+    let policy = policy()?;
+    let statements = crate::object::json::list(&policy, "/Statement").iter();
+    let actions = statements.flat_map(|statement| match &statement["Action"] {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(several) => several.iter().filter_map(|action| action.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    });
+    Ok(actions.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

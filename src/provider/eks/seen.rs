@@ -5,6 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{spec::EksSpec, task::Role};
 use crate::provider::ClusterState;
 
+/// Who asks, of which account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub account: String,
+    pub arn: String,
+}
+
 /// Seen without changing anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -103,6 +110,29 @@ pub enum Status {
 }
 
 impl Seen {
+    /// Nothing was looked for yet.
+    pub fn of(spec: &EksSpec, who: &Identity, region: &str, name: &str) -> Seen {
+        Seen {
+            spec: spec.clone(),
+            account: who.account.clone(),
+            region: region.to_owned(),
+            arn: who.arn.clone(),
+            name: name.to_owned(),
+            zones: Vec::new(),
+            vpc: None,
+            gateway: None,
+            subnets: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            nats: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            endpoint: None,
+            roles: BTreeMap::new(),
+            log_group: None,
+            repositories: BTreeSet::new(),
+            cluster: None,
+        }
+    }
+
     pub fn is_nothing(&self) -> bool {
         self.cluster.is_none()
             && self.vpc.is_none()

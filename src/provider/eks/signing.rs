@@ -10,7 +10,7 @@ use aws_sigv4::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{client, token::Token};
+use super::{client, names, token::Token};
 use crate::{
     error::{Context, Error, Kind, Result},
     state::State,
@@ -52,7 +52,7 @@ pub async fn token(cluster: &str, region: Option<&str>, state: &State) -> Result
 }
 
 fn signed(cluster: &str, region: &str, credentials: &Credentials, now: SystemTime) -> Result<Token> {
-    let host = format!("sts.{region}.{}", dns_suffix(region));
+    let host = format!("sts.{region}.{}", names::dns_suffix(region));
     let mut url = url::Url::parse(&format!("https://{host}/"))
         .context(Kind::Unexpected, || format!("the region {region} makes no host name"))?;
     url.query_pairs_mut().append_pair("Action", "GetCallerIdentity").append_pair("Version", "2011-06-15");
@@ -81,10 +81,6 @@ fn signed(cluster: &str, region: &str, credentials: &Credentials, now: SystemTim
     let end = credentials.expiry().map_or(now + LASTS, |expiry| expiry.min(now + LASTS));
     let until = Timestamp::try_from(end - MARGIN).context(Kind::Unexpected, || "the clock is far off".to_owned())?;
     Ok(Token { token: format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(url.as_str())), until })
-}
-
-fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 #[cfg(test)]

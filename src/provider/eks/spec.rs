@@ -1,7 +1,5 @@
 //! What a user can say about a cluster on EKS.
 
-use std::net::Ipv4Addr;
-
 use ipnet::{IpNet, Ipv4Net};
 
 /// Everything here is decided before anybody is asked.
@@ -33,8 +31,12 @@ pub enum Nat {
 }
 
 impl Nat {
-    pub const ALL: [(&'static str, Nat); 3] = [("single", Nat::Single), ("per-zone", Nat::PerZone), ("none", Nat::None)];
+    /// As the setting says it.
+    pub fn named(name: &str) -> Nat {
+        match name {
+            "per-zone" => Nat::PerZone,
+            "none" => Nat::None,
+            _ => Nat::Single,
+        }
+    }
 }
-
-/// The network of a cluster for which no other is named.
-pub const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 16);

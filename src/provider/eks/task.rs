@@ -28,7 +28,9 @@ pub enum Task {
         table: String,
         nat: String,
     },
-    Role(Role),
+    Role {
+        role: Role,
+    },
     /// What the control plane says. Made before EKS would make it, for then it would be kept for ever.
     LogGroup,
     Repository {
@@ -45,7 +47,9 @@ pub enum Task {
     StorageClass,
     /// Marks the cluster as whole.
     Complete,
-    Remove(Removal),
+    Remove {
+        removal: Removal,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -166,7 +170,7 @@ impl Task {
         match self {
             Task::Cluster { .. } => Some(ClusterChange::Create),
             Task::Complete => Some(ClusterChange::Configure),
-            Task::Remove(Removal::Cluster) => Some(ClusterChange::Delete),
+            Task::Remove { removal: Removal::Cluster } => Some(ClusterChange::Delete),
             _ => None,
         }
     }

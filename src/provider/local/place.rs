@@ -94,7 +94,8 @@ impl Place {
             | Step::StartCluster
             | Step::ConfigureNodes
             | Step::MergeKubeconfig
-            | Step::DeleteCluster => return None,
+            | Step::DeleteCluster
+            | Step::Cloud(_) => return None,
         })
     }
 

@@ -1,0 +1,243 @@
+//! What has to be so before anything is made on AWS: seen by asking, all at once, each with what to do about it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use aws_credential_types::provider::ProvideCredentials;
+use futures::FutureExt;
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    client::{self, Aws, Doing},
+    look, policy,
+    spec::{EksSpec, Nat},
+};
+use crate::{
+    error::{Error, Result},
+    image::Engine,
+    provider::{
+        check::{Check, Checking},
+        local::checks,
+    },
+};
+
+/// A cluster takes a quarter of an hour, and its images and objects some more.
+const LASTS: Duration = Duration::from_secs(3600);
+/// The rights that are tried, which all of `up` and `down` stands on.
+const TRIED: usize = 100;
+
+pub fn all<'a>(spec: &'a EksSpec, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
+    vec![
+        Checking::new("engine", checks::examine(engine, false).boxed()),
+        Checking::new("aws", identity(spec).boxed()),
+        Checking::new("eks version", one("eks version", version(spec)).boxed()),
+        Checking::new("aws quotas", quotas(spec).boxed()),
+        Checking::new("aws rights", one("aws rights", rights(spec)).boxed()),
+    ]
+}
+
+fn failed(name: &'static str, error: &Error) -> Check {
+    let fix = error.hints.first().cloned().unwrap_or_else(|| "see what AWS says".to_owned());
+    Check::failed(name, error.to_string(), fix)
+}
+
+async fn one(name: &'static str, check: impl Future<Output = Result<Check>>) -> Vec<Check> {
+    vec![check.await.unwrap_or_else(|error| failed(name, &error))]
+}
+
+async fn identity(spec: &EksSpec) -> Vec<Check> {
+    let found = async {
+        let aws = Aws::open(spec.region.as_deref()).await?;
+        let who = look::identity(&aws).await?;
+        Ok::<_, Error>((who, aws.region))
+    };
+    let (who, region) = match found.await {
+        Ok(found) => found,
+        Err(error) => return vec![failed("aws", &error)],
+    };
+    let found = format!("{} in {region}", who.arn);
+    let mut checks = vec![match &spec.account {
+        Some(wanted) if *wanted != who.account => {
+            let fix = format!("use credentials of the account {wanted}, which --account names");
+            Check::failed("aws", format!("the credentials are of the account {}", who.account), fix)
+        }
+        _ => Check::ok("aws", found),
+    }];
+    let config = client::config(spec.region.as_deref()).await;
+    if let Some(provider) = config.credentials_provider()
+        && let Ok(credentials) = provider.provide_credentials().await
+        && let Some(end) = credentials.expiry()
+    {
+        checks.extend(ends_soon(end, SystemTime::now()));
+    }
+    checks
+}
+
+fn ends_soon(end: SystemTime, now: SystemTime) -> Option<Check> {
+    let left = end.duration_since(now).unwrap_or_default();
+    (left < LASTS).then(|| {
+        Check::warning(
+            "aws credentials",
+            format!("they end in {} min", left.as_secs() / 60),
+            "log in again first (`aws sso login`): a new cluster takes longer than that, unless your profile renews them",
+        )
+    })
+}
+
+async fn version(spec: &EksSpec) -> Result<Check> {
+    const NAME: &str = "eks version";
+    let aws = Aws::open(spec.region.as_deref()).await?;
+    let answer = aws.eks.describe_cluster_versions().send().await.doing("asking which versions EKS has")?;
+    let known = answer.cluster_versions.unwrap_or_default();
+    let name = |version: &aws_sdk_eks::types::ClusterVersionInformation| {
+        version.cluster_version().unwrap_or_default().to_owned()
+    };
+    let is_standard = |version: &&aws_sdk_eks::types::ClusterVersionInformation| {
+        version.version_status().is_some_and(|status| status.as_str() == "STANDARD_SUPPORT")
+    };
+    let standard: Vec<String> = known.iter().filter(is_standard).map(name).collect();
+    let wanted = match &spec.kubernetes_version {
+        Some(wanted) => known.iter().find(|known| known.cluster_version() == Some(wanted)),
+        None => known.iter().find(|known| known.default_version()),
+    };
+    let Some(version) = wanted else {
+        let wanted = spec.kubernetes_version.as_deref().unwrap_or("a default");
+        let found = format!("EKS has no version {wanted}");
+        return Ok(Check::failed(
+            NAME,
+            found,
+            format!("choose one with --kubernetes-version: {}", standard.join(", ")),
+        ));
+    };
+    let name = name(version);
+    let end = version.end_of_standard_support_date().map(|end| day(end.secs()));
+    let end = end.map_or(String::new(), |end| format!(", in standard support until {end}"));
+    Ok(match is_standard(&version) {
+        true => Check::ok(NAME, format!("{name}{end}")),
+        false => Check::failed(
+            NAME,
+            format!("{name} is in extended support, which costs six times as much"),
+            format!("choose another with --kubernetes-version: {}", standard.join(", ")),
+        ),
+    })
+}
+
+fn day(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or_default();
+    time.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+/// One of AWS' limits, and how much of it a cluster takes.
+struct Quota {
+    service: &'static str,
+    code: &'static str,
+    what: &'static str,
+    needs: usize,
+    used: usize,
+}
+
+async fn quotas(spec: &EksSpec) -> Vec<Check> {
+    const NAME: &str = "aws quotas";
+    let aws = match Aws::open(spec.region.as_deref()).await {
+        Ok(aws) => aws,
+        Err(error) => return vec![failed(NAME, &error)],
+    };
+    let nats = match spec.nat {
+        Nat::Single => 1,
+        Nat::PerZone => 3,
+        Nat::None => 0,
+    };
+    let counted = async {
+        let vpcs = aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default().len();
+        let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
+        let clusters = aws.eks.list_clusters().send().await.doing("counting clusters")?.clusters.unwrap_or_default();
+        Ok::<_, Error>((vpcs, addresses.addresses.unwrap_or_default().len(), clusters.len()))
+    };
+    let (vpcs, addresses, clusters) = match counted.await {
+        Ok(counted) => counted,
+        Err(error) => return vec![failed(NAME, &error)],
+    };
+    let quota = |service, code, what, needs, used| Quota { service, code, what, needs, used };
+    let all = [
+        quota("vpc", "L-F678F1CE", "VPCs", 1, vpcs),
+        quota("ec2", "L-0263D0A3", "addresses", nats, addresses),
+        quota("eks", "L-1194D53C", "clusters", 1, clusters),
+        // Two small nodes are the least that Auto Mode starts.
+        quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, 0),
+    ];
+    let judged = futures::future::join_all(all.iter().filter(|quota| quota.needs > 0).map(|quota| judge(&aws, quota)));
+    let problems: Vec<Check> = judged.await.into_iter().flatten().collect();
+    match problems.is_empty() {
+        true => vec![Check::ok(NAME, "enough of VPCs, addresses, clusters and vCPUs is left")],
+        false => problems,
+    }
+}
+
+async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
+    let call = aws.quotas.get_service_quota().service_code(quota.service).quota_code(quota.code);
+    let Quota { what, needs, used, code, service } = quota;
+    // A quota that cannot be asked for is told by the call that meets it.
+    let limit = call.send().await.ok()?.quota?.value?;
+    let room = limit - *used as f64;
+    (room < *needs as f64).then(|| {
+        Check::failed(
+            "aws quotas",
+            format!("{needs} {what} are needed, {used} of {limit} are used"),
+            format!("remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {}", used + needs),
+        )
+    })
+}
+
+/// What the policy allows is asked of AWS, as far as it tells.
+async fn rights(spec: &EksSpec) -> Result<Check> {
+    const NAME: &str = "aws rights";
+    let aws = Aws::open(spec.region.as_deref()).await?;
+    let who = look::identity(&aws).await?;
+    let actions: Vec<String> = policy::actions()?.into_iter().filter(|action| !action.contains('*')).collect();
+    let mut denied = BTreeSet::new();
+    for some in actions.chunks(TRIED) {
+        let call = aws.iam.simulate_principal_policy().policy_source_arn(source(&who.arn));
+        let Ok(answer) = call.set_action_names(Some(some.to_vec())).send().await else {
+            let fix = "if something is refused later, `stackctl eks-policy` prints what is needed";
+            return Ok(Check::warning(NAME, "AWS does not say which rights you have", fix));
+        };
+        let results = answer.evaluation_results.unwrap_or_default().into_iter();
+        let refused = results.filter(|result| result.eval_decision.as_str() == "explicitDeny");
+        denied.extend(refused.map(|result| result.eval_action_name));
+    }
+    Ok(match denied.is_empty() {
+        true => Check::ok(NAME, format!("none of {} actions is denied", actions.len())),
+        false => Check::warning(
+            NAME,
+            format!("denied: {}", denied.into_iter().collect::<Vec<_>>().join(", ")),
+            "`stackctl eks-policy` prints the policy that allows them",
+        ),
+    })
+}
+
+/// The role behind a session: `assumed-role/NAME/session` has no policies itself.
+fn source(arn: &str) -> String {
+    let Some((before, rest)) = arn.split_once(":assumed-role/") else { return arn.to_owned() };
+    let role = rest.split('/').next().unwrap_or(rest);
+    format!("{}:role/{role}", before.replacen(":sts:", ":iam:", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_those_of_the_role_behind_a_session() {
+        assert_eq!(source("arn:aws:iam::1:user/me"), "arn:aws:iam::1:user/me");
+        assert_eq!(source("arn:aws:sts::1:assumed-role/admin/me@x"), "arn:aws:iam::1:role/admin");
+    }
+
+    #[test]
+    fn credentials_that_end_within_the_hour_are_told() {
+        let now = SystemTime::UNIX_EPOCH;
+        assert!(ends_soon(now + Duration::from_secs(3601), now).is_none());
+        assert!(ends_soon(now + Duration::from_secs(600), now).unwrap().found.contains("10 min"));
+    }
+}

@@ -1,0 +1,241 @@
+//! Looks at AWS and changes nothing: what bears the cluster's tag, and what bears its names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{Filter, Tag};
+
+use super::{
+    client::{Aws, Doing, Failure, unless_absent},
+    names,
+    seen::{Cluster, Gateway, Identity, LogGroup, Nat, RouteTable, Seen, Status, Subnet, Vpc, Zone},
+    spec::EksSpec,
+    task::Role,
+};
+use crate::error::{Error, Kind, Result};
+
+pub const NO_ROLE: [&str; 1] = ["NoSuchEntity"];
+pub const NO_CLUSTER: [&str; 1] = ["ResourceNotFoundException"];
+
+pub async fn identity(aws: &Aws) -> Result<Identity> {
+    let answer = aws.sts.get_caller_identity().send().await.doing("asking who you are")?;
+    let known = answer.account.zip(answer.arn);
+    let (account, arn) = known.ok_or_else(|| Error::new(Kind::Platform, "AWS does not say who you are"))?;
+    Ok(Identity { account, arn })
+}
+
+/// By the cluster's own tag.
+pub fn ours(cluster: &str) -> Filter {
+    filter(&format!("tag:{}", names::CLUSTER_TAG), [cluster])
+}
+
+pub fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(str::to_owned).collect())).build()
+}
+
+pub fn tag<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
+    tags.iter().find(|tag| tag.key() == Some(key))?.value()
+}
+
+/// Which of the cluster's things of a kind it is: `subnet-public-1` is `public-1`.
+fn part(tags: &[Tag], kind: &str) -> Option<String> {
+    let part = tag(tags, names::PART_TAG)?;
+    let rest = part.strip_prefix(kind)?;
+    Some(rest.trim_start_matches('-').to_owned())
+}
+
+pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<Seen> {
+    let name = names::cluster(&who.account, &aws.region, &spec.base);
+    let (vpc, gateway, subnets, tables, nats, addresses, endpoint) = Box::pin(async {
+        tokio::try_join!(
+            vpc(aws, &name),
+            gateway(aws, &name),
+            subnets(aws, &name),
+            tables(aws, &name),
+            nats(aws, &name),
+            addresses(aws, &name),
+            endpoint(aws, &name)
+        )
+    })
+    .await?;
+    let (roles, log_group, repositories, cluster) = Box::pin(async {
+        tokio::try_join!(roles(aws, &name), log_group(aws, &name), repositories(aws, &name), cluster(aws, &name))
+    })
+    .await?;
+    let zones = if subnets.len() < 6 { zones(aws).await? } else { Vec::new() };
+    let nothing = Seen::of(spec, who, &aws.region, &name);
+    Ok(Seen {
+        zones,
+        vpc,
+        gateway,
+        subnets,
+        tables,
+        nats,
+        addresses,
+        endpoint,
+        roles,
+        log_group,
+        repositories,
+        cluster,
+        ..nothing
+    })
+}
+
+/// Whole zones that the account may use, in the order of their names.
+pub async fn zones(aws: &Aws) -> Result<Vec<Zone>> {
+    let answer = aws.ec2.describe_availability_zones().filters(filter("state", ["available"])).send().await;
+    let zones = answer.doing("listing zones")?.availability_zones.unwrap_or_default().into_iter().filter_map(|zone| {
+        let whole = zone.zone_type() == Some("availability-zone") || zone.zone_type().is_none();
+        let open = zone.opt_in_status().is_none_or(|status| status.as_str() != "not-opted-in");
+        (whole && open).then_some(Zone { id: zone.zone_id?, name: zone.zone_name? })
+    });
+    let mut zones: Vec<Zone> = zones.collect();
+    zones.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(zones)
+}
+
+pub async fn vpc(aws: &Aws, cluster: &str) -> Result<Option<Vpc>> {
+    let answer = aws.ec2.describe_vpcs().filters(ours(cluster)).send().await.doing("looking for the VPC")?;
+    let Some(found) = answer.vpcs.unwrap_or_default().into_iter().next() else { return Ok(None) };
+    let (Some(id), cidr) = (found.vpc_id, found.cidr_block.unwrap_or_default()) else { return Ok(None) };
+    let attribute = aws_sdk_ec2::types::VpcAttributeName::EnableDnsHostnames;
+    let answer = aws.ec2.describe_vpc_attribute().vpc_id(&id).attribute(attribute).send().await;
+    let host_names = answer.doing("looking at the VPC")?.enable_dns_hostnames.and_then(|it| it.value).unwrap_or(false);
+    Ok(Some(Vpc { id, cidr, host_names }))
+}
+
+pub async fn gateway(aws: &Aws, cluster: &str) -> Result<Option<Gateway>> {
+    let answer = aws.ec2.describe_internet_gateways().filters(ours(cluster)).send().await;
+    let found = answer.doing("looking for the internet gateway")?.internet_gateways.unwrap_or_default();
+    Ok(found.into_iter().next().and_then(|gateway| {
+        let attached = gateway.attachments().iter().any(|attachment| attachment.vpc_id().is_some());
+        Some(Gateway { id: gateway.internet_gateway_id?, attached })
+    }))
+}
+
+pub async fn subnets(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Subnet>> {
+    let answer = aws.ec2.describe_subnets().filters(ours(cluster)).send().await.doing("looking for subnets")?;
+    let named = answer.subnets.unwrap_or_default().into_iter().filter_map(|subnet| {
+        let name = part(subnet.tags(), "subnet")?;
+        let addresses = subnet.map_public_ip_on_launch.unwrap_or(false);
+        Some((name, Subnet { id: subnet.subnet_id?, zone: subnet.availability_zone_id.unwrap_or_default(), addresses }))
+    });
+    Ok(named.collect())
+}
+
+pub async fn tables(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, RouteTable>> {
+    let answer = aws.ec2.describe_route_tables().filters(ours(cluster)).send().await;
+    let found = answer.doing("looking for route tables")?.route_tables.unwrap_or_default();
+    let named = found.into_iter().filter_map(|table| {
+        let name = part(table.tags(), "route-table")?;
+        let associated = table.associations().iter().filter_map(|association| {
+            Some((association.subnet_id()?.to_owned(), association.route_table_association_id()?.to_owned()))
+        });
+        let associated = associated.collect();
+        let out = table.routes().iter().find(|route| route.destination_cidr_block() == Some("0.0.0.0/0"));
+        let way_out = out.and_then(|route| route.nat_gateway_id().or(route.gateway_id())).map(str::to_owned);
+        Some((name, RouteTable { id: table.route_table_id?, associated, way_out }))
+    });
+    Ok(named.collect())
+}
+
+/// Those that are there or come up. AWS goes on listing them for an hour after they are gone.
+pub async fn nats(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Nat>> {
+    let states = filter("state", ["pending", "available", "deleting"]);
+    let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
+    let found = answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default();
+    let named = found.into_iter().filter_map(|nat| {
+        let name = part(nat.tags(), "nat")?;
+        let state = nat.state.map(|state| state.as_str().to_owned()).unwrap_or_default();
+        Some((name, Nat { id: nat.nat_gateway_id?, state }))
+    });
+    Ok(named.collect())
+}
+
+pub async fn addresses(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, String>> {
+    let answer = aws.ec2.describe_addresses().filters(ours(cluster)).send().await.doing("looking for addresses")?;
+    let found = answer.addresses.unwrap_or_default().into_iter();
+    Ok(found.filter_map(|address| Some((part(address.tags(), "address")?, address.allocation_id?))).collect())
+}
+
+pub async fn endpoint(aws: &Aws, cluster: &str) -> Result<Option<String>> {
+    let states = filter("vpc-endpoint-state", ["pending", "available", "pendingAcceptance", "Available", "Pending"]);
+    let answer = aws.ec2.describe_vpc_endpoints().filters(ours(cluster)).filters(states).send().await;
+    let found = answer.doing("looking for the endpoint of S3")?.vpc_endpoints.unwrap_or_default();
+    Ok(found.into_iter().find_map(|endpoint| endpoint.vpc_endpoint_id))
+}
+
+pub fn role_name(cluster: &str, role: Role) -> String {
+    format!("{cluster}-{}", role.suffix())
+}
+
+/// Fails where one of that name is not ours.
+pub async fn role(aws: &Aws, cluster: &str, role: Role) -> Result<Option<BTreeSet<String>>> {
+    let name = role_name(cluster, role);
+    let doing = format!("looking for the role {name}");
+    let answer = unless_absent(aws.iam.get_role().role_name(&name).send().await, &NO_ROLE, &doing)?;
+    let Some(found) = answer.and_then(|answer| answer.role) else { return Ok(None) };
+    if !found.tags().iter().any(|tag| tag.key() == names::CLUSTER_TAG && tag.value() == cluster) {
+        return Err(not_ours("role", &name));
+    }
+    let answer = aws.iam.list_attached_role_policies().role_name(&name).send().await;
+    let policies = unless_absent(answer, &NO_ROLE, &doing)?;
+    let policies = policies.and_then(|answer| answer.attached_policies).unwrap_or_default();
+    Ok(Some(policies.into_iter().filter_map(|policy| policy.policy_name).collect()))
+}
+
+pub fn not_ours(what: &str, name: &str) -> Error {
+    Error::new(Kind::Preflight, format!("there is a {what} {name} that stackctl did not make"))
+        .cause(format!("it does not have the tag {}", names::CLUSTER_TAG))
+        .hint("choose another name with --cluster-name, or remove it if nobody needs it")
+}
+
+async fn roles(aws: &Aws, cluster: &str) -> Result<BTreeMap<Role, BTreeSet<String>>> {
+    let (first, second) = tokio::try_join!(role(aws, cluster, Role::Cluster), role(aws, cluster, Role::Node))?;
+    let found = [(Role::Cluster, first), (Role::Node, second)].into_iter();
+    Ok(found.filter_map(|(role, policies)| Some((role, policies?))).collect())
+}
+
+pub async fn log_group(aws: &Aws, cluster: &str) -> Result<Option<LogGroup>> {
+    let name = names::log_group(cluster);
+    let answer = aws.logs.describe_log_groups().log_group_name_prefix(&name).send().await;
+    let found = answer.doing("looking for the log group")?.log_groups.unwrap_or_default();
+    let found = found.into_iter().find(|group| group.log_group_name() == Some(&name));
+    Ok(found.map(|group| LogGroup { retention: group.retention_in_days }))
+}
+
+/// The cluster's own in the registry, without what the names of all of them begin with.
+pub async fn repositories(aws: &Aws, cluster: &str) -> Result<BTreeSet<String>> {
+    let prefix = names::repositories(cluster);
+    let mut pages = aws.ecr.describe_repositories().into_paginator().send();
+    let mut found = BTreeSet::new();
+    while let Some(page) = pages.next().await {
+        let names = page.doing("listing repositories")?.repositories.unwrap_or_default();
+        let names = names.into_iter().filter_map(|repository| repository.repository_name);
+        found.extend(names.filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())));
+    }
+    Ok(found)
+}
+
+pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
+    Ok(described(aws, name).await?.map(|found| Cluster {
+        status: match found.status().map(|status| status.as_str()) {
+            Some("CREATING" | "PENDING") => Status::Creating,
+            Some("DELETING") => Status::Deleting,
+            Some("FAILED") => Status::Failed,
+            _ => Status::Active,
+        },
+        ours: found.tags().is_some_and(|tags| tags.get(names::CLUSTER_TAG).is_some_and(|value| value == name)),
+        vpc: found.resources_vpc_config().and_then(|config| config.vpc_id()).map(str::to_owned),
+        complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
+        version: found.version().map(str::to_owned),
+    }))
+}
+
+pub async fn described(aws: &Aws, name: &str) -> Result<Option<aws_sdk_eks::types::Cluster>> {
+    let answer = aws.eks.describe_cluster().name(name).send().await.map_err(Failure::of);
+    match answer {
+        Ok(answer) => Ok(answer.cluster),
+        Err(failure) if failure.is(&NO_CLUSTER) => Ok(None),
+        Err(failure) => Err(failure.error(&format!("looking for the cluster {name}"))),
+    }
+}

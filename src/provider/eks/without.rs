@@ -1,0 +1,16 @@
+//! What a program says that was compiled without the clients of AWS.
+
+use super::token::Token;
+use crate::{
+    error::{Error, Kind, Result},
+    state::State,
+};
+
+pub fn missing() -> Error {
+    Error::new(Kind::Usage, "this stackctl was built without EKS")
+        .hint("build it with its default features: cargo build --release, without --no-default-features")
+}
+
+pub async fn token(_: &str, _: Option<&str>, _: &State) -> Result<Token> {
+    Err(missing())
+}

@@ -1,0 +1,147 @@
+//! The account, the API server, and the binary that runs between them.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{account::Account, api::ApiServer};
+
+/// Waits for AWS are so much shorter here: nothing takes minutes.
+const PACE: &str = "200";
+
+pub struct Ground {
+    pub account: Arc<Account>,
+    api: Option<ApiServer>,
+}
+
+/// A machine of its own, with a stack that asks for nothing but an API server.
+pub struct Home {
+    pub folder: tempfile::TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Ground {
+    /// `idle`: nothing will be asked of it.
+    pub fn start(_idle: bool) -> Result<Ground, String> {
+        let account = Arc::new(Account::start()?);
+        let api = ApiServer::start(&account)?;
+        Ok(Ground { account, api: Some(api) })
+    }
+
+    /// An empty account, whose clusters are served by the API server.
+    pub fn fresh(&self, mut settings: Value) -> Home {
+        let api = self.api.as_ref().expect("an API server");
+        settings["api_endpoint"] = json!(api.endpoint);
+        settings["api_ca"] = json!(api.authority);
+        self.account.reset(settings);
+        self.home()
+    }
+
+    /// Another machine, with the same account.
+    pub fn home(&self) -> Home {
+        let folder = tempfile::tempdir().expect("a home");
+        let stack = folder.path().join("small");
+        std::fs::create_dir_all(&stack).expect("a folder");
+        std::fs::write(stack.join("stack.yaml"), "name: small\nmanifests: [map.yaml]\n").expect("a file");
+        let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: small }\ndata: { a: b }\n";
+        std::fs::write(stack.join("map.yaml"), map).expect("a file");
+        Home { folder, environment: self.account.environment() }
+    }
+
+    /// Calls of the run that were writes, and those that were reads.
+    pub fn counted(&self) -> (usize, usize) {
+        let calls = self.account.calls();
+        let writes = calls.iter().filter(|call| call["kind"] == "write").count();
+        (writes, calls.len() - writes)
+    }
+}
+
+impl Home {
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.folder.path())
+            .env("NO_COLOR", "1")
+            .env("STACKCTL_PROVIDER", "eks")
+            .env("STACKCTL_EKS_PACE", PACE)
+            .envs(&self.environment)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .current_dir(self.folder.path().join("small"));
+        if let Ok(host) = std::env::var("DOCKER_HOST") {
+            command.env("DOCKER_HOST", host);
+        }
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let began = Instant::now();
+        let output = self.command(arguments).output().expect("stackctl");
+        Run::of(&output, began.elapsed())
+    }
+
+    pub fn ok(&self, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "{arguments:?}\n{}\n{}", run.stdout, run.stderr);
+        run
+    }
+
+    pub fn up(&self) -> Run {
+        self.ok(&["up", "--yes"])
+    }
+
+    pub fn down(&self) -> Run {
+        self.ok(&["down", "--yes"])
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("stackctl")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Run {
+    fn of(output: &Output, took: Duration) -> Run {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            took,
+        }
+    }
+
+    pub fn says(&self, words: &str) -> &Run {
+        assert!(
+            self.stderr.contains(words) || self.stdout.contains(words),
+            "{words:?} in\n{}\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
