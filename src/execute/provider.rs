@@ -9,7 +9,7 @@ use crate::{
     kube::apply::ApplyOptions,
     object::{Object, Origin},
     plan::observed::LiveState,
-    provider::step::{Given, Step},
+    provider::step::{Step, StepContext},
     session::Session,
 };
 
@@ -20,8 +20,8 @@ pub async fn act(session: &Session, seen: Option<&LiveState>, step: &Step, progr
         None => None,
     };
     let may_go = || -> BoxFuture<'_, Result<()>> { Box::pin(may_go(session, seen)) };
-    let given = Given { object: object.as_ref(), engine: &session.engine, may_go: &may_go, progress };
-    let acted = session.provider.act(step, given).await?;
+    let context = StepContext { object: object.as_ref(), engine: &session.engine, may_go: &may_go, progress };
+    let acted = session.provider.act(step, context).await?;
     if let Some(value) = acted.object {
         let origin = Origin { file: "the provider".to_owned(), line: 1, column: 1 };
         let options = ApplyOptions { force_conflicts: true, ..ApplyOptions::default() };
