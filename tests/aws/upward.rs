@@ -91,7 +91,30 @@ fn the_policy_is_what_is_called(ground: &Ground) {
 }
 
 /// Rights that other calls need, or that this run has no occasion for.
-const WITHOUT_A_CALL: &[&str] = &[];
+const WITHOUT_A_CALL: &[&str] = &[
+    // AWS asks for these beside the call that tags, hands over a role, or makes the first of its kind in an account.
+    "ec2:CreateTags",
+    "ecr:TagResource",
+    "iam:CreateServiceLinkedRole",
+    "iam:PassRole",
+    "iam:TagRole",
+    "logs:TagResource",
+    // Images reach the registry by its own protocol, in which these are asked for.
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+    // What the cluster itself has not taken away.
+    "ec2:TerminateInstances",
+    "ec2:DeleteNetworkInterface",
+    "elasticloadbalancing:DeleteTargetGroup",
+    // A NAT gateway in place of one that is gone; subnets whose nodes have addresses of their own.
+    "ec2:ReplaceRoute",
+    "ec2:ModifySubnetAttribute",
+];
 
 fn action(call: &Value) -> String {
     let service = match call["service"].as_str().unwrap() {

@@ -29,7 +29,7 @@ use crate::{
     provider::{
         Access, ClusterState, Provider, Traits,
         local::kubeconfig::UserKubeconfig,
-        step::{Acted, Given, Step},
+        step::{Acted, Step, StepContext},
         sweep::Swept,
     },
     state::{Folder, State},
@@ -168,7 +168,7 @@ impl EksCluster {
             Task::NatRoute { table, nat } => unless_new(self.make_nat_route(table, nat).await?),
             Task::Role { role } => unless_new(self.make_role(*role).await?),
             Task::LogGroup => unless_new(self.make_log_group().await?),
-            Task::Repository { name } => unless_new(self.make_repository(name).await?),
+            Task::Repositories { names } => unless_new(self.make_repositories(names).await?),
             Task::Cluster { subnets, version } => {
                 unless_new(self.make_cluster(subnets, version.as_deref(), progress).await?)
             }
@@ -235,14 +235,14 @@ impl Provider for EksCluster {
         match step {
             Step::Cloud(task @ Task::Remove { removal: Removal::LoadBalancers }) => {
                 if self.kubeconfig().is_some() {
-                    (given.may_go)().await?;
+                    (context.may_go)().await?;
                 }
-                Box::pin(self.make(task, given.progress)).await
+                Box::pin(self.make(task, context.progress)).await
             }
-            Step::Cloud(task) => Box::pin(self.make(task, given.progress)).await,
+            Step::Cloud(task) => Box::pin(self.make(task, context.progress)).await,
             Step::MergeKubeconfig => {
                 let access = self.access().await?;
-                let merged = self.user.merge_and_tell(&access, &self.folder, true, given.progress).await;
+                let merged = self.user.merge_and_tell(&access, &self.folder, true, context.progress).await;
                 merged.map(|()| Acted::default())
             }
             other => Err(other.is_not_mine("eks")),

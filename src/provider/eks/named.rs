@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, ImageTagMutability};
+use futures::future::try_join_all;
 use serde_json::json;
 
 use super::{
@@ -88,8 +89,13 @@ impl EksCluster {
         Ok(true)
     }
 
+    pub async fn make_repositories(&self, names: &[String]) -> Result<bool> {
+        let made = try_join_all(names.iter().map(|name| self.make_repository(name))).await?;
+        Ok(made.contains(&true))
+    }
+
     /// Tags that stay what they are, a scan of each push, and old images that go by themselves.
-    pub async fn make_repository(&self, relative: &str) -> Result<bool> {
+    async fn make_repository(&self, relative: &str) -> Result<bool> {
         let aws = &self.aws;
         let name = &names::repository(&self.name, relative);
         let part = format!("repository-{relative}");

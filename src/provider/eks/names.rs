@@ -41,10 +41,6 @@ pub fn repositories(cluster: &str) -> String {
     format!("{PREFIX}/{own}/")
 }
 
-pub fn registry(account: &str, region: &str) -> String {
-    format!("{account}.dkr.ecr.{region}.{}", dns_suffix(region))
-}
-
 pub fn dns_suffix(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
@@ -74,9 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn registries_have_the_names_of_their_partition() {
-        assert_eq!(registry("1", "us-east-1"), "1.dkr.ecr.us-east-1.amazonaws.com");
-        assert_eq!(registry("1", "cn-north-1"), "1.dkr.ecr.cn-north-1.amazonaws.com.cn");
+    fn other_partitions_have_names_of_their_own() {
+        assert_eq!((dns_suffix("us-east-1"), dns_suffix("cn-north-1")), ("amazonaws.com", "amazonaws.com.cn"));
         assert_eq!(partition("us-gov-west-1"), "aws-us-gov");
+        assert_eq!(repository("stackctl-hello-1a2b3c", "hello/web"), "stackctl/hello-1a2b3c/hello/web");
     }
 }

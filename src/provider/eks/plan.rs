@@ -18,6 +18,7 @@ use crate::{
 const VPC: &str = "vpc";
 const GATEWAY: &str = "internet-gateway";
 const LOG_GROUP: &str = "log-group";
+const REPOSITORIES: &str = "repositories";
 const CLUSTER: &str = "cluster:create";
 const ACTIVE: &str = "cluster:active";
 const STORAGE: &str = "storage-class";
@@ -80,9 +81,9 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
         network(&mut steps, seen)?;
         identities(&mut steps, seen);
     }
-    for name in repositories.iter().filter(|name| !seen.repositories.contains(*name)) {
-        let task = Task::Repository { name: name.clone() };
-        steps.add(format!("repository:{name}"), &[], task).gives = Some(Gives::Registry);
+    let names: Vec<String> = repositories.difference(&seen.repositories).cloned().collect();
+    if !names.is_empty() {
+        steps.add(REPOSITORIES, &[], Task::Repositories { names }).gives = Some(Gives::Registry);
     }
     if make_cluster {
         cluster(&mut steps, seen, kubeconfig)?;
@@ -174,8 +175,7 @@ fn cluster(steps: &mut Steps, seen: &Seen, kubeconfig: bool) -> Result<()> {
     steps.add(ACTIVE, &[CLUSTER.to_owned()], Task::AwaitCluster).gives = Some(Gives::Cluster);
     steps.add(STORAGE, &[ACTIVE.to_owned()], Task::StorageClass);
     steps.0.push(Planned::new(KUBECONFIG, &[ACTIVE], Step::MergeKubeconfig));
-    let images = |id: &String| id.starts_with("repository:");
-    let mut needs: Vec<String> = network.into_iter().filter(|id| !images(id)).collect();
+    let mut needs: Vec<String> = network.into_iter().filter(|id| id != REPOSITORIES).collect();
     needs.extend([ACTIVE, STORAGE, KUBECONFIG].map(str::to_owned));
     steps.add(COMPLETE, &needs, Task::Complete).gives = Some(Gives::Nodes);
     Ok(())

@@ -33,8 +33,9 @@ pub enum Task {
     },
     /// What the control plane says. Made before EKS would make it, for then it would be kept for ever.
     LogGroup,
-    Repository {
-        name: String,
+    /// In which images are kept, without what the names of all of them begin with.
+    Repositories {
+        names: Vec<String>,
     },
     /// The order for it; EKS takes minutes.
     Cluster {

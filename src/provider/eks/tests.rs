@@ -64,7 +64,7 @@ fn done(mut seen: Seen, steps: &[Planned]) -> Seen {
                 seen.roles.insert(*role, role.policies().iter().map(|policy| (*policy).to_owned()).collect());
             }
             Task::LogGroup => seen.log_group = Some(LogGroup { retention: Some(7) }),
-            Task::Repository { name } => _ = seen.repositories.insert(name.clone()),
+            Task::Repositories { names } => seen.repositories.extend(names.iter().cloned()),
             Task::Cluster { .. } => {
                 seen.cluster = Some(Cluster {
                     status: Status::Creating,
@@ -151,7 +151,7 @@ fn the_cluster_waits_neither_for_a_way_out_nor_for_images() {
     let steps = planned(&nothing(spec()));
     let needs = |id: &str| steps.iter().find(|step| step.id == id).unwrap().needs.clone();
     let of_cluster = needs("cluster:create");
-    assert!(!of_cluster.iter().any(|need| need.starts_with("nat") || need.starts_with("repository")));
+    assert!(!of_cluster.iter().any(|need| need.starts_with("nat") || need == "repositories"));
     // But nothing is applied before nodes can pull.
     assert!(needs("cluster:complete").iter().any(|need| need.starts_with("nat-route")));
 }
@@ -172,7 +172,7 @@ fn deploy_makes_no_network_and_no_cluster() {
     let steps = planned(&seen);
     let whole = done(seen, &steps);
     let some = plan::up(&whole, false, false, &BTreeSet::from(["hello/new".to_owned()])).unwrap();
-    assert_eq!(graph(&some), "repository:hello/new");
+    assert_eq!(graph(&some), "repositories");
 }
 
 #[test]
