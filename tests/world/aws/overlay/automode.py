@@ -104,8 +104,8 @@ def rules_naming(ec2, group):
     ]
 
 
-def add_load_balancer(eks, cluster_name, service):
-    """An internet-facing network load balancer for a Service."""
+def add_load_balancer(eks, cluster_name, service, dns_name=None):
+    """An internet-facing network load balancer for a Service; `dns_name` is one that a test can resolve."""
     cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
     config = cluster.shown["resourcesVpcConfig"]
     subnets = [ec2.get_subnet(item) for item in config["subnetIds"]]
@@ -126,6 +126,7 @@ def add_load_balancer(eks, cluster_name, service):
     balancer = balancing.create_load_balancer(
         full, [group.id], [item.id for item in public], scheme="internet-facing", loadbalancer_type="network", tags=listed
     )
+    balancer.dns_name = dns_name or balancer.dns_name
     target = balancing.create_target_group(
         full, protocol="TCP", port="443", vpc_id=config["vpcId"], target_type="ip", tags=listed,
         healthcheck_protocol="TCP", ip_address_type="ipv4",

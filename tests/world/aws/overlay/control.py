@@ -98,7 +98,7 @@ OF_CLUSTER = {
         "instances": automode.terminate(eks, body["cluster"], body.get("pool"))
     },
     "POST /automode/load-balancer": lambda eks, body: automode.add_load_balancer(
-        eks, body["cluster"], body["service"]
+        eks, body["cluster"], body["service"], body.get("dns_name")
     ),
     "POST /automode/load-balancer-gone": lambda eks, body: {
         "removed": automode.remove_load_balancer(eks, body["cluster"], body["service"])
