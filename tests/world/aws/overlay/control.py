@@ -1,7 +1,7 @@
 """The control API of the tests. See the README."""
 
 from . import automode, inventory, settings
-from .eks import clusters
+from .eks import access, clusters
 from .world import ADMIN, REGION
 
 
@@ -41,7 +41,7 @@ def handle(world, method, path, query, body):
         if name in PLAIN:
             return PLAIN[name](world, query, body)
         if name in OF_CLUSTER:
-            return OF_CLUSTER[name](_eks(world, query, body), body)
+            return OF_CLUSTER[name](_eks(world, query, body), query | body)
     raise Unknown(name)
 
 
@@ -93,6 +93,7 @@ def _log_line(eks, body):
 
 
 OF_CLUSTER = {
+    "GET /authenticator": lambda eks, body: access.authenticator(eks, body["cluster"]),
     "POST /automode/nodes": _nodes,
     "POST /automode/nodes-gone": lambda eks, body: {
         "instances": automode.terminate(eks, body["cluster"], body.get("pool"))
