@@ -78,6 +78,20 @@ def add_volume(eks, cluster, size=8, claim="default/data", zone=None):
     return volume.id
 
 
+def leave_interface(eks, cluster_name):
+    """An interface that a node's network plugin made and nobody removed: available, with the cluster's group."""
+    cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
+    config = cluster.shown["resourcesVpcConfig"]
+    eni = ec2.create_network_interface(
+        ec2.get_subnet(config["subnetIds"][-1]),
+        "",
+        group_ids=[config["clusterSecurityGroupId"]],
+        description=f"aws-K8S-i-{secrets.token_hex(8)}",
+        tags={TAG: cluster_name},
+    )
+    return eni.id
+
+
 def allow_all_from(ec2, group, source):
     ec2.authorize_security_group_ingress(
         group.id, "-1", None, None, [], source_groups=[{"GroupId": source.id}], vpc_id=group.vpc_id

@@ -107,5 +107,8 @@ OF_CLUSTER = {
     "POST /automode/volume": lambda eks, body: {
         "volume": automode.add_volume(eks, body["cluster"], **_only(body, "size", "claim", "zone"))
     },
+    "POST /automode/interface": lambda eks, body: {
+        "interface": automode.leave_interface(eks, body["cluster"])
+    },
     "POST /log-line": _log_line,
 }
