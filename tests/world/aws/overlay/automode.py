@@ -78,6 +78,20 @@ def add_volume(eks, cluster, size=8, claim="default/data", zone=None):
     return volume.id
 
 
+def leave_interface(eks, cluster_name):
+    """An interface that a node's network plugin made and nobody removed: available, with the cluster's group."""
+    cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
+    config = cluster.shown["resourcesVpcConfig"]
+    eni = ec2.create_network_interface(
+        ec2.get_subnet(config["subnetIds"][-1]),
+        "",
+        group_ids=[config["clusterSecurityGroupId"]],
+        description=f"aws-K8S-i-{secrets.token_hex(8)}",
+        tags={TAG: cluster_name},
+    )
+    return eni.id
+
+
 def allow_all_from(ec2, group, source):
     ec2.authorize_security_group_ingress(
         group.id, "-1", None, None, [], source_groups=[{"GroupId": source.id}], vpc_id=group.vpc_id
@@ -104,8 +118,8 @@ def rules_naming(ec2, group):
     ]
 
 
-def add_load_balancer(eks, cluster_name, service):
-    """An internet-facing network load balancer for a Service."""
+def add_load_balancer(eks, cluster_name, service, dns_name=None):
+    """An internet-facing network load balancer for a Service; `dns_name` is one that a test can resolve."""
     cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
     config = cluster.shown["resourcesVpcConfig"]
     subnets = [ec2.get_subnet(item) for item in config["subnetIds"]]
@@ -126,6 +140,7 @@ def add_load_balancer(eks, cluster_name, service):
     balancer = balancing.create_load_balancer(
         full, [group.id], [item.id for item in public], scheme="internet-facing", loadbalancer_type="network", tags=listed
     )
+    balancer.dns_name = dns_name or balancer.dns_name
     target = balancing.create_target_group(
         full, protocol="TCP", port="443", vpc_id=config["vpcId"], target_type="ip", tags=listed,
         healthcheck_protocol="TCP", ip_address_type="ipv4",

@@ -5,10 +5,13 @@ At Docker's gateway it answers reads without a token: a node of EKS pulls with i
 
 import http.client
 import http.server
+import json
 
 from .ecr import as_account
 
-DROPPED = {"connection", "transfer-encoding", "authorization", "host", "content-length", "keep-alive"}
+DROPPED = {
+    "connection", "transfer-encoding", "authorization", "host", "content-length", "keep-alive", "date", "server",
+}  # fmt: skip
 PIECE = 1 << 20
 
 
@@ -22,7 +25,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def _refuse(self):
-        body = b'{"errors":[{"code":"UNAUTHORIZED","message":"Not Authorized: Your authorization token has expired or is missing."}]}'
+        message = "Your authorization token is missing or has expired."
+        body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": message}]}).encode()
         self.send_response(401)
         self.send_header("WWW-Authenticate", f'Basic realm="http://{self.ecr.registry}/",service="ecr.amazonaws.com"')
         self.send_header("Content-Type", "application/json")

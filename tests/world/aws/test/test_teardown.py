@@ -125,6 +125,20 @@ class TeardownTest(AwsTest):
         self.assertEqual(group["tags"]["aws:eks:cluster-name"], stack.name)
         self.refused("DependencyViolation", self.ec2.delete_vpc, VpcId=stack.vpc)
 
+    def test_interface_of_a_node_is_left(self):
+        stack = Stack(self).up()
+        left = self.control("POST", "/automode/interface", {"cluster": stack.name})["interface"]
+        group = stack.describe()["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        self.eks.delete_cluster(name=stack.name)
+        self.advance(5)
+        find = [{"Name": "vpc-id", "Values": [stack.vpc]}, {"Name": "status", "Values": ["available"]}]
+        (shown,) = self.ec2.describe_network_interfaces(Filters=find)["NetworkInterfaces"]
+        self.assertEqual(shown["NetworkInterfaceId"], left)
+        self.refused("DependencyViolation", self.ec2.delete_subnet, SubnetId=stack.subnets[-1])
+        self.refused("DependencyViolation", self.ec2.delete_security_group, GroupId=group)
+        self.ec2.delete_network_interface(NetworkInterfaceId=left)
+        self.ec2.delete_security_group(GroupId=group)
+
     def test_instance_profile_is_left(self):
         stack = Stack(self).up()
         self.eks.delete_cluster(name=stack.name)

@@ -5,7 +5,8 @@ from moto.ec2.models.nat_gateways import NatGateway, NatGatewayBackend
 from moto.ec2.models.route_tables import Route
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import generic_filter
-from moto.elbv2.models import FakeLoadBalancer
+from moto.elbv2 import models as elbv2
+from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
 
 
 def _route_state(route):
@@ -60,6 +61,20 @@ def _describe_nat_gateways(backend, filters, nat_gateway_ids):
     return generic_filter(filters, found)
 
 
+_create_balancer = ELBv2Backend.create_load_balancer
+
+
+def _create_load_balancer(backend, *arguments, **named):
+    """As it was, but with an ARN that says which type it is."""
+    part = {"network": "net", "gateway": "gwy"}.get(named.get("loadbalancer_type"), "app")
+    kept = elbv2.make_arn_for_load_balancer
+    elbv2.make_arn_for_load_balancer = lambda **parts: kept(**parts).replace("/app/", f"/{part}/", 1)
+    try:
+        return _create_balancer(backend, *arguments, **named)
+    finally:
+        elbv2.make_arn_for_load_balancer = kept
+
+
 def apply(clock):
     """`clock()` answers the virtual clock's time."""
     Route.state = property(_route_state)
@@ -67,6 +82,8 @@ def apply(clock):
     VPCEndPoint.get_filter_value = _endpoint_filter
     NatGateway.get_filter_value = _nat_filter
     NatGatewayBackend.describe_nat_gateways = _describe_nat_gateways
+
+    ELBv2Backend.create_load_balancer = _create_load_balancer
 
     def activate(balancer):
         if balancer.state == "provisioning" and clock() >= getattr(balancer, "ready_at", 0):
