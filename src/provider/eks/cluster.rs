@@ -231,7 +231,7 @@ impl Provider for EksCluster {
         self.user.lacks(KUBECONFIG_FILE, &self.folder).await
     }
 
-    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted> {
+    async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted> {
         match step {
             Step::Cloud(task @ Task::Remove { removal: Removal::LoadBalancers }) => {
                 if self.kubeconfig().is_some() {
