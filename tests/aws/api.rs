@@ -54,28 +54,13 @@ impl ApiServer {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path();
         openssl(at, &["genrsa", "-out", "sa.key", "2048"]);
-        openssl(
-            at,
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-keyout",
-                "tls.key",
-                "-out",
-                "tls.crt",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=api",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-addext",
-                "basicConstraints=critical,CA:TRUE",
-            ],
-        );
+        let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca"];
+        let server = ["-keyout", "tls.key", "-out", "tls.csr", "-subj", "/CN=api"];
+        openssl(at, &[&["req", "-newkey", "rsa:2048", "-nodes"][..], &authority].concat());
+        openssl(at, &[&["req", "-newkey", "rsa:2048", "-nodes"][..], &server].concat());
+        std::fs::write(at.join("names"), "subjectAltName=IP:127.0.0.1\n").expect("a file");
+        let signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-out", "tls.crt"];
+        openssl(at, &[&["x509", "-req", "-in", "tls.csr", "-days", "2"][..], &signed].concat());
         let webhook = judge_tokens(Arc::clone(account));
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "w",
@@ -113,7 +98,7 @@ impl ApiServer {
             .stderr(log("apiserver.log"))
             .spawn()
             .expect("kube-apiserver");
-        let authority = BASE64_STANDARD.encode(std::fs::read(at.join("tls.crt")).expect("a certificate"));
+        let authority = BASE64_STANDARD.encode(std::fs::read(at.join("ca.crt")).expect("a certificate"));
         let api = ApiServer { etcd, server, endpoint: format!("https://127.0.0.1:{port}"), authority, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         let ready = || {

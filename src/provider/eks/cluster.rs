@@ -87,15 +87,18 @@ impl EksCluster {
 
     /// The id of one of its parts, which an earlier step has made or seen, or an earlier run.
     pub(super) async fn id(&self, part: &str) -> Result<String> {
-        let known = || self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(part).cloned();
-        if let Some(id) = known() {
+        if let Some(id) = self.seen_id(part) {
             return Ok(id);
         }
         self.learn(&look::everything(&self.aws, &self.spec, &self.who).await?);
-        known().ok_or_else(|| {
+        self.seen_id(part).ok_or_else(|| {
             Error::new(Kind::Platform, format!("AWS does not show {part} of the cluster {}", self.name))
                 .hint("run the same command again: it makes what is missing")
         })
+    }
+
+    pub(super) fn seen_id(&self, part: &str) -> Option<String> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(part).cloned()
     }
 
     fn learn(&self, seen: &Seen) {

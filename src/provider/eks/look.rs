@@ -93,10 +93,15 @@ pub async fn zones(aws: &Aws) -> Result<Vec<Zone>> {
     Ok(zones)
 }
 
-pub async fn vpc(aws: &Aws, cluster: &str) -> Result<Option<Vpc>> {
+/// Its id, and its network.
+pub async fn bare_vpc(aws: &Aws, cluster: &str) -> Result<Option<(String, String)>> {
     let answer = aws.ec2.describe_vpcs().filters(ours(cluster)).send().await.doing("looking for the VPC")?;
-    let Some(found) = answer.vpcs.unwrap_or_default().into_iter().next() else { return Ok(None) };
-    let (Some(id), cidr) = (found.vpc_id, found.cidr_block.unwrap_or_default()) else { return Ok(None) };
+    let found = answer.vpcs.unwrap_or_default().into_iter().next();
+    Ok(found.and_then(|found| Some((found.vpc_id?, found.cidr_block.unwrap_or_default()))))
+}
+
+pub async fn vpc(aws: &Aws, cluster: &str) -> Result<Option<Vpc>> {
+    let Some((id, cidr)) = bare_vpc(aws, cluster).await? else { return Ok(None) };
     let attribute = aws_sdk_ec2::types::VpcAttributeName::EnableDnsHostnames;
     let answer = aws.ec2.describe_vpc_attribute().vpc_id(&id).attribute(attribute).send().await;
     let host_names = answer.doing("looking at the VPC")?.enable_dns_hostnames.and_then(|it| it.value).unwrap_or(false);

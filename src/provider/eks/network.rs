@@ -33,7 +33,7 @@ fn no_id(what: &str) -> Failure {
 impl EksCluster {
     pub async fn make_vpc(&self, cidr: &str) -> Result<Made> {
         let (aws, name) = (&self.aws, self.name.as_str());
-        let find = || async { Ok(look::vpc(aws, name).await?.map(|vpc| vpc.id)) };
+        let find = || async { Ok(look::bare_vpc(aws, name).await?.map(|(id, _)| id)) };
         let make = |tags: Tags| async move {
             let call = aws.ec2_once.create_vpc().cidr_block(cidr);
             let answer = call.tag_specifications(specification(ResourceType::Vpc, tags)).send().await;

@@ -101,7 +101,7 @@ fn network(steps: &mut Steps, seen: &Seen) -> Result<()> {
         steps.add(GATEWAY, &vpc, Task::InternetGateway);
     }
     for wanted in &layout.subnets {
-        if !seen.subnets.get(&wanted.name).is_some_and(|there| there.addresses == wanted.addresses) {
+        if !seen.subnets.get(&wanted.name).is_some_and(|there| there.addresses || !wanted.addresses) {
             steps.add(subnet(&wanted.name), &vpc, Task::Subnet(wanted.clone()));
         }
     }

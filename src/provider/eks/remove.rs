@@ -77,7 +77,10 @@ impl EksCluster {
 
     /// The network that goes, if there is one.
     pub(super) async fn network(&self) -> Result<Option<String>> {
-        Ok(look::vpc(&self.aws, &self.name).await?.map(|vpc| vpc.id))
+        match self.seen_id("vpc") {
+            Some(id) => Ok(Some(id)),
+            None => Ok(look::bare_vpc(&self.aws, &self.name).await?.map(|(id, _)| id)),
+        }
     }
 
     /// Once more and again while AWS says that something depends on it: not everything is gone when it says so.
