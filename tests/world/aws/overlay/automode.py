@@ -63,6 +63,12 @@ def terminate(eks, cluster, pool=None):
     return gone
 
 
+def drain(eks, cluster, pool=None):
+    """Ends nodes as Auto Mode does, with the cluster's role: without it they stay."""
+    if emulator.role(eks.account_id, cluster.shown["roleArn"]):
+        terminate(eks, cluster.name, pool)
+
+
 def add_volume(eks, cluster, size=8, claim="default/data", zone=None):
     """A volume of a PersistentVolumeClaim, whose pod is not there."""
     ec2 = emulator.ec2(eks.account_id, eks.region)
