@@ -1,6 +1,7 @@
 """moto, in this process: calls are forwarded to it, and its resources are looked up and changed directly."""
 
 import os
+import sys
 import urllib.parse
 from types import SimpleNamespace
 
@@ -38,6 +39,9 @@ def forward(call, params=None):
     content = b"".join(chunks)
     number = int(status.split()[0])
     kind = answered.get("Content-Type", "text/xml")
+    if number >= 500 or "html" in kind and number != 200:
+        # What the emulator does not know must be seen, and not be taken for AWS's answer.
+        sys.stderr.write(f"aws: moto answers {number} to {call.service} {getattr(call, 'action', '')}: {content[:300]}\n")
     return Reply(number, {"Content-Type": kind, "x-amzn-RequestId": call.request_id}, content)
 
 
