@@ -9,6 +9,7 @@ import secrets
 from . import emulator
 
 TAG = "eks:eks-cluster-name"
+IMAGE = "ami-0123456789abcdef0"
 
 
 def _ours(resource, cluster):
@@ -31,7 +32,7 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
     made = []
     for index in range(count):
         answer = emulator.ask(
-            eks, "ec2", "RunInstances", ImageId=_image(ec2), MinCount=1, MaxCount=1, InstanceType=instance_type,
+            eks, "ec2", "RunInstances", ImageId=IMAGE, MinCount=1, MaxCount=1, InstanceType=instance_type,
             SubnetId=usable[index % len(usable)].id,
             **{
                 "SecurityGroupId.1": cluster.shown["resourcesVpcConfig"]["clusterSecurityGroupId"],
@@ -49,10 +50,6 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
         eks.world.pools[instance.id] = pool
         made.append(instance.id)
     return made
-
-
-def _image(ec2):
-    return next(iter(ec2.amis))
 
 
 def terminate(eks, cluster, pool=None):

@@ -6,6 +6,8 @@ import urllib.parse
 from types import SimpleNamespace
 
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+# 1,300 images would be made anew at each reset, and nobody looks at them.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 from moto.backends import get_backend
 from moto.moto_api._internal.models import moto_api_backend
