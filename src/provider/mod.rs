@@ -95,6 +95,15 @@ pub enum ClusterState {
     },
 }
 
+/// A registry that comes with the cluster's cloud: nodes pull from it as they are, and who pushes shows these.
+#[derive(Debug, Clone)]
+pub struct OwnRegistry {
+    /// `123456789012.dkr.ecr.us-east-1.amazonaws.com/stackctl/hello-1a2b3c`
+    pub prefix: String,
+    pub username: String,
+    pub password: String,
+}
+
 /// How the API server is reached.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -136,6 +145,11 @@ pub trait Provider: Send + Sync {
     /// What leads from this machine to the edge of a stack. Reads only.
     async fn observe_proxy(&self, _stack: &str) -> Result<ProxyState> {
         Ok(ProxyState::default())
+    }
+
+    /// The registry that comes with the cluster's cloud, where `Traits` say that there is one. Reads only.
+    async fn own_registry(&self) -> Result<OwnRegistry> {
+        Err(Error::new(Kind::Unexpected, "this provider has no registry of its own"))
     }
 
     /// The resources of a cloud that the cluster consists of, where it does. Reads only.

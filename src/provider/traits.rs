@@ -40,6 +40,8 @@ pub enum ImagesBy {
     LocalRegistry,
     /// Each node has its own store, into which images are put; there is no registry, unless `--registry` names one.
     NodeStore,
+    /// A registry that comes with the cluster's cloud. One that `--registry` names is used instead of it.
+    OwnRegistry,
     /// A registry that the cluster can pull from; which one, only the user knows.
     Registry,
 }

@@ -27,7 +27,7 @@ use crate::{
     event::Progress,
     object::Removed,
     provider::{
-        Access, ClusterState, Provider, Traits,
+        Access, ClusterState, OwnRegistry, Provider, Traits,
         local::kubeconfig::UserKubeconfig,
         step::{Acted, Step, StepContext},
         sweep::Swept,
@@ -228,6 +228,10 @@ impl Provider for EksCluster {
         let seen = look::everything(&self.aws, &self.spec, &self.who).await?;
         self.learn(&seen);
         Ok(Some(Box::new(seen)))
+    }
+
+    async fn own_registry(&self) -> Result<OwnRegistry> {
+        EksCluster::own_registry(self).await
     }
 
     async fn kubeconfig_outdated(&self) -> Result<bool> {

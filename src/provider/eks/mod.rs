@@ -29,6 +29,8 @@ pub mod plan;
 mod policy;
 pub mod price;
 #[cfg(feature = "eks")]
+mod registry;
+#[cfg(feature = "eks")]
 mod remove;
 mod seen;
 #[cfg(feature = "eks")]
@@ -59,7 +61,7 @@ pub use without::{missing, token};
 
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
-    images_reach_nodes_by: ImagesBy::Registry,
+    images_reach_nodes_by: ImagesBy::OwnRegistry,
     edge_reached_by: EdgeBy::LoadBalancer,
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
