@@ -17,10 +17,10 @@ use serde_json::Value;
 use crate::{
     client,
     error::{Error, Kind, Result},
+    machine::Machine,
     object::json,
-    observe,
+    observe::certificates,
     plan::up::edge,
-    session::Session,
     stack::{desired, model::Stack},
     tls::{self, OwnTrust},
 };
@@ -79,55 +79,61 @@ fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
     if routes.is_empty() { vec![("/".to_owned(), None)] } else { routes }
 }
 
+/// The edge of a stack, as this machine reaches it.
+pub struct Edge<'a> {
+    pub stack: &'a Stack,
+    /// Its Service, as it is declared.
+    pub service: &'a Value,
+    /// Ports of the Service, to ports of 127.0.0.1.
+    pub published: &'a BTreeMap<u16, u16>,
+    /// Whom to trust, where its certificate is somebody else's.
+    pub foreign: Option<&'a OwnTrust>,
+}
+
 /// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
-pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
-    let sets = desired::desired(&session.stack, &BTreeMap::new());
-    let Some((set, object)) = edge::declared(&sets).filter(|_| session.provider.traits().has_proxy()) else {
+pub async fn of_stack(machine: &Machine, stack: &Stack) -> Result<Option<Vec<Url>>> {
+    let sets = desired::desired(stack, &BTreeMap::new());
+    let Some((set, object)) = edge::declared(&sets).filter(|_| machine.provider.traits().has_proxy()) else {
         return Ok(None);
     };
-    let container = session
-        .provider
-        .observe_proxy(&session.stack.name)
-        .await?
-        .container
-        .filter(|it| it.running && it.foreign.is_none());
+    let container = machine.provider.observe_proxy(&stack.name).await?.container;
+    let container = container.filter(|it| it.running && it.foreign.is_none());
     let Some(container) = container else {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));
     };
-    observe::certificates(session, session.kube().await?).await?;
-    tried(session, &sets[set].objects[object].object.value, &container.published, TIMEOUT).await.map(Some)
-}
-
-/// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
-pub async fn awaited(session: &Session, service: &Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
-    let patience = RESTARTED.min(session.settings.timeout);
-    session.until_stopped(Box::pin(tried(session, service, published, patience))).await
-}
-
-async fn tried(
-    session: &Session,
-    service: &Value,
-    published: &BTreeMap<u16, u16>,
-    patience: Duration,
-) -> Result<Vec<Url>> {
-    let at = |name: &str| {
-        let port = json::list(service, "/spec/ports").iter().find(|port| port["name"] == name)?;
-        published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
+    let foreign = certificates::foreign(stack, &certificates::all(machine, stack).await?);
+    let edge = Edge {
+        stack,
+        service: &sets[set].objects[object].object.value,
+        published: &container.published,
+        foreign: foreign.values().next(),
     };
-    let authority = session.known_authority().await?;
-    let foreign = session.learn(|learned| learned.foreign_certificates.values().flatten().next().cloned());
+    tried(machine, &edge, TIMEOUT).await.map(Some)
+}
+
+/// After an `up`: what is ready must answer in the end.
+pub async fn awaited(machine: &Machine, edge: &Edge<'_>) -> Result<Vec<Url>> {
+    machine.until_stopped(Box::pin(tried(machine, edge, RESTARTED.min(machine.timeout)))).await
+}
+
+async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result<Vec<Url>> {
+    let at = |name: &str| {
+        let port = json::list(edge.service, "/spec/ports").iter().find(|port| port["name"] == name)?;
+        edge.published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
+    };
+    let (authority, foreign) = (machine.known_authority().await?, edge.foreign);
     let base = match (at("https").filter(|_| authority.is_some() || foreign.is_some()), at("http")) {
         (Some(port), _) => format!("https://localhost:{port}"),
         (None, Some(port)) => format!("http://localhost:{port}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
+    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign)?;
     let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
-    let answers = join_all(routes(&session.stack).into_iter().map(attempt));
+    let answers = join_all(routes(edge.stack).into_iter().map(attempt));
     let late = async {
         tokio::time::sleep(TIMEOUT).await;
-        session.events.progress("urls").say("waiting for the edge to answer");
+        machine.events.progress("urls").say("waiting for the edge to answer");
         std::future::pending().await
     };
     tokio::select! {
