@@ -10,7 +10,7 @@ use crate::{
     machine::Machine,
     object::{Object, Origin},
     plan::observed::LiveState,
-    provider::step::{Given, Step},
+    provider::step::{Step, StepContext},
 };
 
 pub async fn act(run: &Run<'_>, step: &Step, progress: &Progress) -> Result<Done> {
@@ -21,8 +21,8 @@ pub async fn act(run: &Run<'_>, step: &Step, progress: &Progress) -> Result<Done
     };
     let seen = run.observed.live.as_ref();
     let may_go = || -> BoxFuture<'_, Result<()>> { Box::pin(may_go(machine, seen)) };
-    let given = Given { object: object.as_ref(), engine: &machine.engine, may_go: &may_go, progress };
-    let acted = machine.provider.act(step, given).await?;
+    let context = StepContext { object: object.as_ref(), engine: &machine.engine, may_go: &may_go, progress };
+    let acted = machine.provider.act(step, context).await?;
     if let Some(value) = acted.object {
         let origin = Origin { file: "the provider".to_owned(), line: 1, column: 1 };
         let options = ApplyOptions { force_conflicts: true, ..ApplyOptions::default() };

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Node;
 use super::{
     Access, Answer, ClusterState, EdgeBy, ImagesBy, Lifecycle, Provider, Traits, api,
     local::kubeconfig::UserKubeconfig,
-    step::{Acted, Given, Step},
+    step::{Acted, Step, StepContext},
 };
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
@@ -122,7 +122,7 @@ impl Provider for ExistingCluster {
         })
     }
 
-    async fn act(&self, step: &Step, _given: Given<'_>) -> Result<Acted> {
+    async fn act(&self, step: &Step, _context: StepContext<'_>) -> Result<Acted> {
         match step {
             Step::CreateCluster => Err(self.not_ours("make")),
             Step::StartCluster => Err(self.not_ours("start")),

@@ -38,7 +38,7 @@ use crate::{
     object::Mirror,
     state::Folder,
 };
-use step::{Acted, Given, Step};
+use step::{Acted, Step, StepContext};
 use sweep::Swept;
 
 /// On all that we make in an engine: `io.stackctl.owner=stackctl`.
@@ -152,7 +152,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// Runs one of the steps that `provider::plan` contributes to plans for clusters like its own.
-    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted>;
+    async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted>;
 
     /// What is left of the cluster and of all that belongs to it. Believes no state. `bases`: images that services are
     /// built from, which stay.

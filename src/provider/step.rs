@@ -153,8 +153,8 @@ impl Planned {
     }
 }
 
-/// What a step is given by the run that it is part of.
-pub struct Given<'a> {
+/// What the run that a step is part of hands to it.
+pub struct StepContext<'a> {
     /// What `Step::reads` asked for, if it is there.
     pub object: Option<&'a Value>,
     /// Builds images.

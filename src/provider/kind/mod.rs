@@ -35,7 +35,7 @@ use super::{
         place::Place,
         proxy::{self, ProxyState},
     },
-    step::{Acted, Given, Step},
+    step::{Acted, Step, StepContext},
     sweep::Swept,
 };
 use crate::{
@@ -222,18 +222,18 @@ impl Provider for KindCluster {
         self.place().edges().await
     }
 
-    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted> {
+    async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted> {
         let place = self.place();
-        if let Some(acted) = place.act(step, &given).await {
+        if let Some(acted) = place.act(step, &context).await {
             return acted;
         }
-        let progress = given.progress;
+        let progress = context.progress;
         match step {
             Step::CreateCluster => self.create(progress).await.map(|()| Acted::note("created")),
             Step::StartCluster => self.start(progress).await.map(|()| Acted::note("started")),
             Step::ConfigureNodes => Ok(Acted::unchanged(!self.configure(progress).await?)),
             Step::MergeKubeconfig => self.merge_kubeconfig(progress).await.map(|()| Acted::default()),
-            Step::DeleteCluster => self.delete(given.may_go, progress).await.map(Acted::removed),
+            Step::DeleteCluster => self.delete(context.may_go, progress).await.map(Acted::removed),
             other => Err(other.is_not_mine("kind")),
         }
     }

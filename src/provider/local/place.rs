@@ -20,7 +20,7 @@ use crate::{
     object::Removed,
     provider::{
         CLUSTER_LABEL, OWNER, OWNER_LABEL, RegistryState, edge, hosting,
-        step::{Acted, Given, Output, Step},
+        step::{Acted, Output, Step, StepContext},
     },
 };
 
@@ -75,18 +75,18 @@ impl Place {
     }
 
     /// Steps that do not depend on what makes the nodes. None: it is none of these.
-    pub async fn act(&self, step: &Step, given: &Given<'_>) -> Option<Result<Acted>> {
+    pub async fn act(&self, step: &Step, context: &StepContext<'_>) -> Option<Result<Acted>> {
         Some(match step {
             Step::CreateNetwork => network::ensure(&self.docker, &self.network).await.map(|()| Acted::default()),
-            Step::StartRegistry => self.start_registry(given.progress).await,
+            Step::StartRegistry => self.start_registry(context.progress).await,
             Step::PublishRegistry => self.publish_registry().await,
-            Step::ProvideProxy { stack } => self.provide_proxy(stack, given).await,
+            Step::ProvideProxy { stack } => self.provide_proxy(stack, context).await,
             Step::StartProxy { stack, service, asked } => {
-                let ports = given.object.map(|service| edge::ports(service, *asked)).unwrap_or_default();
+                let ports = context.object.map(|service| edge::ports(service, *asked)).unwrap_or_default();
                 if ports.is_empty() {
                     return Some(Err(Error::new(Kind::Platform, format!("{service} has no ports on the nodes"))));
                 }
-                self.start_proxy(stack, &ports, given.progress).await
+                self.start_proxy(stack, &ports, context.progress).await
             }
             Step::RemoveProxy { stack } => self.proxy(stack).delete().await.map(Acted::removed),
             Step::DeleteImages => audit::remove_images(&self.docker, &self.members.cluster).await.map(Acted::removed),
@@ -117,10 +117,10 @@ impl Place {
     }
 
     /// That image in the engine; pods have no use for it, so no registry gets it.
-    async fn provide_proxy(&self, stack: &str, given: &Given<'_>) -> Result<Acted> {
+    async fn provide_proxy(&self, stack: &str, context: &StepContext<'_>) -> Result<Acted> {
         let reference = self.proxy_image();
         if self.agent_image.is_some() {
-            engine::ensure_image(&self.docker, &reference, given.progress).await?;
+            engine::ensure_image(&self.docker, &reference, context.progress).await?;
             return Ok(Acted::default());
         }
         if engine::has_image(&self.docker, &reference).await? {
@@ -128,7 +128,7 @@ impl Place {
         }
         let platform = self.platform().await?;
         let agent = blocking(move || image::agent::agent_image(&platform)).await?;
-        let engine: &Engine = given.engine.as_ref().map_err(Clone::clone)?;
+        let engine: &Engine = context.engine.as_ref().map_err(Clone::clone)?;
         let labels = [
             (OWNER_LABEL, OWNER.to_owned()),
             (CLUSTER_LABEL, self.members.cluster.clone()),
@@ -138,7 +138,7 @@ impl Place {
         ];
         let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
         let spec = agent.spec();
-        image::build::build_context(engine, &spec, agent.context, &[reference], &labels, given.progress).await?;
+        image::build::build_context(engine, &spec, agent.context, &[reference], &labels, context.progress).await?;
         Ok(Acted::default())
     }
 

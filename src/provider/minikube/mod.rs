@@ -38,7 +38,7 @@ use super::{
         proxy::ProxyState,
         registry,
     },
-    step::{Acted, Given, Step},
+    step::{Acted, Step, StepContext},
     sweep::Swept,
 };
 use crate::{
@@ -243,15 +243,15 @@ impl Provider for MinikubeCluster {
         self.load_into_nodes(reference, progress).await
     }
 
-    async fn act(&self, step: &Step, given: Given<'_>) -> Result<Acted> {
-        let progress = given.progress;
+    async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted> {
+        let progress = context.progress;
         // minikube counts addresses from the network's own, and so wants to know its subnet.
         if let Step::CreateNetwork = step {
             network::ensure_with_subnet(&self.docker, &self.network, self.name()).await?;
             return Ok(Acted::default());
         }
         let place = self.place();
-        if let Some(acted) = place.act(step, &given).await {
+        if let Some(acted) = place.act(step, &context).await {
             return acted;
         }
         match step {
@@ -259,7 +259,7 @@ impl Provider for MinikubeCluster {
             Step::StartCluster => self.start(progress).await.map(|()| Acted::note("started")),
             Step::ConfigureNodes => Ok(Acted::unchanged(!self.configure().await?)),
             Step::MergeKubeconfig => self.merge_into_users(false, progress).await.map(|()| Acted::default()),
-            Step::DeleteCluster => self.delete(given.may_go, progress).await.map(Acted::removed),
+            Step::DeleteCluster => self.delete(context.may_go, progress).await.map(Acted::removed),
             other => Err(other.is_not_mine("minikube")),
         }
     }
