@@ -190,3 +190,48 @@ impl Outputs {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn image(tag: &str) -> Output {
+        let reference = format!("r/shop/web:{tag}");
+        Output::Image { pinned: format!("{reference}@sha256:{tag}"), reference }
+    }
+
+    #[test]
+    fn what_a_step_has_found_out_is_read_by_its_id_and_by_kind() {
+        let outputs = Outputs::default();
+        outputs.record(&"push:web".into(), image("1"));
+        outputs.record(&"build:web".into(), Output::Nothing);
+        let of = |id: &str| outputs.of(&id.into());
+        assert!(matches!(of("push:web"), Some(Output::Image { pinned, .. }) if pinned == "r/shop/web:1@sha256:1"));
+        assert!(of("build:web").is_none() && of("agent").is_none());
+        assert_eq!(outputs.images()["r/shop/web:1"], "r/shop/web:1@sha256:1");
+        assert_eq!(outputs.registry_port(), None);
+        outputs.record(&"registry".into(), Output::Provided(step::Output::Registry { port: 5000 }));
+        assert_eq!(outputs.registry_port(), Some(5000));
+    }
+
+    #[test]
+    fn an_object_is_known_by_its_key_and_its_uid() {
+        let outputs = Outputs::default();
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "1"}});
+        let key = json::key(&object);
+        outputs.record(&"apply:ConfigMap/a".into(), Output::Applied { key: key.clone(), object: Arc::new(object) });
+        assert_eq!(json::uid(&outputs.applied(&key).unwrap()), "1");
+        assert!(outputs.has_applied("1") && !outputs.has_applied("2"));
+    }
+
+    #[test]
+    fn what_was_removed_is_told_in_the_order_in_which_it_went() {
+        let outputs = Outputs::default();
+        let removed = |name: &str| vec![Removed { kind: "x".to_owned(), name: name.to_owned() }];
+        outputs.record(&"delete:b".into(), Output::Removed { removed: removed("b"), kept: Vec::new() });
+        outputs.record(&"delete:a".into(), Output::Provided(step::Output::Removed(removed("a"))));
+        assert_eq!(outputs.removed().iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    }
+}
