@@ -22,6 +22,8 @@ pub struct Observation {
 pub enum RegistryState {
     /// Somebody else's, named by `--registry`.
     External,
+    /// It comes with the cluster's cloud; repositories in it are made before they are pushed to.
+    Own,
     /// There is none: images are put into the nodes' own stores.
     None,
     Absent,

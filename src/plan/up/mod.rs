@@ -19,6 +19,7 @@ use super::{
 use crate::object::{GeneratedSecret, Key};
 use crate::{
     error::Result,
+    image,
     kube::{
         SYSTEM_NAMESPACE,
         discovery::KindRef,
@@ -72,7 +73,13 @@ pub struct Options {
 pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Plan> {
     let mut graph = Graph::default();
     let published_port = observed.live.as_ref().and_then(|live| live.published_port);
-    let repositories = observed.images.keys().map(|service| format!("{}/{service}", stack.name)).collect();
+    let repositories = match observed.provider.registry {
+        RegistryState::Own => {
+            let services = observed.images.keys().map(String::as_str).chain([image::agent::SERVICE]);
+            services.map(|service| format!("{}/{service}", stack.name)).collect()
+        }
+        _ => BTreeSet::new(),
+    };
     let wanted = Wanted { make_cluster: options.make_cluster, published_port, repositories: &repositories };
     let mut platform = platform(&mut graph, wanted, observed)?;
     // Where images go: into a registry, or into the nodes themselves.
@@ -121,7 +128,9 @@ pub fn plan(stack: &Stack, options: &Options, observed: &Observed) -> Result<Pla
     }
     everything.extend(awaited);
     edge::plan(&mut graph, options, &stack.name, observed, &sets, platform.cluster);
-    if !pushed.is_empty() && !matches!(observed.provider.registry, RegistryState::External | RegistryState::None) {
+    if !pushed.is_empty()
+        && !matches!(observed.provider.registry, RegistryState::External | RegistryState::Own | RegistryState::None)
+    {
         graph.add("gc", &everything, Action::CollectGarbage);
     }
     if options.prove {
