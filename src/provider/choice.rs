@@ -77,7 +77,7 @@ impl Choice {
         let spec = match self {
             Choice::Kind(spec) => spec,
             Choice::Minikube(spec) => &spec.cluster,
-            Choice::Existing { .. } => return false,
+            Choice::Eks(_) | Choice::Existing { .. } => return false,
         };
         spec.control_planes + spec.workers == 1
     }

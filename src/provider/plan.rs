@@ -77,7 +77,7 @@ pub fn bring_up(seen: &Observation, wanted: Wanted<'_>) -> Result<Vec<Planned>> 
 pub fn publish_registry(seen: &Observation, wanted: Wanted<'_>, after: &[Planned]) -> Vec<Planned> {
     let port = match seen.registry {
         RegistryState::Running { port } => Some(port),
-        RegistryState::External | RegistryState::None => return Vec::new(),
+        RegistryState::External | RegistryState::Own | RegistryState::None => return Vec::new(),
         RegistryState::Absent | RegistryState::Stopped => None,
     };
     let is_published = port.is_some() && port == wanted.published_port;
