@@ -9,6 +9,7 @@ use crate::{Test, ground::Ground};
 pub const ALL: &[Test] = &[
     ("from_an_empty_account_and_back", from_an_empty_account_and_back),
     ("kubectl_gets_a_token_that_the_cluster_takes", kubectl_gets_a_token_that_the_cluster_takes),
+    ("images_are_kept_in_the_accounts_registry", images_are_kept_in_the_accounts_registry),
     ("the_policy_is_what_is_called", the_policy_is_what_is_called),
     ("another_account_is_not_touched", another_account_is_not_touched),
 ];
@@ -57,6 +58,39 @@ fn kubectl_gets_a_token_that_the_cluster_takes(ground: &Ground) {
     std::fs::write(&other, text.replace(&format!("- {name}\n"), "- stackctl-other-000000\n")).unwrap();
     assert!(!kubectl(other.to_str().unwrap()).status.success());
     home.down();
+}
+
+fn images_are_kept_in_the_accounts_registry(ground: &Ground) {
+    let home = ground.fresh(json!({}));
+    let before = ground.account.inventory();
+    let stack = home.path().join("small");
+    std::fs::create_dir_all(stack.join("tool")).unwrap();
+    std::fs::write(stack.join("tool/Dockerfile"), "FROM scratch\nCOPY Dockerfile /\nCMD [\"/none\"]\n").unwrap();
+    let declared = "name: small\nservices:\n  tool: { context: tool }\nmanifests: [job.yaml]\n";
+    std::fs::write(stack.join("stack.yaml"), declared).unwrap();
+    // Nothing starts it: the API server has no nodes.
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "tool" },
+        "spec": { "schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": { "spec": { "template": { "spec": {
+            "restartPolicy": "Never", "containers": [{ "name": "tool", "image": "tool" }] } } } } },
+    });
+    std::fs::write(stack.join("job.yaml"), job.to_string()).unwrap();
+    home.up();
+    let writes = ground.counted().0;
+    home.up();
+    assert_eq!(ground.counted().0, writes, "the same digest is there, and is not pushed again");
+    let kubeconfig = home.ok(&["kubeconfig", "--path", "--cluster-name", "small"]).stdout;
+    let mut kubectl = std::process::Command::new("kubectl");
+    let path = "jsonpath={.spec.jobTemplate.spec.template.spec.containers[0].image}";
+    kubectl.args(["--kubeconfig", kubeconfig.trim(), "get", "cronjob", "tool", "-n", "small", "-o", path]);
+    let asked = kubectl.envs(ground.account.environment()).env("HOME", home.path()).output().unwrap();
+    let image = String::from_utf8(asked.stdout).unwrap();
+    let registry = format!("{}/stackctl/small-", ground.account.text("registry"));
+    assert!(image.starts_with(&registry) && image.contains("@sha256:"), "{image}");
+    let repositories = ground.account.inventory().remove("ecr:repository").unwrap();
+    assert!(repositories.iter().any(|repository| repository.contains("/small/tool")), "{repositories:?}");
+    home.down();
+    assert_eq!(ground.account.inventory(), before);
 }
 
 /// Both ways: no call that the policy does not allow, and nothing allowed that is not called.

@@ -125,7 +125,7 @@ fn network(steps: &mut Steps, seen: &Seen) -> Result<()> {
         steps.add("s3-endpoint", &needs, Task::S3Endpoint { tables });
     }
     for (name, stands_in) in &layout.nats {
-        if !seen.nats.get(name).is_some_and(|nat| nat.state == "available") {
+        if seen.nats.get(name).is_none_or(|nat| nat.state != "available") {
             // It comes up only where the way out is there.
             let needs = [subnet(stands_in), GATEWAY.to_owned(), table("public")];
             steps.add(nat(name), &needs, Task::NatGateway { name: name.clone(), subnet: stands_in.clone() });
@@ -150,7 +150,7 @@ fn identities(steps: &mut Steps, seen: &Seen) {
             steps.add(role(wanted), &[], Task::Role { role: wanted });
         }
     }
-    if !seen.log_group.as_ref().is_some_and(|group| group.retention.is_some()) {
+    if seen.log_group.as_ref().is_none_or(|group| group.retention.is_none()) {
         steps.add(LOG_GROUP, &[], Task::LogGroup);
     }
 }
