@@ -5,7 +5,7 @@ pub mod gc;
 mod local;
 mod nodes;
 pub mod pull;
-mod push;
+pub(super) mod push;
 pub mod registry;
 pub mod remote;
 pub mod tag;

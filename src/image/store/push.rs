@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 3;
 const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Pushes `host/path:tag` and gives the manifest's digest, `sha256:…`. What may pass by itself is tried three times.
-async fn push(engine: &Engine, reference: &str, progress: &Progress) -> Result<String> {
+pub async fn push(engine: &Engine, reference: &str, progress: &Progress) -> Result<String> {
     let mut attempt = 1;
     loop {
         match attempt_push(engine, reference, progress).await {

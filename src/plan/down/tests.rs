@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::{
     kube::ownership::{foreign::Foreign, inventory::Parent},
