@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
-from . import registry, server
+from . import proxy, registry, server
 from .ecr import Ecr
+from .tls import Authority
 from .world import ADMIN, OTHER, REGION, World
 
 # ministack alone opens its port itself, so that one is free when it is asked for, and may not be a moment later.
@@ -67,12 +69,13 @@ def _start_ministack():
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/world/aws/run", description=__doc__)
-    parser.add_argument("--bridge", metavar="ADDRESS", help="where the registry also answers, for reading")
+    parser.add_argument("--bridge", metavar="ADDRESS", help="where the registry and the proxy to STS also answer")
     options = parser.parse_args()
     ministack, ecr = _start_ministack()
     done = threading.Event()
     try:
-        _run(options, ministack, ecr, done)
+        with tempfile.TemporaryDirectory(prefix="stackctl-aws-") as folder:
+            _run(options, ministack, ecr, done, Authority(folder))
     finally:
         os.killpg(ministack.pid, signal.SIGTERM)
         try:
@@ -81,7 +84,7 @@ def main():
             os.killpg(ministack.pid, signal.SIGKILL)
 
 
-def _run(options, ministack, ecr, done):
+def _run(options, ministack, ecr, done, authority):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: done.set())
     images = registry.serve(("127.0.0.1", 0), ecr, ADMIN.account, REGION)
@@ -89,27 +92,36 @@ def _run(options, ministack, ecr, done):
     ecr.registry = f"127.0.0.1:{registry_port}"
     world = World(ecr)
     endpoint = server.serve(("127.0.0.1", 0), world)
-    servers = [images, endpoint]
+    proxied = proxy.serve(("127.0.0.1", 0), world, authority)
+    proxy_port = proxied.server_address[1]
+    servers = [images, endpoint, proxied]
     if options.bridge:
+        servers.append(proxy.serve((options.bridge, proxy_port), world, authority))
         servers.append(
             registry.serve((options.bridge, registry_port), ecr, ADMIN.account, REGION, open_to_read=True)
         )
     for each in servers:
         threading.Thread(target=each.serve_forever, daemon=True).start()
-    print(json.dumps(_described(endpoint.server_address[1], ecr, options.bridge, registry_port)), flush=True)
+    about = _described(endpoint.server_address[1], ecr.registry)
+    about["registry_bridge"] = f"{options.bridge}:{registry_port}" if options.bridge else None
+    about["sts"] = {
+        "proxy": f"http://127.0.0.1:{proxy_port}",
+        "proxy_bridge": f"http://{options.bridge}:{proxy_port}" if options.bridge else None,
+        "ca_file": str(authority.file),
+    }
+    print(json.dumps(about), flush=True)
     threading.Thread(target=_wait_for_end_of_input, args=(done,), daemon=True).start()
     while not done.wait(1):
         if ministack.poll() is not None:
             raise SystemExit(f"aws: ministack ended with status {ministack.returncode}")
 
 
-def _described(port, ecr, bridge, registry_port):
+def _described(port, registry_address):
     url = f"http://127.0.0.1:{port}"
     return {
         "endpoint": url,
         "control": url + server.CONTROL,
-        "registry": ecr.registry,
-        "registry_bridge": f"{bridge}:{registry_port}" if bridge else None,
+        "registry": registry_address,
         "region": REGION,
         **_who(ADMIN),
         "other": _who(OTHER),

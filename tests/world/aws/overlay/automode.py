@@ -9,6 +9,7 @@ import secrets
 from . import emulator
 
 TAG = "eks:eks-cluster-name"
+IMAGE = "ami-0123456789abcdef0"
 
 
 def _ours(resource, cluster):
@@ -31,7 +32,7 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
     made = []
     for index in range(count):
         answer = emulator.ask(
-            eks, "ec2", "RunInstances", ImageId=_image(ec2), MinCount=1, MaxCount=1, InstanceType=instance_type,
+            eks, "ec2", "RunInstances", ImageId=IMAGE, MinCount=1, MaxCount=1, InstanceType=instance_type,
             SubnetId=usable[index % len(usable)].id,
             **{
                 "SecurityGroupId.1": cluster.shown["resourcesVpcConfig"]["clusterSecurityGroupId"],
@@ -51,16 +52,18 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
     return made
 
 
-def _image(ec2):
-    return next(iter(ec2.amis))
-
-
 def terminate(eks, cluster, pool=None):
     ec2 = emulator.ec2(eks.account_id, eks.region)
     gone = [item.id for item in nodes(eks, cluster) if pool in (None, eks.world.pools.get(item.id))]
     if gone:
         ec2.terminate_instances(gone)
     return gone
+
+
+def drain(eks, cluster, pool=None):
+    """Ends nodes as Auto Mode does, with the cluster's role: without it they stay."""
+    if emulator.role(eks.account_id, cluster.shown["roleArn"]):
+        terminate(eks, cluster.name, pool)
 
 
 def add_volume(eks, cluster, size=8, claim="default/data", zone=None):
@@ -76,6 +79,20 @@ def add_volume(eks, cluster, size=8, claim="default/data", zone=None):
         }
     )
     return volume.id
+
+
+def leave_interface(eks, cluster_name):
+    """An interface that a node's network plugin made and nobody removed: available, with the cluster's group."""
+    cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
+    config = cluster.shown["resourcesVpcConfig"]
+    eni = ec2.create_network_interface(
+        ec2.get_subnet(config["subnetIds"][-1]),
+        "",
+        group_ids=[config["clusterSecurityGroupId"]],
+        description=f"aws-K8S-i-{secrets.token_hex(8)}",
+        tags={TAG: cluster_name},
+    )
+    return eni.id
 
 
 def allow_all_from(ec2, group, source):
@@ -104,8 +121,8 @@ def rules_naming(ec2, group):
     ]
 
 
-def add_load_balancer(eks, cluster_name, service):
-    """An internet-facing network load balancer for a Service."""
+def add_load_balancer(eks, cluster_name, service, dns_name=None):
+    """An internet-facing network load balancer for a Service; `dns_name` is one that a test can resolve."""
     cluster, ec2 = eks.cluster(cluster_name), emulator.ec2(eks.account_id, eks.region)
     config = cluster.shown["resourcesVpcConfig"]
     subnets = [ec2.get_subnet(item) for item in config["subnetIds"]]
@@ -126,6 +143,7 @@ def add_load_balancer(eks, cluster_name, service):
     balancer = balancing.create_load_balancer(
         full, [group.id], [item.id for item in public], scheme="internet-facing", loadbalancer_type="network", tags=listed
     )
+    balancer.dns_name = dns_name or balancer.dns_name
     target = balancing.create_target_group(
         full, protocol="TCP", port="443", vpc_id=config["vpcId"], target_type="ip", tags=listed,
         healthcheck_protocol="TCP", ip_address_type="ipv4",

@@ -1,7 +1,7 @@
 """The control API of the tests. See the README."""
 
 from . import automode, inventory, settings
-from .eks import clusters
+from .eks import access, clusters
 from .world import ADMIN, REGION
 
 
@@ -41,7 +41,7 @@ def handle(world, method, path, query, body):
         if name in PLAIN:
             return PLAIN[name](world, query, body)
         if name in OF_CLUSTER:
-            return OF_CLUSTER[name](_eks(world, query, body), body)
+            return OF_CLUSTER[name](_eks(world, query, body), query | body)
     raise Unknown(name)
 
 
@@ -93,18 +93,22 @@ def _log_line(eks, body):
 
 
 OF_CLUSTER = {
+    "GET /authenticator": lambda eks, body: access.authenticator(eks, body["cluster"]),
     "POST /automode/nodes": _nodes,
     "POST /automode/nodes-gone": lambda eks, body: {
         "instances": automode.terminate(eks, body["cluster"], body.get("pool"))
     },
     "POST /automode/load-balancer": lambda eks, body: automode.add_load_balancer(
-        eks, body["cluster"], body["service"]
+        eks, body["cluster"], body["service"], body.get("dns_name")
     ),
     "POST /automode/load-balancer-gone": lambda eks, body: {
         "removed": automode.remove_load_balancer(eks, body["cluster"], body["service"])
     },
     "POST /automode/volume": lambda eks, body: {
         "volume": automode.add_volume(eks, body["cluster"], **_only(body, "size", "claim", "zone"))
+    },
+    "POST /automode/interface": lambda eks, body: {
+        "interface": automode.leave_interface(eks, body["cluster"])
     },
     "POST /log-line": _log_line,
 }

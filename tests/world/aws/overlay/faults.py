@@ -26,12 +26,11 @@ class Faults:
         """The fault that this call meets. Every fault that matches counts the call."""
         picked = None
         for fault in self.list:
-            if "write" in fault:
-                matches, first = not call.reads, fault["write"]
-            else:
-                first = fault["nth"]
-                matches = fnmatch.fnmatchcase(call.service, fault["service"])
+            matches = fnmatch.fnmatchcase(call.service, fault["service"])
             matches = matches and fnmatch.fnmatchcase(call.action, fault["action"])
+            if "write" in fault:
+                matches = matches and not call.reads
+            first = fault.get("write", fault["nth"])
             if not matches:
                 continue
             fault["seen"] += 1

@@ -4,10 +4,9 @@ import fnmatch
 import re
 import threading
 
-from . import balancing, emulator, identity, logs, quotas, reply, settings
+from . import balancing, emulator, identity, logs, patches, quotas, reply, settings
 from .clock import Clock
 from .ec2 import actions as ec2_actions
-from .ec2 import patches
 from .eks import actions as eks_actions
 from .eks.state import Eks, invalid
 from .faults import Faults, Hold

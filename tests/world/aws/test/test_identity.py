@@ -1,6 +1,8 @@
 """STS, signatures, and IAM's answers that the emulator lacks."""
 
 import base64
+import json
+import ssl
 import urllib.error
 import urllib.request
 
@@ -40,11 +42,11 @@ class IdentityTest(AwsTest):
         self.refused("ExpiredToken", self.world.client("sts").get_caller_identity)
         self.refused("ExpiredTokenException", self.eks.list_clusters)
 
-    def _token(self, cluster, secret=None, life=60):
+    def _token(self, cluster, secret=None, life=60, endpoint=None):
         about = self.world.about
         request = AWSRequest(
             "GET",
-            about["endpoint"] + "/?Action=GetCallerIdentity&Version=2011-06-15",
+            (endpoint or about["endpoint"]) + "/?Action=GetCallerIdentity&Version=2011-06-15",
             headers={"x-k8s-aws-id": cluster},
         )
         credentials = Credentials(about["access_key"], secret or about["secret_key"])
@@ -72,6 +74,22 @@ class IdentityTest(AwsTest):
         self.assertEqual(self._presented(self._token("one", secret="wrong"), "one")[0], 403)
         self.control("POST", "/settings", {"clock_skew": 61})
         self.assertEqual(self._presented(self._token("one"), "one")[0], 403)
+
+    def test_sts_behind_the_proxy(self):
+        about = self.world.about["sts"]
+        context = ssl.create_default_context(cafile=about["ca_file"])
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({"https": about["proxy"]}), urllib.request.HTTPSHandler(context=context)
+        )
+        host = "https://sts.us-east-1.amazonaws.com"
+        url = base64.urlsafe_b64decode(self._token("one", endpoint=host).removeprefix("k8s-aws-v1.") + "==").decode()
+        request = urllib.request.Request(url, headers={"x-k8s-aws-id": "one", "Accept": "application/json"})
+        with opener.open(request, timeout=10) as answered:
+            result = json.load(answered)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
+        self.assertEqual(result["Arn"], self.world.about["arn"])
+        for wrong in ("https://ec2.us-east-1.amazonaws.com/", host + "/_world/inventory"):
+            with self.assertRaises(OSError):
+                opener.open(wrong, timeout=10).close()
 
     def test_simulation_and_deny(self):
         self.control("POST", "/settings", {"deny": ["ec2:CreateNatGateway", "eks:*"]})

@@ -125,6 +125,33 @@ class TeardownTest(AwsTest):
         self.assertEqual(group["tags"]["aws:eks:cluster-name"], stack.name)
         self.refused("DependencyViolation", self.ec2.delete_vpc, VpcId=stack.vpc)
 
+    def test_role_outlives_the_cluster(self):
+        stack = Stack(self).up()
+        self.control("POST", "/automode/nodes", {"cluster": stack.name})
+        self.iam.detach_role_policy(RoleName="stackctl-c", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
+        self.iam.delete_role(RoleName="stackctl-c")
+        stack.empty_pools()
+        self.advance(9)
+        self.assertEqual(len(self.inventory()["ec2:instance"]), 1)
+        self.eks.delete_cluster(name=stack.name)
+        self.advance(5)
+        shown = stack.describe()
+        self.assertEqual((shown["status"], shown["health"]["issues"][0]["code"]), ("FAILED", "IamRoleNotFound"))
+
+    def test_interface_of_a_node_is_left(self):
+        stack = Stack(self).up()
+        left = self.control("POST", "/automode/interface", {"cluster": stack.name})["interface"]
+        group = stack.describe()["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        self.eks.delete_cluster(name=stack.name)
+        self.advance(5)
+        find = [{"Name": "vpc-id", "Values": [stack.vpc]}, {"Name": "status", "Values": ["available"]}]
+        (shown,) = self.ec2.describe_network_interfaces(Filters=find)["NetworkInterfaces"]
+        self.assertEqual(shown["NetworkInterfaceId"], left)
+        self.refused("DependencyViolation", self.ec2.delete_subnet, SubnetId=stack.subnets[-1])
+        self.refused("DependencyViolation", self.ec2.delete_security_group, GroupId=group)
+        self.ec2.delete_network_interface(NetworkInterfaceId=left)
+        self.ec2.delete_security_group(GroupId=group)
+
     def test_instance_profile_is_left(self):
         stack = Stack(self).up()
         self.eks.delete_cluster(name=stack.name)

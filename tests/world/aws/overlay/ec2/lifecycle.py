@@ -148,7 +148,7 @@ def _endpoint_gone(ec2, number):
         ec2.enis.pop(eni, None)
     for table in endpoint.route_table_ids:
         routes = ec2.route_tables[table]._routes if table in ec2.route_tables else {}
-        for route in [item for item in routes.values() if item.vpc_endpoint_id == number]:
+        for route in [item for item in routes.values() if item.gateway_id == number]:
             del routes[route.id]
 
 

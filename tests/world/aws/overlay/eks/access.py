@@ -139,3 +139,18 @@ def associated(eks, call, params):
 
 def policies(eks, call, params):
     return page(params, [{"name": name, "arn": POLICY + name} for name in POLICIES], "accessPolicies")
+
+
+def authenticator(eks, name):
+    """The configuration with which aws-iam-authenticator lets in whom this cluster's access entries make an admin."""
+    users, roles = [], []
+    for arn, entry in eks.cluster(name).entries.items():
+        admin = POLICY + "AmazonEKSClusterAdminPolicy" in entry["_policies"]
+        groups = entry["kubernetesGroups"] + (["system:masters"] if admin else [])
+        if entry["type"] != "STANDARD":
+            continue
+        if ":role/" in arn:
+            roles.append({"rolearn": arn, "username": entry["username"], "groups": groups})
+        else:
+            users.append({"userarn": arn, "username": entry["username"], "groups": groups})
+    return {"clusterID": name, "server": {"mapUsers": users, "mapRoles": roles}}

@@ -5,7 +5,9 @@ from moto.ec2.models.nat_gateways import NatGateway, NatGatewayBackend
 from moto.ec2.models.route_tables import Route
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import generic_filter
-from moto.elbv2.models import FakeLoadBalancer
+from moto.elbv2 import models as elbv2
+from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
+from moto.iam.models import IAMBackend
 
 
 def _route_state(route):
@@ -60,13 +62,43 @@ def _describe_nat_gateways(backend, filters, nat_gateway_ids):
     return generic_filter(filters, found)
 
 
+_create_balancer = ELBv2Backend.create_load_balancer
+
+
+def _create_load_balancer(backend, *arguments, **named):
+    """As it was, but with an ARN that says which type it is."""
+    part = {"network": "net", "gateway": "gwy"}.get(named.get("loadbalancer_type"), "app")
+    kept = elbv2.make_arn_for_load_balancer
+    elbv2.make_arn_for_load_balancer = lambda **parts: kept(**parts).replace("/app/", f"/{part}/", 1)
+    try:
+        return _create_balancer(backend, *arguments, **named)
+    finally:
+        elbv2.make_arn_for_load_balancer = kept
+
+
+_policies_of_aws = IAMBackend._init_aws_policies
+_policies = {}
+
+
+def _kept_policies(backend):
+    """AWS's own policies, read once for each account and not at every reset."""
+    if backend.account_id not in _policies:
+        _policies[backend.account_id] = _policies_of_aws(backend)
+    for policy in _policies[backend.account_id]:
+        policy.attachment_count = 0
+    return list(_policies[backend.account_id])
+
+
 def apply(clock):
     """`clock()` answers the virtual clock's time."""
+    IAMBackend._init_aws_policies = _kept_policies
     Route.state = property(_route_state)
     NetworkInterface.get_filter_value = _interface_filter
     VPCEndPoint.get_filter_value = _endpoint_filter
     NatGateway.get_filter_value = _nat_filter
     NatGatewayBackend.describe_nat_gateways = _describe_nat_gateways
+
+    ELBv2Backend.create_load_balancer = _create_load_balancer
 
     def activate(balancer):
         if balancer.state == "provisioning" and clock() >= getattr(balancer, "ready_at", 0):
