@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Test, ground::Ground};
 
@@ -105,5 +105,4 @@ fn what_is_forbidden_is_told(ground: &Ground) {
     refused.says("UnauthorizedOperation").says("eks-policy");
     home.down();
     assert_eq!(ground.account.inventory(), before);
-    let _: Value = Value::Null;
 }

@@ -102,7 +102,10 @@ fn the_policy_is_what_is_called(ground: &Ground) {
         "/automode/nodes",
         &json!({ "cluster": cluster, "count": 2, "zone": "us-east-1a", "pool": "general-purpose" }),
     );
-    ground.account.post("/automode/load-balancer", &json!({ "cluster": cluster, "service": "small/edge" }));
+    ground.account.post(
+        "/automode/load-balancer",
+        &json!({ "cluster": cluster, "service": "small/edge", "dns_name": "localhost" }),
+    );
     home.down();
     let called: BTreeSet<String> = ground.account.calls().iter().map(action).collect();
     let policy: Value = serde_json::from_str(&home.ok(&["eks-policy"]).stdout).unwrap();
