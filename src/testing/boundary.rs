@@ -18,13 +18,15 @@ const ALLOWED: [(&str, &str); 3] = [
 ];
 
 /// A provider's name, or a variant of an enum of them.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "ProviderName::",
     "Choice::Kind",
     "Choice::Minikube",
+    "Choice::Eks",
     "Choice::Existing",
     "KindCluster",
     "MinikubeCluster",
+    "EksCluster",
     "ExistingCluster",
 ];
 /// Modules of `provider` that are about one of them.
