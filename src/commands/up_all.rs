@@ -70,6 +70,10 @@ pub async fn run(
 fn check(settings: &Settings) -> Result<()> {
     let wrong =
         |what: &str, why: &str| Err(Error::new(Kind::Usage, format!("{what} and --all do not go together")).hint(why));
+    if settings.has_cluster_for_each_stack() {
+        return Err(Error::new(Kind::Usage, "--all would make a cluster for each stack")
+            .hint("name one for all of them: --cluster-name NAME"));
+    }
     if settings.namespace.is_some() {
         return wrong("a namespace", "each stack has a namespace of its own: leave --namespace out");
     }

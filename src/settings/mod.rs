@@ -378,10 +378,14 @@ impl Settings {
 }
 
 impl Settings {
+    pub fn has_cluster_for_each_stack(&self) -> bool {
+        let named = self.provenance.iter().any(|(key, _, origin)| *key == "clusterName" && *origin != Origin::Default);
+        self.provider == ProviderName::Eks && !named
+    }
+
     /// On AWS each stack has a cluster of its own, unless one is named.
     pub fn of_stack(mut self, stack: &str) -> Settings {
-        let named = self.provenance.iter().any(|(key, _, origin)| *key == "clusterName" && *origin != Origin::Default);
-        if self.provider == ProviderName::Eks && !named {
+        if self.has_cluster_for_each_stack() {
             self.cluster_name = if stack.is_empty() { DEFAULT_STACK } else { stack }.to_owned();
         }
         self
