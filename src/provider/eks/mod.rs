@@ -1,6 +1,8 @@
 //! Clusters on AWS, by EKS Auto Mode, with all that they need: network, roles, registries. What is decided is in modules
 //! that ask nobody (`layout`, `plan`, `teardown`); what is asked of AWS is looked at first and written down before.
 
+#![cfg_attr(not(feature = "eks"), allow(dead_code, reason = "without the clients of AWS nobody asks for it"))]
+
 #[cfg(feature = "eks")]
 mod audit;
 #[cfg(feature = "eks")]
