@@ -55,7 +55,7 @@ class Launched:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(15)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
