@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,11 +18,14 @@ const PACE: &str = "200";
 pub struct Ground {
     pub account: Arc<Account>,
     api: Option<ApiServer>,
+    /// One folder for all homes: a stack that comes from another one is another stack.
+    stack: tempfile::TempDir,
 }
 
 /// A machine of its own, with a stack that asks for nothing but an API server.
 pub struct Home {
     pub folder: tempfile::TempDir,
+    pub stack: PathBuf,
     environment: BTreeMap<String, String>,
 }
 
@@ -38,7 +41,8 @@ impl Ground {
     pub fn start(_idle: bool) -> Result<Ground, String> {
         let account = Arc::new(Account::start()?);
         let api = ApiServer::start(&account)?;
-        Ok(Ground { account, api: Some(api) })
+        let stack = tempfile::tempdir().expect("a folder");
+        Ok(Ground { account, api: Some(api), stack })
     }
 
     /// An empty account, whose clusters are served by the API server.
@@ -53,12 +57,12 @@ impl Ground {
     /// Another machine, with the same account.
     pub fn home(&self) -> Home {
         let folder = tempfile::tempdir().expect("a home");
-        let stack = folder.path().join("small");
+        let stack = self.stack.path().join("small");
         std::fs::create_dir_all(&stack).expect("a folder");
         std::fs::write(stack.join("stack.yaml"), "name: small\nmanifests: [map.yaml]\n").expect("a file");
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: small }\ndata: { a: b }\n";
         std::fs::write(stack.join("map.yaml"), map).expect("a file");
-        Home { folder, environment: self.account.environment() }
+        Home { folder, stack, environment: self.account.environment() }
     }
 
     /// Calls of the run that were writes, and those that were reads.
@@ -87,7 +91,7 @@ impl Home {
             .envs(&self.environment)
             .args(arguments)
             .stdin(Stdio::null())
-            .current_dir(self.folder.path().join("small"));
+            .current_dir(&self.stack);
         if let Ok(host) = std::env::var("DOCKER_HOST") {
             command.env("DOCKER_HOST", host);
         }

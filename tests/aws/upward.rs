@@ -87,7 +87,7 @@ fn images_are_kept_in_the_accounts_registry(ground: &Ground) {
 
 /// Gives its stack a service, whose image nothing runs: the API server has no nodes.
 fn with_image(home: &Home) {
-    let stack = home.path().join("small");
+    let stack = &home.stack;
     std::fs::create_dir_all(stack.join("tool")).unwrap();
     std::fs::write(stack.join("tool/Dockerfile"), "FROM scratch\nCOPY Dockerfile /\nCMD [\"/none\"]\n").unwrap();
     let declared = "name: small\nservices:\n  tool: { context: tool }\nmanifests: [job.yaml]\n";
