@@ -20,6 +20,7 @@ mod provider;
 mod quantity;
 mod report;
 mod session;
+mod setting;
 mod settings;
 mod stack;
 mod state;

@@ -21,7 +21,7 @@ use crate::{
         document::{self, RemovalResult},
     },
     session::{ChangeOptions, ImageOptions, Session, choice},
-    settings::Settings,
+    settings::{NAMESPACE, Settings},
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
@@ -74,7 +74,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         plan::origin::check_removal(&options.stack, stack::origin_of(&named).as_deref(), live)?;
         // A configured namespace may be meant for another stack.
         let asked =
-            session.settings.namespace.as_deref().filter(|_| !args.cluster && app.common.target.has_namespace());
+            session.settings.namespace.as_deref().filter(|_| !args.cluster && app.common.target.has(&NAMESPACE));
         plan::origin::check_namespace(&options.stack, asked, live)?;
     }
     let plan = plan::down::plan(&options, &observed)?;
@@ -98,7 +98,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
 async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
-    if app.common.target.has_namespace() {
+    if app.common.target.has(&NAMESPACE) {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
     }
@@ -317,7 +317,7 @@ async fn tell(app: &App, receipt: Receipt) -> Result<()> {
 fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
     let request = LoadRequest {
         stack: stack.to_owned(),
-        provider: settings.provider.name().to_owned(),
+        provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
         without: settings.without.clone(),
         ..LoadRequest::default()

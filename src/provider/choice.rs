@@ -9,9 +9,42 @@ use super::{
     kind::{self, KindCluster},
     local::{checks, kubeconfig::UserKubeconfig},
     minikube::{self, MinikubeCluster, MinikubeSpec},
+    settings::{CONTEXT, PROVIDER},
 };
-use crate::{error::Result, image::Engine, state::State};
+use crate::{
+    error::{Error, Kind, Result},
+    image::Engine,
+    setting::{Origin, Parsed, Values},
+    state::State,
+};
 use futures::FutureExt;
+
+/// What the setting `provider` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    Kind,
+    Minikube,
+    Existing,
+}
+
+impl Name {
+    const ALL: [Name; 3] = [Name::Kind, Name::Minikube, Name::Existing];
+
+    pub fn parse(text: &str) -> Parsed<Name> {
+        Name::ALL.into_iter().find(|name| name.text() == text).ok_or_else(|| {
+            let names: Vec<_> = Name::ALL.into_iter().map(Name::text).collect();
+            format!("expected one of: {}", names.join(", "))
+        })
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Name::Kind => "kind",
+            Name::Minikube => "minikube",
+            Name::Existing => "existing",
+        }
+    }
+}
 
 /// Which provider, with what it has to know. Nothing is looked at before it is opened.
 #[derive(Debug, Clone)]
@@ -24,7 +57,56 @@ pub enum Choice {
     Existing { context: Option<String> },
 }
 
+/// A context is one of a cluster that is there: alone it implies that provider. Beside another one, named as strongly or
+/// less so, nobody can tell what is meant.
+pub fn imply(values: &mut Values) -> Result<()> {
+    let name = values.required(&PROVIDER)?;
+    let (Some((context, by)), Some((shown, origin))) = (values.shown(&CONTEXT), values.shown(&PROVIDER)) else {
+        return Ok(());
+    };
+    if *by == Origin::Default || name == Name::Existing || origin.strength() > by.strength() {
+        return Ok(());
+    }
+    if *origin != Origin::Default {
+        let what = format!(
+            "the context {context} ({by}) is one of an existing cluster, but the provider is {shown} ({origin})"
+        );
+        return Err(Error::new(Kind::Usage, what)
+            .hint(format!("--provider {} uses the cluster of that context", Name::Existing.text()))
+            .hint(format!("leave the context out for the provider {shown}")));
+    }
+    let by = by.clone();
+    values.imply(&PROVIDER, Name::Existing.text(), by);
+    Ok(())
+}
+
 impl Choice {
+    pub fn of(values: &Values) -> Result<Choice> {
+        Ok(match values.required(&PROVIDER)? {
+            Name::Kind => Choice::Kind(kind::settings::spec(values)?),
+            Name::Minikube => Choice::Minikube(minikube::settings::spec(values)?),
+            Name::Existing => Choice::Existing { context: values.optional(&CONTEXT)? },
+        })
+    }
+
+    /// As a cluster that is there says, where it decides what it is like.
+    pub fn settled(self) -> Choice {
+        match self {
+            Choice::Minikube(spec) => Choice::Minikube(spec.with_profile()),
+            other => other,
+        }
+    }
+
+    /// As the setting `provider` names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Choice::Kind(_) => Name::Kind,
+            Choice::Minikube(_) => Name::Minikube,
+            Choice::Existing { .. } => Name::Existing,
+        }
+        .text()
+    }
+
     /// What its clusters are like.
     pub fn traits(&self) -> Traits {
         match self {

@@ -10,6 +10,7 @@ pub mod local;
 pub mod minikube;
 mod observation;
 pub mod plan;
+pub mod settings;
 pub mod step;
 pub mod sweep;
 mod traits;
@@ -18,7 +19,7 @@ pub use crate::provider::local::{
     edge::{self, Asked},
     proxy::ProxyState,
 };
-pub use choice::{Choice, open};
+pub use choice::{Choice, imply, open};
 pub use observation::{Observation, RegistryState};
 pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 

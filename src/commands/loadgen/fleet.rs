@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{FlagGroups, StackArgs},
+    cli::{AgentArgs, FlagGroups, StackArgs},
     commands::{
         app::App,
         shared::{self, ImageArgs},
@@ -41,9 +41,8 @@ pub struct FleetArgs {
     /// Of the load profiles that the stack declares [default: default, with --url none]
     #[arg(long, value_name = "NAME", help_heading = "Load options")]
     profile: Option<String>,
-    /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE", help_heading = "Load options")]
-    agent_image: Option<String>,
+    #[command(flatten, next_help_heading = "Load options")]
+    agent: AgentArgs,
     /// Only print what would be done
     #[arg(long, help_heading = None::<&str>)]
     dry_run: bool,
@@ -136,8 +135,7 @@ impl FleetArgs {
 
 pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
-    let flags =
-        FlagGroups { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..FlagGroups::default() };
+    let flags = FlagGroups { stack: Some(&fleet.stack), agent: Some(&fleet.agent), ..FlagGroups::default() };
     let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;

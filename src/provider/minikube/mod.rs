@@ -10,6 +10,7 @@ mod mark;
 mod profile;
 mod remove;
 mod run;
+pub mod settings;
 mod spec;
 mod status;
 
