@@ -92,7 +92,6 @@ fn minikube_flag(text: &str) -> Parsed<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::spec;
     use crate::{
         error::Kind,
         provider::{Choice, settings::tests::values},
@@ -105,7 +104,7 @@ mod tests {
         assert_eq!((spec.memory.as_deref(), spec.cpus), (Some("4g"), Some(2)));
         assert_eq!((&*spec.driver, &*spec.container_runtime), ("docker", "containerd"));
         let flags = [("STACKCTL_MINIKUBE_FLAGS", "--force,--disk-size=40g")];
-        assert_eq!(spec(&values(&[], &flags).unwrap()).unwrap().flags, ["--force", "--disk-size=40g"]);
+        assert_eq!(super::spec(&values(&[], &flags).unwrap()).unwrap().flags, ["--force", "--disk-size=40g"]);
         for (key, value, why) in [
             ("memory", "much", "4096 or 4g"),
             ("memory", "0", "4096 or 4g"),
