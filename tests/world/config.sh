@@ -8,11 +8,11 @@ options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --with)
-        [ -f "$WORLD/${2:-}/with.sh" ] || die "--with takes the name of something optional: hey or minikube"
+        [ -f "$WORLD/${2:-}/with.sh" ] || die "--with takes the name of something optional: hey, minikube or aws"
         WITH+=("$2")
         shift 2
         ;;
-      *) die "unknown option $1; usage: up [--with hey] [--with minikube]" ;;
+      *) die "unknown option $1; usage: up [--with hey] [--with minikube] [--with aws]" ;;
     esac
   done
 }
