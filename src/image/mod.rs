@@ -49,3 +49,22 @@ pub struct BuildSpec {
     /// Ask the registries for newer base images.
     pub pull: bool,
 }
+
+#[cfg(test)]
+impl BuildSpec {
+    /// Of a service called hello, with nothing said but the folder and the platform.
+    fn of_folder(root: &std::path::Path, platform: &str) -> BuildSpec {
+        BuildSpec {
+            service: "hello".into(),
+            context: Source::Folder(root.to_owned()),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            ca_bundle: None,
+            platform: platform.into(),
+            no_cache: false,
+            pull: false,
+        }
+    }
+}

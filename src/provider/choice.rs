@@ -183,20 +183,9 @@ mod tests {
 
     #[test]
     fn a_choice_says_what_has_to_be_there_before_it_is_opened() {
-        let spec = ClusterSpec {
-            name: "one".into(),
-            control_planes: 1,
-            workers: 0,
-            kubernetes_version: None,
-            node_image: None,
-            mirrors: Vec::new(),
-            ca_bundle: None,
-            kind_config: None,
-            agent_image: None,
-        };
         let engine = Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine"));
         let names = |choice: &Choice| choice.checks(&engine).iter().map(|check| check.name).collect::<Vec<_>>();
-        let choice = Choice::Kind(spec);
+        let choice = Choice::Kind(ClusterSpec::named("one"));
         assert_eq!(names(&choice), ["engine", "kind", "inotify"]);
         assert!(choice.must_be_there().is_none());
         let choice = Choice::Existing { context: Some("a".into()) };

@@ -73,6 +73,24 @@ pub struct ClusterSpec {
     pub agent_image: Option<String>,
 }
 
+#[cfg(test)]
+impl ClusterSpec {
+    /// One node, and the provider's own defaults.
+    pub fn named(name: &str) -> ClusterSpec {
+        ClusterSpec {
+            name: name.to_owned(),
+            control_planes: 1,
+            workers: 0,
+            kubernetes_version: None,
+            node_image: None,
+            mirrors: Vec::new(),
+            ca_bundle: None,
+            kind_config: None,
+            agent_image: None,
+        }
+    }
+}
+
 /// What is there, as seen without changing anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "camelCase")]

@@ -49,18 +49,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn spec(root: &Path) -> BuildSpec {
-    BuildSpec {
-        service: "hello".into(),
-        context: Source::Folder(root.to_owned()),
-        dockerfile: "Dockerfile".into(),
-        target: None,
-        args: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        ca_bundle: None,
-        platform: text(docker(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])),
-        no_cache: false,
-        pull: false,
-    }
+    BuildSpec::of_folder(root, &text(docker(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])))
 }
 
 fn labels(service: &str, created: i64) -> BTreeMap<String, String> {
@@ -206,9 +195,9 @@ async fn engine_pushes_and_collects_garbage() {
     let container = Container(container);
     let port = text(docker(&["port", &container.0, "5000/tcp"])).rsplit_once(':').unwrap().1.to_owned();
     let registry = registry::Registry::new(format!("http://127.0.0.1:{port}").parse().unwrap());
-    let patience = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while registry.catalog().await.is_err() {
-        assert!(Instant::now() < patience, "the registry does not answer");
+        assert!(Instant::now() < deadline, "the registry does not answer");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
