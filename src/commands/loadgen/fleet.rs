@@ -155,10 +155,9 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let observed = observe::all(&session).await?;
     let plan = plan::load::plan(&session.stack, &options, &observed)?;
     if fleet.dry_run {
-        let outline = plan.outline();
         let summary = Summary::of(&plan, &observed);
         let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
-        app.show(|| report::plan_text(&outline), &value).await;
+        app.show(|| shared::plan_text(app, std::iter::once(&plan), &value.summary), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;
