@@ -109,8 +109,8 @@ async fn members(
             _ => rest.push(object.clone()),
         }
     }
-    let options = DeleteOptions { foreground: true, patience: Some(session.settings.timeout) };
-    let unwaited = DeleteOptions { patience: None, ..options };
+    let options = DeleteOptions { foreground: true, timeout: Some(session.settings.timeout) };
+    let unwaited = DeleteOptions { timeout: None, ..options };
     let mut removal = Removal { kube, parent: &parent, kind, progress, gone: Vec::new(), users: BTreeSet::new() };
     removal.waves(&spare::backwards(rest), options).await?;
     removal.look().await?;
@@ -229,7 +229,7 @@ pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
     for kept in &spared.kept {
         session.events.warn(kept.to_string());
     }
-    let options = DeleteOptions { foreground: false, patience: None };
+    let options = DeleteOptions { foreground: false, timeout: None };
     let deleted = kube.delete_waves(&[spared.empty, spared.go], options, progress).await?;
     Ok(removed(session, as_removed(&deleted)))
 }
@@ -271,7 +271,7 @@ mod tests {
             gone: Vec::new(),
             users: BTreeSet::new(),
         };
-        let options = DeleteOptions { foreground: true, patience: Some(Duration::from_secs(5)) };
+        let options = DeleteOptions { foreground: true, timeout: Some(Duration::from_secs(5)) };
         removal.waves(&waves, options).await.unwrap();
         assert_eq!(removal.gone.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["first"]);
         assert_eq!(removal.users, BTreeSet::from(["mesh".to_owned()]));
