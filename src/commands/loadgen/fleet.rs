@@ -18,7 +18,7 @@ use crate::{
     load::{history, permitted, syntax, verdict, wire::Order},
     observe,
     plan::{self, summary::Summary},
-    report::{self, document},
+    report::document,
     session::{ChangeOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},

@@ -27,7 +27,7 @@ fn a_component_that_says_so_is_left_to_what_somebody_else_has_there() {
 }
 
 /// A stack whose component in its namespace mounts a ConfigMap of the stack and a generated Secret of its own.
-fn stack_with_own_component(without: &[&str]) -> Stack {
+pub fn stack_with_own_component(without: &[&str]) -> Stack {
     let folder = tempfile::tempdir().unwrap();
     let write = |file: &str, content: &str| {
         let path = folder.path().join(file);
@@ -69,7 +69,7 @@ fn a_component_of_the_stack_comes_after_its_namespace_and_the_configuration_it_s
 }
 
 /// What a run of this plan leaves in the cluster.
-fn after(stack: &Stack) -> LiveState {
+pub fn after(stack: &Stack) -> LiveState {
     let mut live = LiveState { published_port: Some(1), ..LiveState::default() };
     for set in desired::desired(stack, &BTreeMap::new()) {
         let parent = inventory(&set, stack);

@@ -1,9 +1,9 @@
 mod components;
-mod edge;
 mod held;
 mod ids;
 mod images;
 mod namespaces;
+mod proxy;
 mod summary;
 
 use std::path::Path;

@@ -1,6 +1,9 @@
 //! Namespaces in a plan: whose they are, and when they go.
 
-use super::*;
+use super::{
+    components::{after, stack_with_own_component},
+    *,
+};
 
 #[test]
 fn a_namespace_that_a_stack_moved_out_of_stays_while_it_holds_what_must_stay() {
