@@ -72,12 +72,7 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
         doubt: None,
     };
     let images = [("web".to_owned(), image)].into();
-    Observed {
-        traits: kind::TRAITS,
-        provider: Observation { registry, ..Observation::of(cluster) },
-        images,
-        live: None,
-    }
+    Observed { images, ..Observed::of(kind::TRAITS, Observation { registry, ..Observation::of(cluster) }) }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };

@@ -9,6 +9,7 @@ import secrets
 from . import emulator
 
 TAG = "eks:eks-cluster-name"
+IMAGE = "ami-0123456789abcdef0"
 
 
 def _ours(resource, cluster):
@@ -31,7 +32,7 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
     made = []
     for index in range(count):
         answer = emulator.ask(
-            eks, "ec2", "RunInstances", ImageId=_image(ec2), MinCount=1, MaxCount=1, InstanceType=instance_type,
+            eks, "ec2", "RunInstances", ImageId=IMAGE, MinCount=1, MaxCount=1, InstanceType=instance_type,
             SubnetId=usable[index % len(usable)].id,
             **{
                 "SecurityGroupId.1": cluster.shown["resourcesVpcConfig"]["clusterSecurityGroupId"],
@@ -51,16 +52,18 @@ def add_nodes(eks, cluster_name, count=1, zone=None, pool="general-purpose", ins
     return made
 
 
-def _image(ec2):
-    return next(iter(ec2.amis))
-
-
 def terminate(eks, cluster, pool=None):
     ec2 = emulator.ec2(eks.account_id, eks.region)
     gone = [item.id for item in nodes(eks, cluster) if pool in (None, eks.world.pools.get(item.id))]
     if gone:
         ec2.terminate_instances(gone)
     return gone
+
+
+def drain(eks, cluster, pool=None):
+    """Ends nodes as Auto Mode does, with the cluster's role: without it they stay."""
+    if emulator.role(eks.account_id, cluster.shown["roleArn"]):
+        terminate(eks, cluster.name, pool)
 
 
 def add_volume(eks, cluster, size=8, claim="default/data", zone=None):

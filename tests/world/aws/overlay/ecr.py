@@ -66,8 +66,14 @@ class Ecr:
         account, end = self._tokens.get(token, (None, 0))
         return account if kind == "Basic" and user == "AWS" and time.time() < end else None
 
+    def immutable(self, account, region, name):
+        return any(
+            item["repositoryName"] == name and item["imageTagMutability"].startswith("IMMUTABLE")
+            for item in self.repositories(account, region)
+        )
+
     def repositories(self, account, region):
-        """What is there, for the inventory."""
+        """What is there."""
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",

@@ -1,10 +1,13 @@
 """moto, in this process: calls are forwarded to it, and its resources are looked up and changed directly."""
 
 import os
+import sys
 import urllib.parse
 from types import SimpleNamespace
 
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+# 1,300 images would be made anew at each reset, and nobody looks at them.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 from moto.backends import get_backend
 from moto.moto_api._internal.models import moto_api_backend
@@ -38,6 +41,9 @@ def forward(call, params=None):
     content = b"".join(chunks)
     number = int(status.split()[0])
     kind = answered.get("Content-Type", "text/xml")
+    if number >= 500 or "html" in kind and number != 200:
+        # What the emulator does not know must be seen, and not be taken for AWS's answer.
+        sys.stderr.write(f"aws: moto answers {number} to {call.service} {getattr(call, 'action', '')}: {content[:300]}\n")
     return Reply(number, {"Content-Type": kind, "x-amzn-RequestId": call.request_id}, content)
 
 

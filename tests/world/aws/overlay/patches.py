@@ -7,6 +7,7 @@ from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import generic_filter
 from moto.elbv2 import models as elbv2
 from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
+from moto.iam.models import IAMBackend
 
 
 def _route_state(route):
@@ -75,8 +76,22 @@ def _create_load_balancer(backend, *arguments, **named):
         elbv2.make_arn_for_load_balancer = kept
 
 
+_policies_of_aws = IAMBackend._init_aws_policies
+_policies = {}
+
+
+def _kept_policies(backend):
+    """AWS's own policies, read once for each account and not at every reset."""
+    if backend.account_id not in _policies:
+        _policies[backend.account_id] = _policies_of_aws(backend)
+    for policy in _policies[backend.account_id]:
+        policy.attachment_count = 0
+    return list(_policies[backend.account_id])
+
+
 def apply(clock):
     """`clock()` answers the virtual clock's time."""
+    IAMBackend._init_aws_policies = _kept_policies
     Route.state = property(_route_state)
     NetworkInterface.get_filter_value = _interface_filter
     VPCEndPoint.get_filter_value = _endpoint_filter

@@ -6,6 +6,7 @@ At Docker's gateway it answers reads without a token: a node of EKS pulls with i
 import http.client
 import http.server
 import json
+import re
 
 from .ecr import as_account
 
@@ -13,6 +14,8 @@ DROPPED = {
     "connection", "transfer-encoding", "authorization", "host", "content-length", "keep-alive", "date", "server",
 }  # fmt: skip
 PIECE = 1 << 20
+# A manifest that is put under a tag, and not under its digest.
+TAGGED = re.compile(r"/v2/(.+)/manifests/([^/:]+)")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -24,11 +27,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def _refuse(self):
-        message = "Your authorization token is missing or has expired."
-        body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": message}]}).encode()
-        self.send_response(401)
-        self.send_header("WWW-Authenticate", f'Basic realm="http://{self.ecr.registry}/",service="ecr.amazonaws.com"')
+    def _refuse(self, status, code, message):
+        body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+        self.send_response(status)
+        if status == 401:
+            realm = f'Basic realm="http://{self.ecr.registry}/",service="ecr.amazonaws.com"'
+            self.send_header("WWW-Authenticate", realm)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         # A body that was announced is not read.
@@ -54,12 +58,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             size -= len(piece)
             yield piece
 
+    def _is_fixed(self, account, name, tag):
+        """A tag that is there and cannot change: ECR refuses it also when nothing would."""
+        headers = {"Authorization": as_account(account, self.region)}
+        status, _, _ = self.ecr.request("HEAD", f"/v2/{name}/manifests/{tag}", headers, None)
+        return status == 200 and self.ecr.immutable(account, self.region, name)
+
     def _forward(self):
         account = self.ecr.account_of(self.headers.get("Authorization"))
         if not account and self.open_to_read and self.command in ("GET", "HEAD"):
             account = self.account
         if not account:
-            return self._refuse()
+            message = "Your authorization token is missing or has expired."
+            return self._refuse(401, "UNAUTHORIZED", message)
+        tagged = TAGGED.fullmatch(self.path)
+        if self.command == "PUT" and tagged and self._is_fixed(account, *tagged.groups()):
+            message = (
+                f"The image tag '{tagged[2]}' already exists in the '{tagged[1]}' repository and cannot be "
+                "overwritten because the tag is immutable."
+            )
+            return self._refuse(400, "TAG_INVALID", message)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in DROPPED}
         headers["Authorization"] = as_account(account, self.region)
         connection = http.client.HTTPConnection("127.0.0.1", self.ecr.port, timeout=300)

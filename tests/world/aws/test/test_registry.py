@@ -68,7 +68,9 @@ class RegistryTest(AwsTest):
         self.assertEqual(self._ask("GET", f"/v2/stackctl/hello/blobs/{digest}", login)[2], b"a layer")
         images = self.ecr.describe_images(repositoryName="stackctl/hello")["imageDetails"]
         self.assertEqual(images[0]["imageTags"], ["v1"])
-        self.assertGreaterEqual(self._push("v1", b"another layer", login), 400)
+        self.assertEqual(self._push("v1", b"another layer", login), 400)
+        self.assertEqual(self._push("v1", b"a layer", login), 400)
+        self.assertEqual(self._push("v2", b"a layer", login), 201)
         self.refused("RepositoryNotEmptyException", self.ecr.delete_repository, repositoryName="stackctl/hello")
         self.ecr.delete_repository(repositoryName="stackctl/hello", force=True)
 

@@ -125,6 +125,19 @@ class TeardownTest(AwsTest):
         self.assertEqual(group["tags"]["aws:eks:cluster-name"], stack.name)
         self.refused("DependencyViolation", self.ec2.delete_vpc, VpcId=stack.vpc)
 
+    def test_role_outlives_the_cluster(self):
+        stack = Stack(self).up()
+        self.control("POST", "/automode/nodes", {"cluster": stack.name})
+        self.iam.detach_role_policy(RoleName="stackctl-c", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
+        self.iam.delete_role(RoleName="stackctl-c")
+        stack.empty_pools()
+        self.advance(9)
+        self.assertEqual(len(self.inventory()["ec2:instance"]), 1)
+        self.eks.delete_cluster(name=stack.name)
+        self.advance(5)
+        shown = stack.describe()
+        self.assertEqual((shown["status"], shown["health"]["issues"][0]["code"]), ("FAILED", "IamRoleNotFound"))
+
     def test_interface_of_a_node_is_left(self):
         stack = Stack(self).up()
         left = self.control("POST", "/automode/interface", {"cluster": stack.name})["interface"]

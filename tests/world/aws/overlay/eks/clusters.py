@@ -122,14 +122,15 @@ def log_group(eks, name):
         backend.create_log_group(group, {})
 
 
+def _failed(cluster, code, message):
+    issue = {"code": code, "message": message, "resourceIds": [cluster.name]}
+    cluster.shown |= {"status": "FAILED", "health": {"issues": [issue]}}
+
+
 def _created(eks, cluster):
     failure = eks.world.take_setting("create_fails")
     if failure:
-        cluster.shown["status"] = "FAILED"
-        cluster.shown["health"] = {
-            "issues": [{"code": "InternalFailure", "message": failure, "resourceIds": [cluster.name]}]
-        }
-        return
+        return _failed(cluster, "InternalFailure", failure)
     shown, settings = cluster.shown, eks.world.settings
     shown["status"] = "ACTIVE"
     shown["identity"] = {
@@ -188,7 +189,7 @@ def delete(eks, call, params):
     shown["status"] = "DELETING"
     cluster.nodes_at_delete = bool(automode.nodes(eks, cluster.name))
     if not world.settings["nodes_survive"]:
-        world.clock.after(world.settings["node_gone"], lambda: automode.terminate(eks, cluster.name))
+        world.clock.after(world.settings["node_gone"], lambda: automode.drain(eks, cluster))
     world.clock.after(world.settings["cluster_delete"], lambda: _deleted(eks, cluster))
     return {"cluster": shown}
 
@@ -197,11 +198,11 @@ def _deleted(eks, cluster):
     world, ec2 = eks.world, emulator.ec2(eks.account_id, eks.region)
     failure = world.take_setting("delete_fails")
     if failure:
-        cluster.shown["status"] = "FAILED"
-        cluster.shown["health"] = {
-            "issues": [{"code": "InternalFailure", "message": failure, "resourceIds": [cluster.name]}]
-        }
-        return
+        return _failed(cluster, "InternalFailure", failure)
+    role = cluster.shown["roleArn"]
+    if not emulator.role(eks.account_id, role):
+        message = f"Role with arn: {role}, could not be assumed because it does not exist or the trusted entity is not correct"
+        return _failed(cluster, "IamRoleNotFound", message)
     for eni in cluster.interfaces:
         ec2.enis.pop(eni, None)
     group = cluster.shown["resourcesVpcConfig"]["clusterSecurityGroupId"]

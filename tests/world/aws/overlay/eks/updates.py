@@ -128,7 +128,7 @@ def _done(eks, cluster, update, changed):
     if gone:
         eks.world.clock.after(
             eks.world.settings["node_gone"],
-            lambda: [automode.terminate(eks, cluster.name, pool) for pool in gone],
+            lambda: [automode.drain(eks, cluster, pool) for pool in gone],
         )
 
 
