@@ -41,7 +41,7 @@ pub const CONTEXT: Setting<String> = Setting::new(
     parse::text,
 );
 /// Control planes and workers.
-pub const NODES: Setting<(u8, u8)> =
+const NODES: Setting<(u8, u8)> =
     Setting::new("nodes", "--nodes", "N", "CONTROL-PLANES+WORKERS, such as 1+2", nodes).with_default("1");
 const KUBERNETES_VERSION: Setting<String> =
     Setting::new("kubernetesVersion", "--kubernetes-version", "VERSION", "Such as v1.36.3", kubernetes_version)

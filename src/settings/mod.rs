@@ -16,9 +16,7 @@ use crate::{
     object::Mirror,
     provider::{
         self, Choice,
-        settings::{
-            AGENT_IMAGE, CA_BUNDLE, CLUSTER_NAME, CONTEXT, NEW_CLUSTER, NODES, PROVIDER, REGISTRY_MIRRORS, SECTIONS,
-        },
+        settings::{AGENT_IMAGE, CA_BUNDLE, CLUSTER_NAME, CONTEXT, NEW_CLUSTER, PROVIDER, REGISTRY_MIRRORS, SECTIONS},
     },
     setting::{Environment, Section, Setting, Values, parse},
 };
@@ -87,8 +85,6 @@ pub struct Settings {
     /// The provider, with what is asked of it.
     pub choice: Choice,
     pub cluster_name: String,
-    pub control_planes: u8,
-    pub workers: u8,
     pub namespace: Option<String>,
     /// An image registry other than the local cluster's own: `ghcr.io/ORG`.
     pub registry: Option<String>,
@@ -112,12 +108,9 @@ impl Settings {
         let file = file::read(environment, &sections)?;
         let mut values = Values::resolve(&sections, &flags, environment, file.as_ref())?;
         provider::imply(&mut values)?;
-        let (control_planes, workers) = values.required(&NODES)?;
         Ok(Settings {
             choice: Choice::of(&values)?,
             cluster_name: values.required(&CLUSTER_NAME)?,
-            control_planes,
-            workers,
             namespace: values.optional(&NAMESPACE)?,
             registry: values.optional(&REGISTRY)?,
             mirrors: values.list(&REGISTRY_MIRRORS)?,

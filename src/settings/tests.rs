@@ -19,7 +19,8 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
         &[("STACKCTL_CONFIG", file), ("STACKCTL_NODES", "1+2"), ("STACKCTL_TIMEOUT", "2m")],
     )
     .unwrap();
-    assert_eq!((settings.control_planes, settings.workers), (1, 3));
+    let Choice::Kind(spec) = &settings.choice else { panic!("another provider") };
+    assert_eq!((spec.control_planes, spec.workers), (1, 3));
     assert_eq!(settings.timeout, Duration::from_secs(120));
     assert_eq!(settings.cluster_name, "from-file");
     assert_eq!(settings.choice.name(), "kind");
