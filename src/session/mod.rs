@@ -129,7 +129,7 @@ impl Session {
     ) -> Result<Session> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
         let prefix = settings.registry.as_deref().filter(|_| !stack.services.is_empty());
-        let (engine, remote) = tokio::join!(image::engine::connect(), Remote::look(prefix, events));
+        let (engine, remote) = tokio::join!(image::engine::connect(Some(events)), Remote::look(prefix, events));
         let remote = remote?;
         let stack = pulling(stack, remote.as_ref());
         let provider = provider::open(choice(&settings), &engine, &user, &state, cancel)?;
