@@ -12,6 +12,8 @@ mod remove;
 mod run;
 mod spec;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use spec::MinikubeSpec;
 
