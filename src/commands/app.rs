@@ -15,7 +15,9 @@ use crate::{
     cli::{Common, Output},
     error::{Error, Kind, Result},
     event::Events,
+    machine::Machine,
     report::{self, Reporter, Summary, document::Document},
+    settings,
 };
 
 pub struct App {
@@ -40,6 +42,11 @@ impl App {
     ) -> App {
         let reporter = Mutex::new(Some(reporter));
         App { common, events, cancel, view, quiet_end, reporter, summary: OnceCell::new() }
+    }
+
+    /// The cluster that the settings mean, and this machine.
+    pub async fn machine(&self, settings: &settings::Settings) -> Result<Machine> {
+        Machine::open(settings, &self.events, &self.cancel).await
     }
 
     /// For commands that go on until they are stopped: the first Ctrl-C ends them, and needs no comment. So does the end of

@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::{
     error::{Context, Error, Kind, Result},
     kube::discovery::KindRef,
+    machine::Machine,
     report,
-    session::Session,
+    stack::model::Stack,
 };
 
 /// How much of each container's log is kept.
@@ -14,12 +15,12 @@ const TAIL: i64 = 500;
 
 /// Writes `error.txt`, `objects.yaml`, `events.yaml` and `logs/POD.CONTAINER.log`. What cannot be had is named in
 /// `missing.txt`; Secrets are left out.
-pub async fn write(session: &Session, folder: &Path, error: &Error) -> Result<()> {
+pub async fn write(machine: &Machine, stack: &Stack, folder: &Path, error: &Error) -> Result<()> {
     let what = || format!("cannot write artifacts to {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).context(Kind::Usage, what)?;
     std::fs::write(folder.join("error.txt"), report::error_text(error)).context(Kind::Usage, what)?;
     let mut missing = Vec::new();
-    match collect(session).await {
+    match collect(machine, stack).await {
         Ok(files) => {
             for (name, content) in files {
                 std::fs::write(folder.join(name), content).context(Kind::Usage, what)?;
@@ -33,9 +34,9 @@ pub async fn write(session: &Session, folder: &Path, error: &Error) -> Result<()
     Ok(())
 }
 
-async fn collect(session: &Session) -> Result<Vec<(String, String)>> {
-    let kube = session.kube().await?;
-    let namespace = &session.stack.namespace;
+async fn collect(machine: &Machine, stack: &Stack) -> Result<Vec<(String, String)>> {
+    let kube = machine.kube().await?;
+    let namespace = &stack.namespace;
     let yaml = |objects: &[serde_json::Value]| {
         let documents: std::result::Result<Vec<String>, _> = objects.iter().map(serde_yaml::to_string).collect();
         documents.map(|documents| documents.join("---\n")).context(Kind::Unexpected, || "cannot write YAML".to_owned())

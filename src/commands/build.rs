@@ -1,4 +1,3 @@
-use crate::pipeline;
 use clap::Args;
 
 use super::shared::{self, ImageArgs};
@@ -6,9 +5,8 @@ use crate::{
     cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
-    observe,
-    plan::{self, Plan, observed::Observed},
-    session::{ChangeOptions, Session},
+    execute,
+    pipeline::{self, Goal, Options},
 };
 
 /// Build the images of a stack's services
@@ -28,22 +26,19 @@ pub struct ImageWork {
 }
 
 pub async fn run(args: BuildArgs, app: &App) -> Result<()> {
-    args.work.run(app, |observed| Ok(plan::images::build(observed))).await
+    args.work.run(app, Goal::Build).await
 }
 
 impl ImageWork {
-    /// Looks at sources and registry, runs the plan made from that, and shows the images' references.
-    pub async fn run(&self, app: &App, plan: impl FnOnce(&Observed) -> Result<Plan>) -> Result<()> {
+    /// Brings it about, and shows the images' references.
+    pub async fn run(&self, app: &App, goal: Goal) -> Result<()> {
         let settings = FlagGroups { stack: Some(&self.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
         let stack = shared::load(&self.stack, &settings, app)?;
-        let session =
-            Session::open(settings, stack, self.images.options()?, ChangeOptions::default(), &app.events, &app.cancel)
-                .await?;
-        let observed = observe::images(&session).await?;
-        let plan = plan(&observed)?;
-        session.may_push(&plan).await?;
-        pipeline::execute(&session, &plan, &observed).await?;
-        shared::show_images(app, &observed).await;
+        let how = execute::Options { build: self.images.options(&settings)?, ..shared::how(&settings) };
+        let machine = app.machine(&settings).await?;
+        let outcome = pipeline::reconcile(&machine, &stack, &Options { goal, how }).await?;
+        outcome.ended?;
+        shared::show_images(app, &outcome.observed).await;
         Ok(())
     }
 }

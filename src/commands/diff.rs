@@ -6,6 +6,7 @@ use crate::{
     cli::{FlagGroups, Output, StackArgs},
     commands::app::App,
     error::Result,
+    image::BuildOptions,
     kube::{
         apply,
         diff::{self, Differences},
@@ -20,7 +21,6 @@ use crate::{
         self,
         document::{Diff, Difference},
     },
-    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Show how the cluster differs from the stack, and change nothing; exit code 11 when it does
@@ -45,16 +45,14 @@ pub struct DiffArgs {
 pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
-    let session =
-        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
-            .await?;
-    session.require_cluster().await?;
-    let observed = observe::all(&session).await?;
-    let sets = desired_sets(&session.stack, &observed);
+    let machine = app.machine(&settings).await?;
+    machine.require_cluster().await?;
+    let observed = observe::all(&machine, &stack, &BuildOptions::default()).await?;
+    let sets = desired_sets(&stack, &observed);
     let live = observed.live.unwrap_or_default();
-    origin::check(&session.stack, &sets, &live, args.take_over)?;
+    origin::check(&stack, &sets, &live, args.take_over)?;
     owners::check(&sets, &live, args.adopt)?;
-    let gone = gone_instances(&session.stack, &sets, &live, args.prune_data);
+    let gone = gone_instances(&stack, &sets, &live, args.prune_data);
     let prune: Vec<_> =
         sets.iter().chain(&gone).flat_map(|set| stale_objects(set, &live, args.prune_data).remove).collect();
     let objects = sets.iter().flat_map(|set| set.objects.iter().map(move |object| (set, object)));
@@ -67,8 +65,8 @@ pub async fn run(args: DiffArgs, app: &App) -> Result<()> {
         .collect();
     let options =
         apply::ApplyOptions { force_conflicts: args.force_conflicts, adopt: args.adopt, ..Default::default() };
-    let diff = session.kube().await?.diff(&objects, &live.live, &prune, &options);
-    let Differences { found, refused } = session.until_stopped(diff).await?;
+    let diff = machine.kube().await?.diff(&objects, &live.live, &prune, &options);
+    let Differences { found, refused } = machine.until_stopped(diff).await?;
     let text = || found.iter().map(|diff| report::diff_text(&diff.text, app.view.paint())).collect::<String>();
     let differences =
         found.iter().map(|diff| Difference { object: diff.key.clone(), diff: diff.text.clone() }).collect();

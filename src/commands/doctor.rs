@@ -1,18 +1,18 @@
 use clap::Args;
 
-use crate::provider::check::Status;
 use crate::{
     cli::{EdgeArgs, FlagGroups, NewClusterArgs},
     commands::app::App,
     error::Result,
     image,
+    machine::choice,
     observe::doctor,
     pipeline::preflight::{doctor_request, wanted_ports},
+    provider::{Asked, check::Status},
     report::{
         self,
         document::{DoctorReport, Setting},
     },
-    session::choice,
 };
 
 /// Look at everything that `up` needs, and say how to fix each failure
@@ -28,13 +28,15 @@ pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { new_cluster: Some(&args.new_cluster), edge: Some(&args.edge), ..FlagGroups::default() }
         .settings(&app.common.target)?;
     let engine = image::engine::connect(None).await;
-    let mut ports = wanted_ports(&settings)?;
+    let choice = choice(&settings);
+    let asked = Asked { https: settings.https_port, http: settings.http_port };
+    let mut ports = wanted_ports(asked, &choice)?;
     if let Ok(engine) = &engine {
         // What the cluster has already is no obstacle.
-        let published = choice(&settings).published(engine).await.unwrap_or_default();
+        let published = choice.published(engine).await.unwrap_or_default();
         ports.retain(|port| !published.contains(port));
     }
-    let request = doctor_request(&settings, engine, ports);
+    let request = doctor_request(choice, &settings.mirrors, settings.registry.clone(), engine, ports);
     let checks = doctor::examine(&request).await;
     let text = || {
         let rows: Vec<[String; 4]> = checks

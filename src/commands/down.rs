@@ -1,8 +1,4 @@
-use crate::pipeline;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
@@ -11,25 +7,25 @@ use crate::{
     cli::{FlagGroups, WaitArgs},
     commands::app::App,
     error::{Error, Kind, Result, words::few},
+    execute::{self, ChangeOptions},
     image,
+    machine::{Machine, choice},
     object::Removed,
-    observe,
-    plan::{self, Action, Plan, down::Options, observed::Observed, summary::Summary},
-    provider::ClusterState,
+    pipeline::{
+        self, Goal, Look, Options,
+        removal::{self, Meant, Removal},
+    },
+    plan::{Plan, down, summary::Summary},
     report::{
         self,
         document::{self, RemovalResult},
     },
-    session::{ChangeOptions, ImageOptions, Session, choice},
     settings::Settings,
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
     },
 };
-
-/// Whether another run has removed the cluster.
-const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 
 /// Remove a stack, with its cluster when nothing else is in it, and look for anything left
 ///
@@ -66,33 +62,30 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let named = shared::meant(args.stack.as_deref(), app);
     let name = stack::name_of(&named)?;
     let readable = readable(&named, &settings);
-    let session = args.session(settings, &name, app).await?;
     let known = stack::is_known(&named);
-    let options = Options { instances: readable.iter().flat_map(instances).collect(), known, ..args.options(name) };
-    let observed = observe::for_removal(&session, &options).await?;
-    if let Some(live) = &observed.live {
-        plan::origin::check_removal(&options.stack, stack::origin_of(&named).as_deref(), live)?;
-        // A configured namespace may be meant for another stack.
-        let asked =
-            session.settings.namespace.as_deref().filter(|_| !args.cluster && app.common.target.has_namespace());
-        plan::origin::check_namespace(&options.stack, asked, live)?;
-    }
-    let plan = plan::down::plan(&options, &observed)?;
-    let stays = plan::down::stays(&options, &observed);
+    let down = down::Options { instances: readable.iter().flat_map(instances).collect(), known, ..args.goal(name) };
+    // A configured namespace may be meant for another stack.
+    let is_asked = !args.cluster && app.common.target.has_namespace();
+    let namespace = settings.namespace.clone().filter(|_| is_asked);
+    let meant = Meant { origin: stack::origin_of(&named), namespace };
+    let machine = app.machine(&settings).await?;
+    let work = Work { app, machine: &machine, how: args.how(&settings), down };
+    let look = work.look(Some(meant)).await?;
+    let stays = down::stays(&work.down, &look.observed);
+    let others = down::others(&work.down, &look.observed);
     if args.dry_run {
-        let summary = Summary::of(&plan, &observed);
-        show_plans(app, &[(plan, summary)], &plan::down::others(&options, &observed), &stays).await;
+        let summary = Summary::of(&look.plan, &look.observed);
+        show_plans(app, &[(look.plan, summary)], &others, &stays).await;
         return Ok(());
     }
-    shared::confirm_remote(app, &session).await?;
-    let others = plan::down::others(&options, &observed);
+    shared::confirm_remote(app, &machine).await?;
     if !others.is_empty() {
         app.confirm(&format!("the cluster also holds {}. Remove it all?", few(&others)))?;
     }
-    if plan::down::is_blind(&observed) {
+    if down::is_blind(&look.observed) {
         app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
     }
-    let receipt = remove(app, &session, &options, &plan, &observed, readable.as_slice()).await?;
+    let receipt = work.remove(&look, readable.as_slice()).await?;
     tell(app, Receipt { stays, ..receipt }).await
 }
 
@@ -102,39 +95,39 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
     }
-    let session = args.session(settings.clone(), "", app).await?;
-    let options = Options { all: true, known: true, ..args.options(String::new()) };
-    let observed = observe::for_removal(&session, &options).await?;
-    let plan = plan::down::plan(&options, &observed)?;
-    let stacks: Vec<String> = observed.live.iter().flat_map(|live| live.stacks()).map(str::to_owned).collect();
+    let machine = app.machine(&settings).await?;
+    let down = down::Options { all: true, known: true, ..args.goal(String::new()) };
+    let work = Work { app, machine: &machine, how: args.how(&settings), down };
+    let look = work.look(None).await?;
+    let stacks: Vec<String> = look.observed.live.iter().flat_map(|live| live.stacks()).map(str::to_owned).collect();
     if !args.dry_run {
-        shared::confirm_remote(app, &session).await?;
+        shared::confirm_remote(app, &machine).await?;
     }
-    if plan.removes_cluster() {
+    if look.plan.removes_cluster() {
         if args.dry_run {
-            let summary = Summary::of(&plan, &observed);
-            show_plans(app, &[(plan, summary)], &[], &[]).await;
+            let summary = Summary::of(&look.plan, &look.observed);
+            show_plans(app, &[(look.plan, summary)], &[], &[]).await;
             return Ok(());
         }
         let readable: Vec<Stack> = stacks.iter().filter_map(|stack| readable(stack, &settings)).collect();
-        let receipt = remove(app, &session, &options, &plan, &observed, &readable).await?;
+        let receipt = work.remove(&look, &readable).await?;
         return tell(app, receipt).await;
     }
-    let stays = plan::down::stays(&options, &observed);
+    let stays = down::stays(&work.down, &look.observed);
     let (mut plans, mut whole) = (Vec::new(), Receipt::default());
     for stack in stacks {
         let readable = readable(&stack, &settings);
-        let session = args.session(settings.clone(), &stack, app).await?;
         let instances = readable.iter().flat_map(instances).collect();
-        let options = Options { instances, known: true, ..args.options(stack.clone()) };
-        let observed = observe::for_removal(&session, &options).await?;
-        let plan = plan::down::plan(&options, &observed)?.of_stack(&stack);
+        let down = down::Options { instances, known: true, ..args.goal(stack.clone()) };
+        let work = Work { app, machine: &machine, how: args.how(&settings), down };
+        let Look { observed, plan } = work.look(None).await?;
+        let look = Look { observed, plan: plan.of_stack(&stack) };
         match args.dry_run {
             true => {
-                let summary = Summary::of(&plan, &observed);
-                plans.push((plan, summary));
+                let summary = Summary::of(&look.plan, &look.observed);
+                plans.push((look.plan, summary));
             }
-            false => whole.add(remove(app, &session, &options, &plan, &observed, readable.as_slice()).await?),
+            false => whole.add(work.remove(&look, readable.as_slice()).await?),
         }
     }
     if args.dry_run {
@@ -145,69 +138,68 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
 }
 
 impl DownArgs {
-    async fn session(&self, settings: Settings, stack: &str, app: &App) -> Result<Session> {
-        let how = ChangeOptions {
+    fn how(&self, settings: &Settings) -> execute::Options {
+        let change = ChangeOptions {
             prune_data: self.prune_data,
             delete_adopted: self.delete_adopted,
             ..ChangeOptions::default()
         };
-        Session::open(settings, Stack::named(stack), ImageOptions::default(), how, &app.events, &app.cancel).await
+        execute::Options { change, ..shared::how(settings) }
     }
 
-    fn options(&self, stack: String) -> Options {
-        Options {
+    fn goal(&self, stack: String) -> down::Options {
+        down::Options {
             stack,
             cluster: self.cluster,
             prune_data: self.prune_data,
             delete_adopted: self.delete_adopted,
             dry_run: self.dry_run,
-            ..Options::default()
+            ..down::Options::default()
         }
     }
 }
 
-/// Whether the cluster went too. Of several that go at the same time each sees the others' records and leaves the cluster
-/// to them: the last one takes it along.
-async fn execute(session: &Session, options: &Options, plan: &Plan, observed: &Observed) -> Result<bool> {
-    let others = observed.live.as_ref().filter(|live| observed.traits.is_ours() && !options.is_last(live));
-    if others.is_none() || plan.removes_cluster() {
-        pipeline::execute(session, plan, observed).await?;
-        return Ok(plan.removes_cluster());
-    }
-    let work = async {
-        pipeline::execute(session, plan, observed).await?;
-        let left = session.kube().await?.read_parents().await?;
-        if left.keys().any(|parent| parent.starts_with("stack-")) {
-            return Ok(None);
-        }
-        // This one is on record no more, and is asked for all the same.
-        let options = Options { known: true, ..options.clone() };
-        let observed = observe::for_removal(session, &options).await?;
-        let plan = plan::down::plan(&options, &observed)?;
-        Ok(plan.removes_cluster().then_some((plan, observed)))
-    };
-    match unless_gone(session, Box::pin(work)).await? {
-        Some(None) => Ok(false),
-        Some(Some((plan, observed))) => pipeline::execute(session, &plan, &observed).await.map(|()| true),
-        None => Ok(true),
-    }
+/// The removal of one stack, or of all.
+struct Work<'a> {
+    app: &'a App,
+    machine: &'a Machine,
+    how: execute::Options,
+    down: down::Options,
 }
 
-/// None: another run has removed the cluster meanwhile.
-async fn unless_gone<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
-    let is_gone = async || session.provider.observe().await.is_ok_and(|state| state == ClusterState::Absent);
-    let gone = async {
-        while !is_gone().await {
-            tokio::time::sleep(LOOKED_AT_EVERY).await;
+impl Work<'_> {
+    async fn look(&self, meant: Option<Meant>) -> Result<Look> {
+        let goal = Goal::Down(self.down.clone(), meant);
+        let stack = Stack::named(&self.down.stack);
+        pipeline::look(self.machine, &stack, &Options { goal, how: self.how.clone() }).await
+    }
+
+    /// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
+    async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
+        let app = self.app;
+        let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
+        let Removal { removed, kept, left } =
+            removal::remove(self.machine, &self.down, &self.how, look, &bases).await?;
+        let left = match left {
+            Ok(left) => left,
+            // What was removed is told, even where nobody can look for the rest.
+            Err(error) => {
+                let receipt =
+                    RemovalResult { removed: &removed, kept: &[], stays: &[], left: &[], unseen: BTreeMap::new() };
+                let told = app.fail_with(|| report::removed(&removed), &receipt, error).await;
+                return told.map(|()| Receipt::default());
+            }
+        };
+        if let Some(blind_spot) = left.blind_spot() {
+            app.events.warn(blind_spot);
         }
-    };
-    tokio::select! {
-        done = work => match done {
-            Ok(done) => Ok(Some(done)),
-            Err(_) if is_gone().await => Ok(None),
-            Err(error) => Err(error),
-        },
-        () = gone => Ok(None),
+        if let Some(lookalikes) = left.lookalikes() {
+            app.events.warn(lookalikes);
+        }
+        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
+        let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
+        let kept: Vec<report::Kept> = objects.chain(things).collect();
+        Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
     }
 }
 
@@ -245,50 +237,6 @@ impl Receipt {
         self.left.extend(other.left);
         self.unseen.extend(other.unseen);
     }
-}
-
-/// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
-async fn remove(
-    app: &App,
-    session: &Session,
-    options: &Options,
-    plan: &Plan,
-    observed: &Observed,
-    readable: &[Stack],
-) -> Result<Receipt> {
-    let whole = execute(session, options, plan, observed).await?;
-    let (mut removed, kept) = session.learn(|learned| (std::mem::take(&mut learned.removed), learned.kept.clone()));
-    let live = || observed.live.iter();
-    let name = &session.stack.name;
-    let recorded = live().flat_map(|live| live.instances(name)).map(str::to_owned);
-    let instances: Vec<String> = recorded.chain(options.instances.iter().cloned()).collect();
-    let namespaces: Vec<String> = live().flat_map(|live| live.namespaces(name)).map(str::to_owned).collect();
-    // Images that services are built from.
-    let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
-    let left = match session.audit(whole, &instances, &namespaces, &bases).await {
-        Ok(left) => left,
-        // What was removed is told, even where nobody can look for the rest.
-        Err(error) => {
-            let receipt =
-                RemovalResult { removed: &removed, kept: &[], stays: &[], left: &[], unseen: BTreeMap::new() };
-            let told = app.fail_with(|| report::removed(&removed), &receipt, error).await;
-            return told.map(|()| Receipt::default());
-        }
-    };
-    if let Some(blind_spot) = left.blind_spot() {
-        app.events.warn(blind_spot);
-    }
-    if let Some(lookalikes) = left.lookalikes() {
-        app.events.warn(lookalikes);
-    }
-    // The records of the sets went too.
-    if plan.has(&Action::DeleteInventory) && left.things.is_empty() && kept.is_empty() {
-        removed.extend(session.forget_cluster()?);
-    }
-    let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
-    let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
-    let kept: Vec<report::Kept> = objects.chain(things).collect();
-    Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
 }
 
 async fn tell(app: &App, receipt: Receipt) -> Result<()> {

@@ -16,7 +16,6 @@ use crate::{
         self,
         document::{self, Forwards},
     },
-    session::Session,
 };
 
 /// Make services reachable on 127.0.0.1 until interrupted
@@ -110,9 +109,9 @@ pub async fn run(args: ForwardArgs, app: &App) -> Result<()> {
         }
         listens.push(listen);
     }
-    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
-    session.require_running().await?;
-    let kube = session.kube().await?;
+    let machine = app.machine(&settings).await?;
+    machine.require_running().await?;
+    let kube = machine.kube().await?;
     let namespace = namespace.as_str();
     let opening = args.services.iter().zip(listens).map(|(wanted, listen)| async move {
         let forward = kube.forward(namespace, &wanted.service, wanted.port.as_deref(), listen).await?;

@@ -1,4 +1,3 @@
-use crate::execute::garbage;
 use clap::Args;
 
 use super::shared;
@@ -6,10 +5,10 @@ use crate::{
     cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
+    execute::garbage,
     image::store::gc::KEEP,
-    observe,
+    observe::images,
     report::{self, document::RemovedImages},
-    session::{ChangeOptions, ImageOptions, Session},
 };
 
 /// Remove old image tags; the newest of each service and those that run stay
@@ -25,11 +24,9 @@ pub struct GcArgs {
 pub async fn run(args: GcArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
-    let session =
-        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
-            .await?;
-    observe::all(&session).await?;
-    let removed = garbage::collect(&session, args.keep).await?;
+    let machine = app.machine(&settings).await?;
+    let store = machine.until_stopped(Box::pin(images::where_kept(&machine, &stack))).await?;
+    let removed = garbage::collect(&machine, &stack, store.as_ref(), args.keep).await?;
     let value = RemovedImages { removed };
     app.show(|| format!("{} removed", report::count(value.removed.len(), "image")), &value).await;
     Ok(())

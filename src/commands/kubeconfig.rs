@@ -5,7 +5,6 @@ use crate::{
     commands::app::App,
     error::{Context, Kind, Result},
     report::document::Kubeconfig,
-    session::Session,
 };
 
 /// Print the kubeconfig of the cluster
@@ -17,10 +16,9 @@ pub struct KubeconfigArgs {
 }
 
 pub async fn run(args: KubeconfigArgs, app: &App) -> Result<()> {
-    let session =
-        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
-    session.require_cluster().await?;
-    let access = session.provider.access().await?;
+    let machine = app.machine(&FlagGroups::default().settings(&app.common.target)?).await?;
+    machine.require_cluster().await?;
+    let access = machine.provider.access().await?;
     let path = access.kubeconfig.display().to_string();
     let value = Kubeconfig { path: &path, context: &access.context };
     if args.path {

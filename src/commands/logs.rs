@@ -7,7 +7,6 @@ use crate::{
     error::{Error, Kind, Result},
     kube::logs::LogOptions,
     report::{self, document::LogLine},
-    session::Session,
     settings as config,
 };
 
@@ -36,9 +35,9 @@ pub async fn run(args: LogsArgs, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
     let settings = FlagGroups::default().settings(&app.common.target)?;
     let namespace = args.stack.namespace(&settings, app)?;
-    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
-    session.require_running().await?;
-    let kube = session.kube().await?;
+    let machine = app.machine(&settings).await?;
+    machine.require_running().await?;
+    let kube = machine.kube().await?;
     let selector = match &args.service {
         None => String::new(),
         Some(service) => kube.pods_of(&namespace, service).await?.ok_or_else(|| {

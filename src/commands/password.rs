@@ -8,7 +8,6 @@ use crate::{
     error::{Error, Kind, Result},
     kube::secrets,
     report::document::Password,
-    session::Session,
     stack::model::Stack,
 };
 
@@ -31,10 +30,10 @@ pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;
     let key = key_of(secret, args.key.as_deref())?;
-    let session = Session::without_stack(settings, &app.events, &app.cancel).await?;
-    session.require_cluster().await?;
+    let machine = app.machine(&settings).await?;
+    machine.require_cluster().await?;
     let place = format!("Secret {} in namespace {}", secret.name, secret.namespace);
-    let found = session.kube().await?.get(&secret.key()).await?.ok_or_else(|| {
+    let found = machine.kube().await?.get(&secret.key()).await?.ok_or_else(|| {
         Error::new(Kind::Usage, format!("there is no {place}"))
             .hint(format!("`stackctl up {}` generates it", stack.name))
     })?;

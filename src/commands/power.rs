@@ -1,8 +1,7 @@
 use clap::Args;
 
 use crate::{
-    cli::FlagGroups, commands::app::App, error::Result, execute::actions, report::document::ClusterPower,
-    session::Session,
+    cli::FlagGroups, commands::app::App, error::Result, execute, machine::Machine, report::document::ClusterPower,
 };
 
 /// Stop the cluster's containers; everything in them stays
@@ -14,26 +13,24 @@ pub struct StopArgs {}
 pub struct StartArgs {}
 
 pub async fn stop(_: StopArgs, app: &App) -> Result<()> {
-    let session =
-        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
-    session.require_cluster().await?;
-    session.until_stopped(session.provider.stop(&app.events.progress("cluster"))).await?;
-    tell(app, &session, "stopped").await
+    let machine = app.machine(&FlagGroups::default().settings(&app.common.target)?).await?;
+    machine.require_cluster().await?;
+    machine.until_stopped(machine.provider.stop(&app.events.progress("cluster"))).await?;
+    tell(app, &machine, "stopped").await
 }
 
 pub async fn start(_: StartArgs, app: &App) -> Result<()> {
-    let session =
-        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
-    session.require_cluster().await?;
+    let machine = app.machine(&FlagGroups::default().settings(&app.common.target)?).await?;
+    machine.require_cluster().await?;
     let progress = app.events.progress("cluster");
-    session.until_stopped(session.provider.start(&progress)).await?;
+    machine.until_stopped(machine.provider.start(&progress)).await?;
     progress.say("waiting for the network");
-    session.until_stopped(Box::pin(actions::network(&session, &progress))).await?;
-    tell(app, &session, "started").await
+    machine.until_stopped(Box::pin(execute::network(&machine, &progress))).await?;
+    tell(app, &machine, "started").await
 }
 
-async fn tell(app: &App, session: &Session, what: &str) -> Result<()> {
-    let name = &session.settings.cluster_name;
+async fn tell(app: &App, machine: &Machine, what: &str) -> Result<()> {
+    let name = &machine.name;
     app.show(|| format!("cluster {name} {what}"), &ClusterPower { cluster: name, state: what }).await;
     Ok(())
 }

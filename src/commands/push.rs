@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::build::ImageWork;
-use crate::{commands::app::App, error::Result, plan};
+use crate::{commands::app::App, error::Result, pipeline::Goal};
 
 /// Build what is missing and push the images of a stack to its registry
 #[derive(Debug, Args)]
@@ -12,5 +12,5 @@ pub struct PushArgs {
 
 pub async fn run(args: PushArgs, app: &App) -> Result<()> {
     let rebuild = args.work.images.rebuild();
-    args.work.run(app, |observed| plan::images::push(observed, rebuild)).await
+    args.work.run(app, Goal::Push { rebuild }).await
 }

@@ -6,7 +6,7 @@ use crate::{
     cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::Result,
-    observe,
+    observe::images,
     report::document::ObjectList,
     stack::{self, desired::DesiredSet},
 };
@@ -21,8 +21,8 @@ pub struct RenderArgs {
 pub async fn run(args: RenderArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { stack: Some(&args.stack), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(&args.stack, &settings, app)?;
-    let images = observe::references(&stack, &settings).await?;
-    let sets = stack::desired::desired(&stack, &images);
+    let references = images::references(&stack, &settings).await?;
+    let sets = stack::desired::desired(&stack, &references);
     let mut all: Vec<_> = sets.iter().flat_map(|set| &set.objects).collect();
     // kubectl applies in the order of the file: namespaces first, whichever set brings them.
     all.sort_by_key(|object| object.wave);

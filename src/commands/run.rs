@@ -7,12 +7,12 @@ use crate::{
     cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Error, Kind, Result},
-    observe, pipeline, plan,
+    pipeline::{self, Goal, Options, Outcome},
+    plan,
     report::{
         self,
         document::{JobDescription, JobList, JobPlan, JobResult, LogLine},
     },
-    session::{ChangeOptions, ImageOptions, Session},
     settings::Settings,
     stack::{
         self, closest,
@@ -108,24 +108,23 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
         how.set.iter().map(|text| shared::pair("--set", text)).collect::<Result<_>>()?;
     let asked = how.wait.is_given().then_some(settings.timeout);
     let timeout = asked.or(job.timeout).unwrap_or(settings.timeout);
-    let options = plan::job::Options { chosen: job.choose(&given)?, timeout };
-    let session =
-        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
-            .await?;
+    let chosen = plan::job::Options { chosen: job.choose(&given)?, timeout };
+    let options = Options { goal: Goal::Job(Box::new(job.clone()), chosen), how: shared::how(&settings) };
+    let machine = app.machine(&settings).await?;
     if !how.dry_run {
-        shared::confirm_remote(app, &session).await?;
+        shared::confirm_remote(app, &machine).await?;
     }
-    let observed = observe::all(&session).await?;
-    let plan = plan::job::plan(&session.stack, &job, &options, &observed)?;
+    let look = pipeline::look(&machine, &stack, &options).await?;
     if how.dry_run {
+        let plan = &look.plan;
         let objects = || plan.steps.iter().filter_map(|step| step.action.job());
         app.show(|| stack::to_yaml(objects()), &JobPlan { steps: plan.document() }).await;
         return Ok(());
     }
-    let ended = pipeline::execute(&session, &plan, &observed).await;
-    let done = session.learn(|learned| learned.job.take()).unwrap_or_default();
+    let Outcome { outputs, ended, .. } = pipeline::act(&machine, &stack, &options, look).await?;
+    let done = outputs.job().unwrap_or_default();
     let value = JobResult {
-        stack: &session.stack.name,
+        stack: &stack.name,
         job: &job.name,
         took_ms: u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
         log: done
@@ -137,8 +136,7 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
     match ended {
         Ok(()) => {
             let took = done.took.as_secs_f64();
-            app.show(|| format!("{} of {} has succeeded after {took:.1} s", job.name, session.stack.name), &value)
-                .await;
+            app.show(|| format!("{} of {} has succeeded after {took:.1} s", job.name, stack.name), &value).await;
             Ok(())
         }
         Err(error) => app.fail_with(String::new, &value, error).await,

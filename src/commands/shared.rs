@@ -8,12 +8,15 @@ use crate::{
     cli::StackArgs,
     commands::app::App,
     error::{Error, Kind, Result},
+    execute,
+    image::BuildOptions,
+    machine::{Machine, choice},
     plan::{Plan, observed::Observed, summary::Summary},
+    proof::ProofResult,
     report::{
         self,
         document::{Images, TestResult},
     },
-    session::{ImageOptions, Session, choice},
     settings::Settings,
     settings::{DEFAULT_STACK, default_stack},
     stack::{self, LoadRequest, model::Stack},
@@ -70,7 +73,7 @@ pub struct ImageArgs {
 }
 
 impl ImageArgs {
-    pub fn options(&self) -> Result<ImageOptions> {
+    pub fn options(&self, settings: &Settings) -> Result<BuildOptions> {
         let args = self.build_arg.iter().map(|text| pair("--build-arg", text)).collect::<Result<_>>()?;
         let secrets = self
             .secret
@@ -86,13 +89,20 @@ impl ImageArgs {
                 }
             })
             .collect::<Result<_>>()?;
-        Ok(ImageOptions { args, secrets, no_cache: self.no_cache, pull: self.pull })
+        let ca_bundle = settings.ca_bundle.clone();
+        Ok(BuildOptions { args, secrets, ca_bundle, no_cache: self.no_cache, pull: self.pull })
     }
 
     /// Whether what the registry has does not do.
     pub fn rebuild(&self) -> bool {
         self.no_cache || self.pull
     }
+}
+
+/// How plans are run that change nothing but what they are about, with images as they are declared.
+pub fn how(settings: &Settings) -> execute::Options {
+    let build = BuildOptions { ca_bundle: settings.ca_bundle.clone(), ..BuildOptions::default() };
+    execute::Options { build, agent_image: settings.agent_image.clone(), ..execute::Options::default() }
 }
 
 /// `KEY=VALUE`
@@ -104,8 +114,8 @@ pub fn pair(flag: &str, text: &str) -> Result<(String, String)> {
 }
 
 /// Asks before anything is changed in a cluster that is not on this machine.
-pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
-    match session.provider.remote_context().await? {
+pub async fn confirm_remote(app: &App, machine: &Machine) -> Result<()> {
+    match machine.provider.remote_context().await? {
         Some(context) => {
             app.confirm_by_name(&format!("the cluster of context {context} is not on this machine"), &context)
         }
@@ -114,13 +124,12 @@ pub async fn confirm_remote(app: &App, session: &Session) -> Result<()> {
 }
 
 /// Prints the results of proofs, if any ran; a failed one is the command's failure, and is shown with them.
-pub async fn show_proofs(app: &App, session: &Session, ended: Result<()>) -> Result<()> {
-    let results = session.learn(|learned| learned.proofs.clone());
+pub async fn show_proofs(app: &App, stack: &str, results: &[ProofResult], ended: Result<()>) -> Result<()> {
     if results.is_empty() {
         return ended;
     }
-    let value = TestResult { stack: &session.stack.name, proofs: &results };
-    let text = || report::proof_lines(&results, app.view.paint()).join("\n");
+    let value = TestResult { stack, proofs: results };
+    let text = || report::proof_lines(results, app.view.paint()).join("\n");
     match ended {
         Ok(()) => {
             app.show(text, &value).await;

@@ -6,10 +6,9 @@ use crate::{
     cli::{FlagGroups, Output},
     commands::app::App,
     error::Result,
+    machine::Machine,
     observe::overview,
-    report,
-    session::Session,
-    settings, stack,
+    report, settings, stack,
 };
 
 const PAUSE: Duration = Duration::from_secs(2);
@@ -28,13 +27,12 @@ pub struct StatusArgs {
 }
 
 pub async fn run(args: StatusArgs, app: &App) -> Result<()> {
-    let session =
-        Session::without_stack(FlagGroups::default().settings(&app.common.target)?, &app.events, &app.cancel).await?;
+    let machine = app.machine(&FlagGroups::default().settings(&app.common.target)?).await?;
     let only = args.only(app)?;
     if args.watch {
-        return watch(&session, only.as_deref(), app).await;
+        return watch(&machine, only.as_deref(), app).await;
     }
-    let overview = session.until_stopped(Box::pin(overview::look(&session, only.as_deref()))).await?;
+    let overview = machine.until_stopped(Box::pin(overview::look(&machine, only.as_deref()))).await?;
     app.show(|| report::status_screen(&overview, report::width()), &overview).await;
     Ok(())
 }
@@ -53,12 +51,12 @@ impl StatusArgs {
 }
 
 /// An API server that is away for a while is part of what there is to see.
-async fn watch(session: &Session, only: Option<&str>, app: &App) -> Result<()> {
+async fn watch(machine: &Machine, only: Option<&str>, app: &App) -> Result<()> {
     let cancel = app.end_quietly();
     app.settle().await;
     loop {
         let seen = tokio::select! {
-            seen = overview::look(session, only) => seen,
+            seen = overview::look(machine, only) => seen,
             () = cancel.cancelled() => return Ok(()),
         };
         match (seen, app.common.output) {

@@ -1,15 +1,14 @@
-use crate::pipeline;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{self, ImageArgs};
+use super::shared;
 use crate::{
     cli::{FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Context, Error, Kind, Result},
-    observe, plan, report,
-    session::{ChangeOptions, Session},
+    pipeline::{self, Goal, Options, Outcome},
+    report,
 };
 
 /// Prove that a running stack does what it declares
@@ -51,26 +50,17 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
     if !args.disruptive {
         stack.skip_disruptive_proofs();
     }
-    let session = Session::open(
-        settings,
-        stack,
-        ImageArgs::default().options()?,
-        ChangeOptions::default(),
-        &app.events,
-        &app.cancel,
-    )
-    .await?;
-    shared::confirm_remote(app, &session).await?;
-    let observed = observe::all(&session).await?;
-    let plan = plan::test::plan(&session.stack, session.settings.agent_image.is_some(), &observed)?;
-    let ended = pipeline::execute(&session, &plan, &observed).await;
+    let machine = app.machine(&settings).await?;
+    shared::confirm_remote(app, &machine).await?;
+    let options = Options { goal: Goal::Test, how: shared::how(&settings) };
+    let Outcome { outputs, ended, .. } = pipeline::reconcile(&machine, &stack, &options).await?;
+    let results = outputs.proofs();
     let written = args.junit.as_ref().map_or(Ok(()), |file| {
-        let results = session.learn(|learned| learned.proofs.clone());
-        std::fs::write(file, report::junit(&session.stack.name, &results))
+        std::fs::write(file, report::junit(&stack.name, &results))
             .context(Kind::Usage, || format!("cannot write {}", file.display()))
     });
     if let (Err(_), Err(unwritten)) = (&ended, &written) {
         app.events.warn(unwritten.to_string());
     }
-    shared::show_proofs(app, &session, ended.and(written)).await
+    shared::show_proofs(app, &stack.name, &results, ended.and(written)).await
 }

@@ -1,4 +1,3 @@
-use crate::pipeline::{self, Look, Reconciled};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,15 +10,19 @@ use crate::{
     cli::{EdgeArgs, FlagGroups, NewClusterArgs, StackArgs, WaitArgs},
     commands::{app::App, artifacts},
     error::{Error, Result},
+    execute::{self, ChangeOptions},
     kube::ownership::holds::Kept,
-    observe::{reach, urls},
-    plan::{self, Action, Plan, observed::Observed, summary::Summary},
+    machine::Machine,
+    observe::{certificates, reach, urls},
+    pipeline::{self, Goal, Look, Options, Outcome},
+    plan::{self, Action, Plan, summary::Summary},
+    provider::Asked,
     report::{
         self,
         document::{self, StackResult, UpResult},
     },
-    session::{ChangeOptions, Session},
     settings::Settings,
+    stack::model::Stack,
 };
 
 /// Bring a stack up: cluster, images, objects, and wait until all is ready
@@ -104,20 +107,36 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
 }
 
 /// Where the stack is reached: through its edge where this machine has a way to it, else by a forward to each Service.
-async fn reached(session: &Session, plan: &Plan, observed: &Observed) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
-    let ports = match session.learn(|learned| learned.proxy_ports.clone()) {
+async fn reached(work: &Work<'_>, outcome: &Outcome) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
+    let Outcome { observed, plan, outputs, .. } = outcome;
+    let Some((set, object)) = plan::up::edge::declared(&plan.sets).filter(|_| observed.traits.has_proxy()) else {
+        let options = reach::options(work.stack, work.settings);
+        return Ok((reach::ways(work.machine, plan, &options).await, Vec::new()));
+    };
+    let published = match outputs.proxy_ports() {
         ports if !ports.is_empty() => ports,
         _ => {
             observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default()
         }
     };
-    match plan::up::edge::declared(&plan.sets) {
-        Some((set, object)) if observed.traits.has_proxy() => {
-            let service = &plan.sets[set].objects[object].object.value;
-            Ok((Vec::new(), urls::awaited(session, service, &ports).await?))
-        }
-        _ => Ok((reach::ways(session, plan).await, Vec::new())),
-    }
+    let seen = observed.live.as_ref().map(|live| certificates::foreign(work.stack, &live.certificates));
+    let mut foreign = seen.unwrap_or_default();
+    foreign.extend(outputs.foreign_certificates());
+    let edge = urls::Edge {
+        stack: work.stack,
+        service: &plan.sets[set].objects[object].object.value,
+        published: &published,
+        foreign: foreign.values().next(),
+    };
+    Ok((Vec::new(), urls::awaited(work.machine, &edge).await?))
+}
+
+/// One stack on its way into a cluster.
+pub struct Work<'a> {
+    pub machine: &'a Machine,
+    pub stack: &'a Stack,
+    pub settings: &'a Settings,
+    pub apply: &'a ApplyArgs,
 }
 
 /// The pipeline, in order: parse, observe, plan, execute, report.
@@ -131,17 +150,18 @@ pub async fn bring_up(
 ) -> Result<()> {
     let mut stack = shared::load(stack, &settings, app)?;
     stack.skip_disruptive_proofs();
-    let session = Session::open(settings, stack, images.options()?, apply.how(), &app.events, &app.cancel).await?;
+    let options = apply.options(&settings, images, &mode)?;
+    let machine = app.machine(&settings).await?;
     if !mode.dry_run {
-        shared::confirm_remote(app, &session).await?;
+        shared::confirm_remote(app, &machine).await?;
     }
-    let options = apply.plan(&session, images, &mode);
     if mode.dry_run {
-        let (text, value) = outlined(app, &pipeline::look(&session, &options).await?);
+        let (text, value) = outlined(app, &pipeline::look(&machine, &stack, &options).await?);
         app.show(|| text, &value).await;
         return Ok(());
     }
-    let told = told(app, &session, apply, pipeline::reconcile(&session, &options).await?).await?;
+    let work = Work { machine: &machine, stack: &stack, settings: &settings, apply };
+    let told = told(app, &work, pipeline::reconcile(&machine, &stack, &options).await?).await?;
     let value = UpResult { stack: told.value, run: app.settle().await };
     for line in told.remarks {
         app.remark(&line).await;
@@ -156,7 +176,7 @@ pub async fn bring_up(
 }
 
 impl ApplyArgs {
-    pub fn how(&self) -> ChangeOptions {
+    fn change(&self) -> ChangeOptions {
         ChangeOptions {
             force_conflicts: self.force_conflicts,
             replace: self.replace,
@@ -167,20 +187,23 @@ impl ApplyArgs {
         }
     }
 
-    pub fn plan(&self, session: &Session, images: &ImageArgs, mode: &Mode) -> plan::up::Options {
-        plan::up::Options {
+    pub fn options(&self, settings: &Settings, images: &ImageArgs, mode: &Mode) -> Result<Options> {
+        let goal = plan::up::Options {
             make_cluster: mode.make_cluster,
             prove: mode.prove,
             await_background: mode.prove,
             tag: self.tag.clone(),
-            agent_given: session.settings.agent_image.is_some(),
+            agent_given: settings.agent_image.is_some(),
             rebuild: images.rebuild(),
             prune_data: self.prune_data,
             prune_first: self.prune_first,
             adopt: self.adopt,
             take_over: self.take_over,
-            asked: session.asked_ports(),
-        }
+            asked: Asked { https: settings.https_port, http: settings.http_port },
+        };
+        let build = images.options(settings)?;
+        let how = execute::Options { build, change: self.change(), ..shared::how(settings) };
+        Ok(Options { goal: Goal::Up(goal), how })
     }
 }
 
@@ -208,31 +231,31 @@ pub struct Told {
 
 impl Told {
     /// Of a stack for which nothing could be begun.
-    pub fn failed(session: &Session, error: Error) -> Told {
-        let value = StackResult { stack: session.stack.name.clone(), ..StackResult::default() };
+    pub fn failed(stack: &Stack, error: Error) -> Told {
+        let value = StackResult { stack: stack.name.clone(), ..StackResult::default() };
         Told { ended: Err(error), value, text: String::new(), remarks: Vec::new() }
     }
 }
 
-pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Reconciled) -> Result<Told> {
-    let Reconciled { observed, plan, ended } = outcome;
-    if let (Err(error), Some(folder)) = (&ended, &apply.artifacts)
-        && let Err(unwritten) = artifacts::write(session, folder, error).await
+pub async fn told(app: &App, work: &Work<'_>, outcome: Outcome) -> Result<Told> {
+    if let (Err(error), Some(folder)) = (&outcome.ended, &work.apply.artifacts)
+        && let Err(unwritten) = artifacts::write(work.machine, work.stack, folder, error).await
     {
         // What went wrong first is what the user has to know.
         app.events.warn(format!("no artifacts: {unwritten}"));
     }
-    let proofs = session.learn(|learned| learned.proofs.clone());
-    let (ways, urls) = match &ended {
-        Ok(()) => reached(session, &plan, &observed).await?,
+    let (ways, urls) = match &outcome.ended {
+        Ok(()) => reached(work, &outcome).await?,
         Err(_) => (Vec::new(), Vec::new()),
     };
+    let Outcome { plan, outputs, ended, .. } = outcome;
+    let proofs = outputs.proofs();
     let ended = ended.and(urls::all_answered(&urls)).and(reach::all_lead_somewhere(&ways));
-    let (starting, stack) = (plan.starting.clone(), session.stack.name.clone());
+    let (starting, stack) = (plan.starting.clone(), work.stack.name.clone());
     let lines = report::proof_lines(&proofs, app.view.paint());
     let table = (!urls.is_empty()).then(|| report::url_table(&urls, report::width()));
     let text = lines.into_iter().chain(ways.iter().map(reach::Way::text)).chain(table).collect::<Vec<_>>().join("\n");
-    let remarks = if ended.is_ok() { remarks(session, &plan) } else { Vec::new() };
+    let remarks = if ended.is_ok() { remarks(&work.stack.name, &plan) } else { Vec::new() };
     let value = StackResult {
         stack,
         unchanged: plan.unchanged,
@@ -245,11 +268,11 @@ pub async fn told(app: &App, session: &Session, apply: &ApplyArgs, outcome: Reco
     Ok(Told { ended, value, text, remarks })
 }
 
-fn remarks(session: &Session, plan: &Plan) -> Vec<String> {
+fn remarks(stack: &str, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     if plan.steps.is_empty() {
         let count = report::count(plan.unchanged, "object");
-        lines.push(format!("{} is up, nothing to do: {count} unchanged", session.stack.name));
+        lines.push(format!("{stack} is up, nothing to do: {count} unchanged"));
     }
     // Where something is pruned, that step has told of what stays.
     if !plan.steps.iter().any(|step| matches!(step.action, Action::Prune { .. })) {

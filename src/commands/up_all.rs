@@ -7,17 +7,16 @@ use futures::future::{join_all, try_join_all};
 
 use super::{
     shared::{self, ImageArgs},
-    up::{ApplyArgs, Mode, Told, outlined, told},
+    up::{ApplyArgs, Mode, Told, Work, outlined, told},
 };
 use crate::{
     cli::StackArgs,
     commands::app::App,
     error::{Error, Kind, Result},
-    pipeline::{self, Look},
-    plan,
+    machine::Machine,
+    pipeline::{self, Look, Options},
     provider::ClusterState,
     report::document::{Plans, StackPlan, UpAllResult},
-    session::Session,
     settings::Settings,
     stack::{self, LoadRequest, model::Stack},
 };
@@ -32,32 +31,37 @@ pub async fn run(
 ) -> Result<()> {
     check(&settings)?;
     let stacks = stacks(app, &settings, set)?;
-    let sessions = sessions(app, settings, stacks, apply, images).await?;
-    let Some(first) = sessions.first() else { return Err(Error::new(Kind::Usage, "no stack ships with stackctl")) };
-    if !mode.dry_run {
-        shared::confirm_remote(app, first).await?;
+    if stacks.is_empty() {
+        return Err(Error::new(Kind::Usage, "no stack ships with stackctl"));
     }
-    let options: Vec<_> = sessions.iter().map(|session| apply.plan(session, images, &mode)).collect();
-    let looks = sessions.iter().zip(&options).map(|(session, options)| look(session, options));
-    let looks = try_join_all(looks).await?;
+    let options = apply.options(&settings, images, &mode)?;
+    let machine = app.machine(&settings).await?;
+    if machine.provider.observe().await? == (ClusterState::Ours { stopped: false }) {
+        machine.kube().await?;
+    }
+    if !mode.dry_run {
+        shared::confirm_remote(app, &machine).await?;
+    }
+    let looks = try_join_all(stacks.iter().map(|stack| look(&machine, stack, &options))).await?;
     if mode.dry_run {
-        return show_plans(app, &sessions, &looks).await;
+        return show_plans(app, &stacks, &looks).await;
     }
     let mut changed = false;
     let mut outcomes = Vec::new();
-    for ((session, options), seen) in sessions.iter().zip(&options).zip(looks) {
+    for (stack, seen) in stacks.iter().zip(looks) {
         // What was seen is old once another stack has written something.
-        let seen = if changed { look(session, options).await } else { Ok(seen) };
+        let seen = if changed { look(&machine, stack, &options).await } else { Ok(seen) };
         changed |= seen.as_ref().is_ok_and(|seen| !seen.plan.steps.is_empty());
-        let outcome = async { pipeline::act(session, seen?).await };
+        let outcome = async { pipeline::act(&machine, stack, &options, seen?).await };
         outcomes.push(outcome.await);
         if app.cancel.is_cancelled() {
             break;
         }
     }
-    let told = sessions.iter().zip(outcomes).map(|(session, outcome)| async move {
-        let told = async { told(app, session, apply, outcome?).await };
-        told.await.unwrap_or_else(|error| Told::failed(session, error))
+    let works = stacks.iter().map(|stack| Work { machine: &machine, stack, settings: &settings, apply });
+    let told = works.zip(outcomes).map(|(work, outcome)| async move {
+        let told = async { told(app, &work, outcome?).await };
+        told.await.unwrap_or_else(|error| Told::failed(work.stack, error))
     });
     show(app, join_all(told).await).await
 }
@@ -97,35 +101,17 @@ fn stacks(app: &App, settings: &Settings, set: &[String]) -> Result<Vec<Stack>> 
     }
 }
 
-/// One for each stack, over the same connections.
-async fn sessions(
-    app: &App,
-    settings: Settings,
-    stacks: Vec<Stack>,
-    apply: &ApplyArgs,
-    images: &ImageArgs,
-) -> Result<Vec<Session>> {
-    let mut stacks = stacks.into_iter();
-    let Some(first) = stacks.next() else { return Ok(Vec::new()) };
-    let first = Session::open(settings, first, images.options()?, apply.how(), &app.events, &app.cancel).await?;
-    if first.provider.observe().await? == (ClusterState::Ours { stopped: false }) {
-        first.kube().await?;
-    }
-    let others = try_join_all(stacks.map(|stack| first.beside(stack))).await?;
-    Ok(std::iter::once(first).chain(others).collect())
+async fn look(machine: &Machine, stack: &Stack, options: &Options) -> Result<Look> {
+    let Look { observed, plan } = pipeline::look(machine, stack, options).await?;
+    Ok(Look { observed, plan: plan.of_stack(&stack.name) })
 }
 
-async fn look(session: &Session, options: &plan::up::Options) -> Result<Look> {
-    let Look { observed, plan } = pipeline::look(session, options).await?;
-    Ok(Look { observed, plan: plan.of_stack(&session.stack.name) })
-}
-
-async fn show_plans(app: &App, sessions: &[Session], looks: &[Look]) -> Result<()> {
+async fn show_plans(app: &App, all: &[Stack], looks: &[Look]) -> Result<()> {
     let (mut texts, mut stacks) = (Vec::new(), Vec::new());
-    for (session, look) in sessions.iter().zip(looks) {
+    for (stack, look) in all.iter().zip(looks) {
         let (text, plan) = outlined(app, look);
-        texts.push(format!("{}:\n{text}", session.stack.name));
-        stacks.push(StackPlan { stack: &session.stack.name, plan });
+        texts.push(format!("{}:\n{text}", stack.name));
+        stacks.push(StackPlan { stack: &stack.name, plan });
     }
     app.show(|| texts.join("\n"), &Plans { stacks }).await;
     Ok(())

@@ -5,12 +5,14 @@ use crate::{
     cli::{FlagGroups, StackArgs},
     commands::app::App,
     error::{Error, Kind, Result},
+    machine::Machine,
     observe::{reach, urls},
     report::{
         self,
         document::{Addresses, OpenedUrl},
     },
-    session::{ChangeOptions, ImageOptions, Session},
+    settings::Settings,
+    stack::model::Stack,
 };
 
 /// List where a stack is reached, each address tried
@@ -21,8 +23,8 @@ pub struct UrlsArgs {
 }
 
 pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
-    let session = open(&args.stack, app).await?;
-    match session.until_stopped(Box::pin(urls::of_stack(&session))).await? {
+    let (machine, stack, settings) = open(&args.stack, app).await?;
+    match machine.until_stopped(Box::pin(urls::of_stack(&machine, &stack))).await? {
         Some(urls) => {
             let text = || report::url_table(&urls, report::width());
             let value = Addresses { urls: &urls, reach: &[] };
@@ -32,7 +34,7 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
             app.show(text, &value).await;
         }
         None => {
-            let ways = reach::of_stack(&session).await;
+            let ways = reach::of_stack(&machine, &stack, &reach::options(&stack, &settings)).await;
             let value = Addresses { urls: &[], reach: &ways };
             let text = || ways.iter().map(reach::Way::text).collect::<Vec<_>>().join("\n");
             if let Err(error) = reach::all_lead_somewhere(&ways) {
@@ -44,14 +46,12 @@ pub async fn run(args: UrlsArgs, app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn open(args: &StackArgs, app: &App) -> Result<Session> {
+async fn open(args: &StackArgs, app: &App) -> Result<(Machine, Stack, Settings)> {
     let settings = FlagGroups { stack: Some(args), ..FlagGroups::default() }.settings(&app.common.target)?;
     let stack = shared::load(args, &settings, app)?;
-    let session =
-        Session::open(settings, stack, ImageOptions::default(), ChangeOptions::default(), &app.events, &app.cancel)
-            .await?;
-    session.require_running().await?;
-    Ok(session)
+    let machine = app.machine(&settings).await?;
+    machine.require_running().await?;
+    Ok((machine, stack, settings))
 }
 
 /// Open a stack's address in the browser
@@ -66,16 +66,16 @@ pub struct OpenArgs {
 
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
     let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
-    let session = open(&stack, app).await?;
+    let (machine, stack, _) = open(&stack, app).await?;
     let named = args.stack.map(|stack| format!(" {stack}"));
-    let Some(urls) = session.until_stopped(Box::pin(urls::of_stack(&session))).await? else {
-        return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", session.stack.name))
+    let Some(urls) = machine.until_stopped(Box::pin(urls::of_stack(&machine, &stack))).await? else {
+        return Err(Error::new(Kind::Usage, format!("stack {} has no edge on this machine", stack.name))
             .hint(format!("`stackctl urls{}` says how its services are reached", named.unwrap_or_default())));
     };
     let Some(url) = urls::find(&urls, args.route.as_deref()) else {
         let known: Vec<_> = urls.iter().map(|url| url.route.as_str()).collect();
         let word = args.route.unwrap_or_default();
-        return Err(Error::new(Kind::Usage, format!("stack {} has no route {word}", session.stack.name))
+        return Err(Error::new(Kind::Usage, format!("stack {} has no route {word}", stack.name))
             .hint(format!("its routes: {}", known.join(", "))));
     };
     if let Some(error) = &url.error {

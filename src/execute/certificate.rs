@@ -3,27 +3,26 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
-use super::Done;
+use super::{Done, outputs::Output, run::Run};
 use crate::{
     error::{Error, Kind, Result},
     kube::Kube,
-    observe,
-    session::Session,
+    observe::certificates,
     stack::desired::DesiredSet,
     tls::{Authority, Decision, authority, decide},
 };
 
-pub async fn issue(session: &Session, set: &DesiredSet) -> Result<Done> {
+pub async fn issue(run: &Run<'_>, set: &DesiredSet) -> Result<Done> {
     let wanted = set.certificate.as_ref();
     let wanted = wanted.ok_or_else(|| Error::new(Kind::Unexpected, "the set has no certificate"))?;
-    let kube = session.kube().await?;
-    let authority = session.authority().await?;
+    let kube = run.kube().await?;
+    let authority = run.machine.authority().await?;
     // Another run may have been faster since the plan was made.
-    let seen = observe::certificate(kube, wanted, Some(&authority)).await?;
-    if let (Decision::KeepForeign { .. }, Some(seen)) = (decide(wanted, seen.as_ref()), &seen) {
-        session.learn(|learned| learned.foreign_certificates.insert(wanted.secret.clone(), seen.own.clone()));
-    }
-    let (serial, note) = match decide(wanted, seen.as_ref()) {
+    let seen = certificates::certificate(kube, wanted, Some(&authority)).await?;
+    let decision = decide(wanted, seen.as_ref());
+    let is_foreign = matches!(decision, Decision::KeepForeign { .. });
+    let foreign = seen.as_ref().filter(|_| is_foreign).and_then(|seen| seen.own.clone());
+    let (serial, note) = match decision {
         Decision::Keep { serial } | Decision::KeepForeign { serial, .. } => (serial, None),
         Decision::Issue(reason) => {
             let issued = authority.issue(&wanted.names, authority::now())?;
@@ -42,15 +41,15 @@ pub async fn issue(session: &Session, set: &DesiredSet) -> Result<Done> {
     if !bundled {
         bundle(kube, set, &authority).await?;
     }
-    session.learn(|learned| learned.certificates.insert(wanted.secret.clone(), serial));
-    Ok(Done { unchanged: bundled, note })
+    let output = Output::Certificate { secret: wanted.secret.clone(), serial, foreign };
+    Ok(Done { unchanged: bundled, note, output, ..Done::default() })
 }
 
 /// Whose signature clients in the cluster have to accept: that of the Secret's own authority where it names one.
 async fn bundle(kube: &Kube, set: &DesiredSet, authority: &Authority) -> Result<()> {
     let Some(wanted) = &set.certificate else { return Ok(()) };
     let secret = kube.get(&wanted.secret_key()).await?;
-    let named = secret.as_ref().and_then(observe::named_authority);
+    let named = secret.as_ref().and_then(certificates::named_authority);
     let text = named.unwrap_or_else(|| authority.certificate().to_owned());
     let body = json!({"data": {"ca.crt": text}, "metadata": {"labels": set.labels()}});
     kube.put(&wanted.bundle_key(), &body, &wanted.origin).await.map(|_| ())

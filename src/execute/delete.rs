@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Done, share, spare};
+use super::{Done, outputs::Output, run::Run, share, spare};
 use crate::object::{Key, Removed};
 use crate::{
     error::Result,
@@ -23,34 +23,27 @@ use crate::{
     object::json,
     observe,
     plan::observed::{LiveState, leaving},
-    session::Session,
     stack::{desired, model::SetKind},
 };
 
-fn removed(session: &Session, things: impl IntoIterator<Item = Removed>) -> Done {
-    let things: Vec<Removed> = things.into_iter().collect();
-    let done = Done { unchanged: things.is_empty(), note: None };
-    session.learn(|learned| learned.removed.extend(things));
-    done
-}
-
-fn as_removed(keys: &[Key]) -> Vec<Removed> {
-    keys.iter().map(|key| Removed { kind: key.kind.clone(), name: key.name.clone() }).collect()
+fn removed(keys: &[Key], kept: Vec<Key>) -> Done {
+    let removed = keys.iter().map(|key| Removed { kind: key.kind.clone(), name: key.name.clone() });
+    Done::changed(!keys.is_empty()).with(Output::Removed { removed: removed.collect(), kept })
 }
 
 pub async fn set(
-    session: &Session,
+    run: &Run<'_>,
     live: Option<&LiveState>,
     kind: SetKind,
     name: &str,
     progress: &Progress,
 ) -> Result<Done> {
     match kind {
-        SetKind::Component => component(session, live, name, progress).await,
+        SetKind::Component => component(run, live, name, progress).await,
         SetKind::Stack => {
-            let (done, stays) = members(session, live, kind, name, progress).await?;
+            let (done, stays) = members(run, live, kind, name, progress).await?;
             if !stays {
-                session.kube().await?.delete_parent(&desired::parent_name(kind, name)).await?;
+                run.kube().await?.delete_parent(&desired::parent_name(kind, name)).await?;
             }
             Ok(done)
         }
@@ -59,14 +52,14 @@ pub async fn set(
 
 /// Takes the stack off the component's users, and removes what nobody uses then: others may have come and gone since
 /// the plan was made. `live`: None if it is to be read.
-pub async fn component(session: &Session, live: Option<&LiveState>, name: &str, progress: &Progress) -> Result<Done> {
-    let kube = session.kube().await?;
+pub async fn component(run: &Run<'_>, live: Option<&LiveState>, name: &str, progress: &Progress) -> Result<Done> {
+    let kube = run.kube().await?;
     let parent = desired::parent_name(SetKind::Component, name);
-    let left = kube.remove_user(&parent, &session.stack.name).await?.unwrap_or_default();
+    let left = kube.remove_user(&parent, &run.stack.name).await?.unwrap_or_default();
     if !left.is_empty() {
         return Ok(still_used(&left));
     }
-    let (done, stays) = members(session, live, SetKind::Component, name, progress).await?;
+    let (done, stays) = members(run, live, SetKind::Component, name, progress).await?;
     if !stays {
         kube.delete_unused_parent(&parent).await?;
     }
@@ -79,13 +72,13 @@ fn still_used(users: &BTreeSet<String>) -> Done {
 
 /// Removes the objects of a set. True: something of it stays, and so does its record.
 async fn members(
-    session: &Session,
+    run: &Run<'_>,
     live: Option<&LiveState>,
     kind: SetKind,
     name: &str,
     progress: &Progress,
 ) -> Result<(Done, bool)> {
-    let kube = session.kube().await?;
+    let kube = run.kube().await?;
     let (id, parent) = (desired::applyset_id(kind, name), desired::parent_name(kind, name));
     let read;
     let live = match live {
@@ -95,21 +88,21 @@ async fn members(
             &read
         }
     };
-    let prune_data = session.apply.prune_data;
-    let mut ids = leaving(&live.parents, &session.stack.name, &[]);
+    let prune_data = run.options.change.prune_data;
+    let mut ids = leaving(&live.parents, &run.stack.name, &[]);
     ids.push(id.clone());
     let mut kept = Vec::new();
     let (mut adopted, mut shared, mut definitions, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (key, object) in live.live.of_set(&id) {
         match key {
-            _ if adopt::is_adopted(object) && !session.apply.delete_adopted => adopted.push(object.clone()),
+            _ if adopt::is_adopted(object) && !run.options.change.delete_adopted => adopted.push(object.clone()),
             key if share::is_shareable(key) => shared.push(object.clone()),
             key if is_definition(key) => definitions.push(object.clone()),
             key if is_data(key) && !prune_data => kept.push(Kept { key: key.clone(), why: Why::Data }),
             _ => rest.push(object.clone()),
         }
     }
-    let options = DeleteOptions { foreground: true, patience: Some(session.settings.timeout) };
+    let options = DeleteOptions { foreground: true, patience: Some(run.machine.timeout) };
     let unwaited = DeleteOptions { patience: None, ..options };
     let mut removal = Removal { kube, parent: &parent, kind, progress, gone: Vec::new(), users: BTreeSet::new() };
     removal.waves(&spare::backwards(rest), options).await?;
@@ -124,7 +117,7 @@ async fn members(
         let (namespaces, secrets): (Vec<_>, Vec<_>) = shared.into_iter().partition(|it| is_namespace(&json::key(it)));
         let namespaces = share::namespaces(kube, &id, namespaces).await;
         let all = secrets.into_iter().chain(namespaces).collect();
-        let (alone, handed_over) = share::hand_over(kube, &parent, &session.stack.name, all).await?;
+        let (alone, handed_over) = share::hand_over(kube, &parent, &run.stack.name, all).await?;
         stays.extend(handed_over);
         let (namespaces, secrets): (Vec<_>, Vec<_>) = alone.into_iter().partition(|it| is_namespace(&json::key(it)));
         removal.waves(&[secrets], options).await?;
@@ -136,18 +129,16 @@ async fn members(
     let Removal { gone, users, .. } = removal;
     detach(kube, &gone).await?;
     if !users.is_empty() {
-        removed(session, as_removed(&gone));
-        return Ok((still_used(&users), true));
+        return Ok((still_used(&users).with(removed(&gone, Vec::new()).output), true));
     }
     let stays_on_record = !kept.is_empty();
     if stays_on_record {
         keep_on_record(kube, live.parents.get(&parent), &id, &parent, &kept).await?;
     }
     for kept in &kept {
-        session.events.warn(kept.to_string());
+        run.machine.events.warn(kept.to_string());
     }
-    session.learn(|learned| learned.kept.extend(kept.into_iter().map(|kept| kept.key)));
-    let done = removed(session, as_removed(&gone));
+    let done = removed(&gone, kept.into_iter().map(|kept| kept.key).collect());
     Ok((Done { note: (!stays.is_empty()).then(|| stays.join(", ")), ..done }, stays_on_record))
 }
 
@@ -217,21 +208,21 @@ pub async fn detach(kube: &Kube, removed: &[Key]) -> Result<()> {
 }
 
 /// The namespace of the sets' records, if we made it and nothing is recorded any more.
-pub async fn inventory(session: &Session, progress: &Progress) -> Result<Done> {
-    let kube = session.kube().await?;
+pub async fn inventory(run: &Run<'_>, progress: &Progress) -> Result<Done> {
+    let kube = run.kube().await?;
     let left: BTreeMap<String, Parent> = kube.read_parents().await?;
     let key = Key { group: String::new(), kind: "Namespace".into(), namespace: None, name: SYSTEM_NAMESPACE.into() };
     let namespace = kube.get(&key).await?.filter(|namespace| json::label(namespace, CREATED_LABEL).is_some());
     let Some(namespace) = namespace.filter(|_| left.is_empty()) else {
-        return Ok(Done { unchanged: true, note: None });
+        return Ok(Done::unchanged());
     };
     let spared = spare::namespaces(kube, vec![namespace], &[], false).await?;
     for kept in &spared.kept {
-        session.events.warn(kept.to_string());
+        run.machine.events.warn(kept.to_string());
     }
     let options = DeleteOptions { foreground: false, patience: None };
     let deleted = kube.delete_waves(&[spared.empty, spared.go], options, progress).await?;
-    Ok(removed(session, as_removed(&deleted)))
+    Ok(removed(&deleted, Vec::new()))
 }
 
 #[cfg(test)]

@@ -7,11 +7,15 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    image::{self, store::gc},
-    kube::discovery::KindRef,
+    image::{
+        self,
+        store::{Store, gc},
+    },
+    kube::{Kube, discovery::KindRef},
+    machine::Machine,
     object::{Removed, json},
     observe,
-    session::Session,
+    stack::model::Stack,
 };
 
 /// What makes pods, or is one.
@@ -29,19 +33,16 @@ const WORKLOADS: [(&str, &str); 9] = [
 
 /// Removes all but the `keep` newest tags of each service, and those that something in the cluster may run. Returns
 /// what went.
-pub async fn collect(session: &Session, keep: usize) -> Result<Vec<Removed>> {
-    let in_use = tags_in_use(session).await?;
-    let mut removed = gc::engine(session.engine()?, Some(&session.stack.name), &in_use, keep).await?;
-    if let Some(registry) = session.registry()? {
-        for service in session.stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
-            removed.extend(gc::registry(&registry, &session.repository(service), &in_use, keep).await?);
-        }
+pub async fn collect(machine: &Machine, stack: &Stack, store: &dyn Store, keep: usize) -> Result<Vec<Removed>> {
+    let in_use = tags_in_use(machine.kube().await?).await?;
+    let mut removed = gc::engine(machine.engine()?, Some(&stack.name), &in_use, keep).await?;
+    for service in stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
+        removed.extend(store.collect(&image::repository(&stack.name, service), &in_use, keep).await?);
     }
     Ok(removed)
 }
 
-async fn tags_in_use(session: &Session) -> Result<BTreeSet<String>> {
-    let kube = session.kube().await?;
+async fn tags_in_use(kube: &Kube) -> Result<BTreeSet<String>> {
     let kinds = WORKLOADS.map(|(group, kind)| KindRef::any_version(group, kind));
     let listed = try_join_all(kinds.iter().map(|kind| kube.list_all(kind, None)));
     // Custom resources have templates too.

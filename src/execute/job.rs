@@ -9,7 +9,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Done;
+use super::{
+    Done,
+    outputs::{JobRun, Output},
+    run::Run,
+};
 use crate::{
     error::{Error, Kind, Result, cause},
     event::{Progress, interrupt::interrupted},
@@ -22,7 +26,6 @@ use crate::{
     },
     object::json,
     provider::Answer,
-    session::{JobRun, Session},
 };
 
 /// For the removal, and for the last lines of a log.
@@ -31,13 +34,13 @@ const CLEANUP: Duration = Duration::from_secs(30);
 const LEAVING: Duration = Duration::from_secs(3);
 
 pub async fn run(
-    session: &Session,
+    run: &Run<'_>,
     job: &Value,
     timeout_seconds: u64,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Done> {
-    let kube = session.kube().await?;
+    let kube = run.kube().await?;
     let began = Instant::now();
     let deadline = began + Duration::from_secs(timeout_seconds);
     // A Job that was asked for is awaited for a moment even then: unknown, it would stay until Kubernetes removes it.
@@ -45,15 +48,15 @@ pub async fn run(
         made = kube.begin_run(job, deadline, progress) => made?,
         () = async { cancel.cancelled().await; tokio::time::sleep(LEAVING).await } => return Err(interrupted()),
     };
-    let run = Run { kube, made: &made, progress, log: Mutex::default() };
+    let listener = Listener { kube, made: &made, progress, log: Mutex::default() };
     let ended = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(interrupted()),
-        ended = run.ended(deadline, session.provider.traits().nodes_may_grow == Answer::Yes) => ended,
+        ended = listener.ended(deadline, run.machine.provider.traits().nodes_may_grow == Answer::Yes) => ended,
     };
     let stopped = cancel.is_cancelled();
     if !stopped {
-        run.rest_of_log().await;
+        listener.rest_of_log().await;
     }
     let patience = if stopped { LEAVING } else { CLEANUP };
     let removed = tokio::time::timeout(patience, kube.end_run(&made, patience, progress)).await;
@@ -62,10 +65,10 @@ pub async fn run(
         let remove = format!("kubectl delete {}", key.for_kubectl());
         progress.warn(format!("{key} could not be removed: {error}; the next run or `down` does it, or: {remove}"));
     }
-    let log = run.log.into_inner().unwrap_or_else(PoisonError::into_inner);
-    session.learn(|learned| learned.job = Some(JobRun { took: began.elapsed(), log }));
+    let log = listener.log.into_inner().unwrap_or_else(PoisonError::into_inner);
     let name = json::label(&made, runs::JOB).unwrap_or_default();
-    ended.map(|()| Done::default()).map_err(|error| told(error, name))
+    let failure = ended.err().map(|error| told(error, name));
+    Ok(Done { failure, output: Output::Job(JobRun { took: began.elapsed(), log }), ..Done::default() })
 }
 
 /// The failure of a run, whose Job is not there any more to be looked at.
@@ -84,14 +87,14 @@ fn told(error: Error, job: &str) -> Error {
     Error { message: format!("job {job} failed: {why}"), roots: Vec::new(), hints, ..error }
 }
 
-struct Run<'a> {
+struct Listener<'a> {
     kube: &'a Kube,
     made: &'a Value,
     progress: &'a Progress,
     log: Mutex<Vec<LogLine>>,
 }
 
-impl Run<'_> {
+impl Listener<'_> {
     async fn ended(&self, deadline: Instant, nodes_may_grow: bool) -> Result<()> {
         let options = WaitOptions { deadline, nodes_may_grow, may_come: &|_| false, replace: false };
         let key = json::key(self.made);

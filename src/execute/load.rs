@@ -1,15 +1,16 @@
 //! The load from inside the cluster, the wait for what follows it, and the document of both.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::Done;
+use super::{Done, outputs::Output, run::Run};
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, LoadTick, Progress, interrupt::until_cancelled},
+    image,
     load::{
         document::LoadDocument,
         fleet::{self, Fleet, Until},
@@ -17,67 +18,75 @@ use crate::{
         outcome::{self, About},
         scaling,
         stats::WorkerResult,
-        verdict::{self, Run},
+        verdict,
         watch::{self, Watch},
     },
+    machine::Machine,
     object::{json, podspec},
-    plan::observed::Observed,
-    session::Session,
-    stack::{desired, model::SetKind},
+    plan::{Step, observed::Observed},
+    stack::{
+        desired,
+        model::{SetKind, Stack},
+    },
 };
 
 /// What the metric and the pods take to follow, beside the autoscaler's own stabilization window.
 const SCALE_DOWN_MARGIN: Duration = Duration::from_secs(180);
 
-pub async fn run(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
-    let request = request(session)?;
-    let image = session.settings.agent_image.clone().or_else(|| session.learn(|learned| learned.agent.clone()));
-    let image = image.ok_or_else(|| Error::new(Kind::Unexpected, "there is no agent image"))?;
-    let kube = session.kube().await?;
+pub async fn run(run: &Run<'_>, step: &Step, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
+    let request = request(run)?;
+    let image = run.agent(step)?;
+    let kube = run.kube().await?;
     let (watch, metrics_problem) =
-        tokio::join!(Watch::start(kube, scaling::watched(&session.stack)), watch::metrics_api_problem(kube));
+        tokio::join!(Watch::start(kube, scaling::watched(run.stack)), watch::metrics_api_problem(kube));
     let scale_up = request.verdict.scale_up.filter(|up| {
         let problem = metrics_problem.as_deref();
         let newest = |course: &watch::Course| course.newest(Instant::now());
         let why = watch.read(|course| verdict::hopeless(*up, &newest(course), &course.scaling, problem));
         if let Some(why) = &why {
-            session.events.warn(format!("no scale-up can come: {why}"));
+            run.machine.events.warn(format!("no scale-up can come: {why}"));
         }
         why.is_none()
     });
     let fleet = Fleet {
         kube,
-        namespace: &session.stack.namespace,
+        namespace: &run.stack.namespace,
         image: &image,
         order: &request.order,
         until: scale_up.map_or(Until::Due, Until::ScaleUp),
-        starting: session.settings.timeout,
+        starting: run.machine.timeout,
         watch: &watch,
-        events: &session.events,
+        events: &run.machine.events,
         progress,
     };
     let ran = fleet::run(&fleet, cancel).await?;
     let total = ran.collected.timeline.total();
     let p99 = total.latencies.quantile(0.99) as f64 / 1000.0;
     let note = format!("{} requests, {} failed, p99 {p99:.0} ms", total.requests(), total.failed());
-    session.learn(|learned| learned.load = Some(Sent { ran, watch, metrics_problem }));
-    Ok(Done::note(note))
+    Ok(Done::note(note).with(Output::Load(Arc::new(Sent { ran, watch, metrics_problem }))))
 }
 
 /// Waits until all that an autoscaler targets is back at its minimum, or long enough. Whether it came is the verdict's.
-pub async fn await_scale_down(session: &Session, progress: &Progress, cancel: &CancellationToken) -> Result<Done> {
-    let sent = session.learn(|learned| learned.load.take());
+pub async fn await_scale_down(
+    run: &Run<'_>,
+    step: &Step,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Done> {
+    let sent = run.needed(step, |output| match output {
+        Output::Load(sent) => Some(sent),
+        _ => None,
+    });
     let sent = sent.ok_or_else(|| Error::new(Kind::Unexpected, "no load was sent"))?;
-    let waited = until_cancelled(cancel, async { Ok(down(session, &sent, progress).await) }).await;
+    let is_down = until_cancelled(cancel, async { Ok(down(run, &sent, progress).await) }).await?;
     let after = sent.ran.load_end.elapsed().as_secs();
-    session.learn(|learned| learned.load = Some(sent));
-    waited.map(|down| match down {
+    Ok(match is_down {
         true => Done::note(format!("{after} s after the load")),
         false => Done::note(format!("not within {after} s")),
     })
 }
 
-async fn down(session: &Session, sent: &Sent, progress: &Progress) -> bool {
+async fn down(run: &Run<'_>, sent: &Sent, progress: &Progress) -> bool {
     let Sent { ran, watch, .. } = sent;
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,29 +112,31 @@ async fn down(session: &Session, sent: &Sent, progress: &Progress) -> bool {
         progress.say(replicas.join(", "));
         let expected = Some(until.saturating_duration_since(ran.zero));
         let tick = LoadTick { phase: "waiting for the scale-down", second: None, elapsed, expected, samples };
-        session.events.send(Event::Load(Box::new(tick)));
+        run.machine.events.send(Event::Load(Box::new(tick)));
     }
 }
 
-/// The document of the load that this session has sent, and the sum of what its workers say of themselves; None where none
-/// was sent to its end.
-pub async fn document(session: &Session, observed: &Observed) -> Result<Option<(LoadDocument, WorkerResult)>> {
-    let request = request(session)?;
-    let Some(Sent { ran, watch, metrics_problem }) = session.learn(|learned| learned.load.take()) else {
-        return Ok(None);
-    };
+/// The document of a load that was sent to a stack, and the sum of what its workers say of themselves.
+pub async fn document(
+    machine: &Machine,
+    stack: &Stack,
+    request: &LoadOrder,
+    observed: &Observed,
+    sent: &Sent,
+) -> Result<(LoadDocument, WorkerResult)> {
+    let Sent { ran, watch, metrics_problem } = sent;
     let about = About {
-        stack: Some(session.stack.name.clone()),
+        stack: Some(stack.name.clone()),
         profile: request.profile.clone(),
-        cluster: Some(session.provider.access().await?.context),
-        images: images(session, observed),
+        cluster: Some(machine.provider.access().await?.context),
+        images: images(stack, observed),
         from: "cluster",
     };
     let (sum, timeline) = (ran.collected.sum(), &ran.collected.timeline);
-    let mut document = outcome::document(&about, &request.order.spec, ran.started, &sum, timeline, ran.workers);
+    let mut document = outcome::document(&about, &request.order.spec, ran.started, &sum, timeline, ran.workers.clone());
     let course = watch.course();
     document.cluster_samples = course.samples(ran.zero);
-    let run = Run {
+    let run = verdict::Run {
         totals: &document.totals,
         samples: &document.cluster_samples,
         scaling: &course.scaling,
@@ -133,7 +144,7 @@ pub async fn document(session: &Session, observed: &Observed) -> Result<Option<(
         load_end: watch::since(ran.zero, ran.load_end),
     };
     document.verdict = verdict::judge(&request.verdict, &run);
-    Ok(Some((document, sum)))
+    Ok((document, sum))
 }
 
 /// What makes a run with a document a failure: its end at the first one, a broken verdict, or a share of the load that
@@ -158,20 +169,21 @@ pub fn failure(document: &LoadDocument, result: &WorkerResult) -> Option<Error> 
     })
 }
 
-fn request(session: &Session) -> Result<&LoadOrder> {
-    session.load.as_ref().ok_or_else(|| Error::new(Kind::Unexpected, "it is not said what load to send"))
+fn request<'a>(run: &Run<'a>) -> Result<&'a LoadOrder> {
+    let request = run.options.load.as_ref();
+    request.ok_or_else(|| Error::new(Kind::Unexpected, "it is not said what load to send"))
 }
 
 /// The images that the stack's workloads name in the cluster, by service.
-fn images(session: &Session, observed: &Observed) -> BTreeMap<String, String> {
-    let id = desired::applyset_id(SetKind::Stack, &session.stack.name);
+fn images(stack: &Stack, observed: &Observed) -> BTreeMap<String, String> {
+    let id = desired::applyset_id(SetKind::Stack, &stack.name);
     let objects: Vec<&Value> =
         observed.live.iter().flat_map(|live| live.live.of_set(&id)).map(|(_, value)| value).collect();
     let image_of = |service: &String| {
-        let part = format!("/{}:", session.repository(service));
+        let part = format!("/{}:", image::repository(&stack.name, service));
         let workloads = objects.iter().filter(|object| json::group(object) == "apps");
         let image = workloads.flat_map(|object| podspec::images(object)).find(|image| image.contains(&part))?;
         Some((service.clone(), image.to_owned()))
     };
-    session.stack.services.keys().filter_map(image_of).collect()
+    stack.services.keys().filter_map(image_of).collect()
 }

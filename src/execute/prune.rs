@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Done, delete, share, spare};
+use super::{Done, delete, run::Run, share, spare};
 use crate::object::Key;
 use crate::{
     error::{Result, words::few},
@@ -21,58 +21,57 @@ use crate::{
         observed::{LiveState, leaving, other_user},
         up,
     },
-    session::Session,
     stack::desired::DesiredSet,
 };
 
 /// What holds something that the run is about to need. Its pods, too, must be gone.
 pub async fn first(
-    session: &Session,
+    run: &Run<'_>,
     live: &LiveState,
     set: &DesiredSet,
     keys: &[Key],
     progress: &Progress,
 ) -> Result<Done> {
-    let mut remove = up::stale_objects(set, live, session.apply.prune_data).remove;
+    let mut remove = up::stale_objects(set, live, run.options.change.prune_data).remove;
     remove.retain(|object| keys.contains(&json::key(object)));
-    let mut removal = Removal::new(session, live, set, true, progress).await?;
+    let mut removal = Removal::new(run, live, set, true, progress).await?;
     removal.run(remove).await?;
     Ok(removal.done())
 }
 
 /// All else that left the set.
 pub async fn prune(
-    session: &Session,
+    run: &Run<'_>,
     live: &LiveState,
     set: &DesiredSet,
     keys: &[Key],
     progress: &Progress,
 ) -> Result<Done> {
-    let Candidates { mut remove, release, keep } = up::stale_objects(set, live, session.apply.prune_data);
+    let Candidates { mut remove, release, keep } = up::stale_objects(set, live, run.options.change.prune_data);
     remove.retain(|object| keys.contains(&json::key(object)));
     // What this run applied has not left the stack, whatever name it was looked for under.
-    session.learn(|learned| remove.retain(|object| !learned.applied_uids.contains(json::uid(object))));
-    let mut removal = Removal::new(session, live, set, false, progress).await?;
+    remove.retain(|object| !run.outputs.has_applied(json::uid(object)));
+    let mut removal = Removal::new(run, live, set, false, progress).await?;
     removal.kept = keep;
     removal.run(remove).await?;
     let released = share::release(removal.kube, release).await?;
     for kept in &removal.kept {
-        session.events.warn(kept.to_string());
+        run.machine.events.warn(kept.to_string());
     }
     if removal.kept.is_empty() && set.is_empty() {
         removal.kube.delete_parent(&set.parent()).await?;
     } else {
-        let parent = up::inventory_with(set, &session.stack, &removal.kept);
+        let parent = up::inventory_with(set, run.stack, &removal.kept);
         removal.kube.write_parent(&parent, Write::Narrow).await?;
     }
     let done = removal.done();
     let unchanged = done.unchanged && released.is_empty() && !set.is_empty();
     let lines: Vec<String> = done.note.into_iter().chain(released).collect();
-    Ok(Done { unchanged, note: (!lines.is_empty()).then(|| lines.join(", ")) })
+    Ok(Done { note: (!lines.is_empty()).then(|| lines.join(", ")), ..Done::changed(!unchanged) })
 }
 
 struct Removal<'a> {
-    session: &'a Session,
+    run: &'a Run<'a>,
     kube: &'a Kube,
     set: &'a DesiredSet,
     /// Of all sets of the stack.
@@ -85,17 +84,17 @@ struct Removal<'a> {
 
 impl<'a> Removal<'a> {
     async fn new(
-        session: &'a Session,
+        run: &'a Run<'a>,
         live: &LiveState,
         set: &'a DesiredSet,
         foreground: bool,
         progress: &'a Progress,
     ) -> Result<Removal<'a>> {
-        let kube = session.kube().await?;
-        let mut ids = leaving(&live.parents, &session.stack.name, &[]);
+        let kube = run.kube().await?;
+        let mut ids = leaving(&live.parents, &run.stack.name, &[]);
         ids.push(set.applyset_id());
-        let options = DeleteOptions { foreground, patience: Some(session.settings.timeout) };
-        Ok(Removal { session, kube, set, ids, options, progress, removed: Vec::new(), kept: Vec::new() })
+        let options = DeleteOptions { foreground, patience: Some(run.machine.timeout) };
+        Ok(Removal { run, kube, set, ids, options, progress, removed: Vec::new(), kept: Vec::new() })
     }
 
     async fn run(&mut self, remove: Vec<Value>) -> Result<()> {
@@ -110,7 +109,7 @@ impl<'a> Removal<'a> {
         }
         let (alone, _) = share::hand_over(self.kube, &self.set.parent(), "", secrets).await?;
         self.delete(spare::backwards(rest.into_iter().chain(alone))).await?;
-        let prune_data = self.session.apply.prune_data;
+        let prune_data = self.run.options.change.prune_data;
         // With these all goes that they hold, so they go last and only after another look.
         let spared = spare::definitions(self.kube, definitions, &self.ids, prune_data).await?;
         self.kept.extend(spared.kept);
@@ -149,6 +148,6 @@ impl<'a> Removal<'a> {
     fn done(&self) -> Done {
         let count = self.removed.len();
         let note = (count > 0).then(|| format!("removed {}", few(self.removed.iter().map(Key::place))));
-        Done { unchanged: note.is_none(), note }
+        Done { note, ..Done::changed(count > 0) }
     }
 }

@@ -5,13 +5,13 @@ use std::{collections::HashSet, sync::Mutex};
 
 use futures::{StreamExt, stream};
 
+use super::run::Run;
 use crate::{
     error::Error,
     event::StepId,
     kube::apply::ApplyOptions,
     object::Object,
-    plan::{Action, Plan, Step, applied::yielding, observed::Observed},
-    session::Session,
+    plan::{Action, Step, applied::yielding},
 };
 
 /// Requests at a time.
@@ -32,15 +32,16 @@ impl Begun {
 }
 
 /// What would be refused of the objects whose steps were not begun, in the order of the plan.
-pub async fn refusals(session: &Session, plan: &Plan, observed: &Observed, begun: &Begun) -> Vec<Error> {
-    let Ok(kube) = session.kube().await else { return Vec::new() };
-    let live = observed.live.as_ref().map(|live| &live.live.objects);
+pub async fn refusals(run: &Run<'_>, begun: &Begun) -> Vec<Error> {
+    let Ok(kube) = run.kube().await else { return Vec::new() };
+    let live = run.observed.live.as_ref().map(|live| &live.live.objects);
     let options = ApplyOptions {
-        force_conflicts: session.apply.force_conflicts,
-        replace: session.apply.replace,
+        force_conflicts: run.options.change.force_conflicts,
+        replace: run.options.change.replace,
         dry_run: true,
         ..ApplyOptions::default()
     };
+    let plan = run.plan;
     let left = plan.steps.iter().filter(|step| !begun.has(step)).filter_map(|step| match &step.action {
         Action::Apply { set, object } => Some(&plan.sets[*set].objects[*object]),
         _ => None,

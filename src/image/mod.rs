@@ -15,37 +15,15 @@ pub mod git;
 mod hashes;
 mod misread;
 pub mod reference;
+mod spec;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf};
-
 pub use engine::Engine;
-
-use crate::stack::model::Source;
+pub use spec::{BuildOptions, BuildSpec, repository};
 
 /// The labels that images of ours carry; `io.stackctl.created` is in seconds since 1970.
 pub const LABEL_SERVICE: &str = "io.stackctl.service";
 pub const LABEL_STACK: &str = "io.stackctl.stack";
 pub const LABEL_CREATED: &str = "io.stackctl.created";
-
-/// All that decides what an image becomes. `secrets`, `ca_bundle`, `no_cache` and `pull` are not part of its identity.
-#[derive(Debug, Clone)]
-pub struct BuildSpec {
-    pub service: String,
-    pub context: Source,
-    /// Relative to the context.
-    pub dockerfile: String,
-    pub target: Option<String>,
-    pub args: BTreeMap<String, String>,
-    /// BuildKit secret id to the file that holds it.
-    pub secrets: BTreeMap<String, PathBuf>,
-    /// PEM file offered to the build as the secret `ca-bundle`.
-    pub ca_bundle: Option<PathBuf>,
-    /// `linux/amd64`: the nodes' platform.
-    pub platform: String,
-    pub no_cache: bool,
-    /// Ask the registries for newer base images.
-    pub pull: bool,
-}

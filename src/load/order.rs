@@ -3,7 +3,7 @@
 use super::{fleet::Ran, watch::Watch, wire::Order};
 use crate::stack::model::Verdict;
 
-/// The load that a session is to put on its stack.
+/// The load that is to be put on a stack.
 #[derive(Debug, Clone)]
 pub struct LoadOrder {
     pub order: Order,

@@ -1,6 +1,9 @@
 //! Looks at engine, cluster, registry and objects, side by side, and changes nothing.
 
+pub mod certificates;
 pub mod doctor;
+pub mod images;
+pub mod left;
 pub mod overview;
 pub mod reach;
 mod removal;
@@ -11,15 +14,14 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde_json::Value;
 
 use crate::{
-    error::{Error, Kind, Result},
-    image,
+    error::{Error, Result},
+    image::{BuildOptions, store::Store},
     kube::{
-        CREATED_LABEL, Kube, MANAGER, PART_OF,
+        CREATED_LABEL, Kube, PART_OF,
         discovery::KindRef,
         live::Live,
         ownership::{
@@ -30,60 +32,58 @@ use crate::{
         pull_secret,
         readiness::{Surroundings, readiness},
     },
-    object::json,
+    machine::Machine,
+    object::{Key, json},
     plan::{
-        observed::{ImageState, LiveState, Observed},
+        observed::{LiveState, Observed},
         up::{self, inventory},
     },
-    provider::{ClusterState, ImagesBy, Observation, RegistryState, hosting},
-    session::{
-        Session,
-        images::{plain_spec, pod_reference},
-    },
-    settings::Settings,
+    provider::{ClusterState, Observation, hosting},
     stack::{
         desired::{self, DesiredSet},
         facts::{self, Facts},
         model::{SetKind, Stack, instance_name},
-        yields,
+        pull, yields,
     },
-    tls::{self, Authority, Decision, OwnTrust, Seen, authority},
 };
-use crate::{object::Key, tls::wanted::Certificate};
 
 pub use removal::for_removal;
+
 /// Objects of which more has to be seen, at once.
 const LOOKS: usize = 8;
 
-/// Label of all that we make.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-
-/// What nodes are where nobody can be asked.
-const NODES: &str = "linux/amd64";
-
 /// Everything that a plan of `up` depends on.
-pub async fn all(session: &Session) -> Result<Observed> {
-    session.until_stopped(Box::pin(everything(session))).await
+pub async fn all(machine: &Machine, stack: &Stack, build: &BuildOptions) -> Result<Observed> {
+    machine.until_stopped(Box::pin(everything(machine, stack, build))).await
 }
 
-async fn everything(session: &Session) -> Result<Observed> {
-    let ((cluster, live), (registry, images), proxy) = tokio::try_join!(
-        Box::pin(cluster_and_live(session)),
-        Box::pin(registry_and_images(session)),
-        session.provider.observe_proxy(&session.stack.name)
+async fn everything(machine: &Machine, stack: &Stack, build: &BuildOptions) -> Result<Observed> {
+    let provider = &machine.provider;
+    let ((cluster, live), images, proxy) = tokio::try_join!(
+        Box::pin(cluster_and_live(machine, stack)),
+        Box::pin(images::all(machine, stack, build)),
+        provider.observe_proxy(&stack.name)
     )?;
     let is_there = matches!(cluster, ClusterState::Ours { .. });
-    let nodes_outdated = is_there && session.provider.outdated().await?;
-    let kubeconfig_outdated = is_there && session.provider.kubeconfig_outdated().await?;
-    let provider = Observation { cluster, nodes_outdated, kubeconfig_outdated, registry, proxy };
-    Ok(Observed { traits: session.provider.traits(), provider, images, live })
+    let nodes_outdated = is_there && provider.outdated().await?;
+    let kubeconfig_outdated = is_there && provider.kubeconfig_outdated().await?;
+    let seen = Observation { cluster, nodes_outdated, kubeconfig_outdated, registry: images.registry, proxy };
+    Ok(Observed {
+        traits: provider.traits(),
+        provider: seen,
+        images: images.states,
+        sources: images.sources,
+        pull_secret: images.store.pull_secret().is_some(),
+        live,
+    })
 }
 
 /// What plans of `build` and `push` depend on: no cluster.
-pub async fn images(session: &Session) -> Result<Observed> {
-    let (registry, images) = session.until_stopped(registry_and_images(session)).await?;
-    let provider = Observation { registry, ..Observation::of(ClusterState::Absent) };
-    Ok(Observed { traits: session.provider.traits(), provider, images, live: None })
+pub async fn images(machine: &Machine, stack: &Stack, build: &BuildOptions) -> Result<Observed> {
+    let images = machine.until_stopped(Box::pin(images::all(machine, stack, build))).await?;
+    let provider = Observation { registry: images.registry, ..Observation::of(ClusterState::Absent) };
+    let seen = Observed::of(machine.provider.traits(), provider);
+    Ok(Observed { images: images.states, sources: images.sources, ..seen })
 }
 
 /// What would go along with the definitions and namespaces among these objects.
@@ -101,10 +101,10 @@ async fn holdings<'a>(
     Ok(found.await?.into_iter().filter(|(_, holding)| !holding.is_empty()).collect())
 }
 
-async fn cluster_and_live(session: &Session) -> Result<(ClusterState, Option<LiveState>)> {
-    let cluster = session.provider.observe().await?;
+async fn cluster_and_live(machine: &Machine, stack: &Stack) -> Result<(ClusterState, Option<LiveState>)> {
+    let cluster = machine.provider.observe().await?;
     let live = match cluster {
-        ClusterState::Ours { stopped: false } => Some(live_of_stack(session).await?),
+        ClusterState::Ours { stopped: false } => Some(live_of_stack(machine, stack).await?),
         _ => None,
     };
     Ok((cluster, live))
@@ -131,14 +131,20 @@ async fn list(kube: &Kube, parents: &[&Parent]) -> Result<Live> {
 }
 
 /// The sets of this stack as they are declared and as they are on record: what left the stack must be seen too.
-pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
-    let kube = session.kube().await?;
-    let mut facts = Facts { cluster_scoped: cluster_scoped(kube, &session.stack).await?, ..Facts::default() };
-    let declared = desired::desired_in(&session.stack, &BTreeMap::new(), &facts);
-    let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, &session.stack)).collect();
+async fn live_of_stack(machine: &Machine, stack: &Stack) -> Result<LiveState> {
+    let kube = machine.kube().await?;
+    // Whether nodes need a Secret depends on no port.
+    let store = machine.store(None, !stack.services.is_empty()).await?;
+    let mut facts = Facts {
+        cluster_scoped: cluster_scoped(kube, stack).await?,
+        pull_secret: store.pull_secret().is_some(),
+        ..Facts::default()
+    };
+    let declared = desired::desired_in(stack, &BTreeMap::new(), &facts);
+    let wanted: Vec<Parent> = declared.iter().map(|set| inventory(set, stack)).collect();
     let parents_and_live = async {
         let parents = kube.read_parents().await?;
-        let instances = desired::parent_name(SetKind::Component, &instance_name(&session.stack.name, ""));
+        let instances = desired::parent_name(SetKind::Component, &instance_name(&stack.name, ""));
         let ours = |parent: &&Parent| {
             parent.name.starts_with(&instances) || wanted.iter().any(|wanted| wanted.id == parent.id)
         };
@@ -173,7 +179,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         try_join_all(made.union(&namespaces).map(|name| kube.namespace_now(name))),
         published_port(kube),
         endpoint_slices(kube, &namespaces),
-        Box::pin(certificates(session, kube))
+        Box::pin(certificates::all(machine, stack))
     )?;
     facts.scaled = scaled;
     let seen: Vec<Value> = seen.into_iter().flatten().collect();
@@ -192,7 +198,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         .iter()
         .filter_map(|namespace| Some((name(namespace), json::label(namespace, PART_OF)?.to_owned())))
         .collect();
-    let pull_secrets = pull_secrets(session, kube, &live, &others).await?;
+    let pull_secrets = pull_secrets(kube, stack, store.as_ref(), &live, &others).await?;
     let around = Surroundings { endpoint_slices, ..Surroundings::default() };
     let (done, rest): (Vec<_>, Vec<_>) =
         live.objects.iter().partition(|(_, object)| readiness(object, &around).is_reached());
@@ -204,7 +210,7 @@ pub async fn live_of_stack(session: &Session) -> Result<LiveState> {
         .map(async |(key, object)| Ok::<_, Error>(kube.is_reached(object).await?.then(|| key.clone())));
     let looks: Vec<Option<Key>> = stream::iter(looks).buffer_unordered(LOOKS).try_collect().await?;
     let ready = done.into_iter().map(|(key, _)| key.clone()).chain(looks.into_iter().flatten()).collect();
-    let known = Some(Arc::clone(&session.known));
+    let known = Some(Arc::clone(&machine.known));
     Ok(LiveState {
         live,
         facts,
@@ -241,90 +247,24 @@ async fn scaled(kube: &Kube, declared: &[DesiredSet]) -> Result<BTreeSet<Key>> {
     Ok(found.iter().flatten().filter_map(yields::scaled_by).collect())
 }
 
-/// What is known of the certificates of the stack's edges; those of somebody else are told.
-pub async fn certificates(session: &Session, kube: &Kube) -> Result<BTreeMap<Key, Seen>> {
-    let mut found = BTreeMap::new();
-    let wanted: Vec<&Certificate> = session.stack.sets.iter().filter_map(|set| set.certificate.as_ref()).collect();
-    if wanted.is_empty() {
-        return Ok(found);
-    }
-    let authority = session.known_authority().await?;
-    for wanted in wanted {
-        let Some(seen) = certificate(kube, wanted, authority.as_ref()).await? else { continue };
-        if let Decision::KeepForeign { issuer, not_after, .. } = tls::decide(wanted, Some(&seen)) {
-            let trusted = match seen.own.as_ref().is_some_and(|own| own.authority.is_some()) {
-                true => "requests from here trust its own ca.crt",
-                false => "it has no ca.crt, so requests from here trust this certificate alone",
-            };
-            session.events.warn(format!(
-                "{} in namespace {} is not stackctl's and stays as it is: issued by {issuer}, valid until {}; {trusted}",
-                wanted.secret_key(),
-                wanted.namespace,
-                authority::date(not_after)
-            ));
-            session.learn(|learned| learned.foreign_certificates.insert(wanted.secret.clone(), seen.own.clone()));
-        }
-        found.insert(wanted.secret_key(), seen);
-    }
-    Ok(found)
-}
-
-/// A certificate's Secret as it is now; None: there is none. Its key is not looked at.
-pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&Authority>) -> Result<Option<Seen>> {
-    let (secret_key, bundle_key) = (wanted.secret_key(), wanted.bundle_key());
-    let (secret, bundle) = tokio::try_join!(kube.get(&secret_key), kube.get(&bundle_key))?;
-    let Some(secret) = secret else { return Ok(None) };
-    let text = pem(&secret, "tls.crt");
-    let facts = text.as_deref().ok_or_else(|| "it has no tls.crt".to_owned()).and_then(tls::certificate::facts);
-    let ours = json::label(&secret, MANAGED_BY) == Some(MANAGER);
-    let signed = text
-        .as_ref()
-        .zip(authority)
-        .is_some_and(|(text, authority)| tls::certificate::is_signed_by(text, authority.certificate()));
-    let known = bundle.as_ref().and_then(|bundle| bundle.pointer("/data/ca.crt")?.as_str());
-    // A foreign Secret that does not name its authority leaves nothing to say about it.
-    let bundled = named_authority(&secret).is_none_or(|wanted| known == Some(wanted.as_str()));
-    let own = text.filter(|_| !ours).map(|certificate| OwnTrust { certificate, authority: own_authority(&secret) });
-    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled, own }))
-}
-
-fn own_authority(secret: &Value) -> Option<String> {
-    pem(secret, "ca.crt").filter(|text| !text.trim().is_empty())
-}
-
-/// Whose signature a certificate's Secret bears, as far as the Secret itself tells.
-pub fn named_authority(secret: &Value) -> Option<String> {
-    own_authority(secret).or_else(|| pem(secret, "tls.crt").filter(|text| tls::certificate::is_self_signed(text)))
-}
-
-/// The certificate, PEM, of the authority whose signature clients in the cluster have to accept from the stack's edge.
-/// None: it has no certificate, or its authority is not known.
-pub async fn ca_bundle(kube: &Kube, stack: &Stack) -> Result<Option<String>> {
-    let Some(wanted) = stack.sets.iter().find_map(|set| set.certificate.as_ref()) else { return Ok(None) };
-    let bundle = kube.get(&wanted.bundle_key()).await?;
-    Ok(bundle.as_ref().and_then(|bundle| json::text(bundle, "/data/ca.crt")).map(str::to_owned))
-}
-
-/// A text of a Secret.
-pub fn pem(secret: &Value, key: &str) -> Option<String> {
-    let encoded = secret.get("data")?.get(key)?.as_str()?;
-    String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
-}
-
 /// Namespaces where nodes can pull from the private registry. Nothing is asked where there is none.
-async fn pull_secrets(session: &Session, kube: &Kube, live: &Live, others: &Live) -> Result<BTreeSet<String>> {
-    let Some(secret) = session.remote.as_ref().and_then(|remote| remote.secret.as_ref()) else {
-        return Ok(BTreeSet::new());
-    };
-    let content = secret.base64();
-    let checks = try_join_all(session.stack.pull_accounts.iter().map(async |(namespace, accounts)| {
+async fn pull_secrets(
+    kube: &Kube,
+    stack: &Stack,
+    store: &dyn Store,
+    live: &Live,
+    others: &Live,
+) -> Result<BTreeSet<String>> {
+    let Some(secret) = store.pull_secret() else { return Ok(BTreeSet::new()) };
+    let (content, accounts) = (secret.base64(), pull::accounts(stack));
+    let checks = try_join_all(accounts.iter().map(async |(namespace, accounts)| {
         let key = pull_secret::key(namespace);
         let there = live.objects.get(&key).or(others.objects.get(&key));
         let current = there.is_some_and(|there| pull_secret::holds(there, &content));
         Ok::<_, Error>(current && kube.pull_secret_is_attached(namespace, accounts).await?)
     }))
     .await?;
-    let namespaces = session.stack.pull_accounts.keys().zip(checks);
+    let namespaces = accounts.keys().zip(checks);
     Ok(namespaces.filter(|(_, current)| *current).map(|(namespace, _)| namespace.clone()).collect())
 }
 
@@ -337,87 +277,4 @@ async fn endpoint_slices(kube: &Kube, namespaces: &BTreeSet<String>) -> Result<V
     let kind = KindRef::any_version("discovery.k8s.io", "EndpointSlice");
     let lists = try_join_all(namespaces.iter().map(|namespace| kube.list_all(&kind, Some(namespace)))).await?;
     Ok(lists.concat())
-}
-
-async fn registry_and_images(session: &Session) -> Result<(RegistryState, BTreeMap<String, ImageState>)> {
-    let (registry, tags) = tokio::try_join!(registry_state(session), fingerprints(session))?;
-    if let RegistryState::Running { port } = registry {
-        session.learn(|learned| learned.registry_port = Some(port));
-    }
-    let is_up = match registry {
-        RegistryState::None => session.provider.observe().await? == ClusterState::Ours { stopped: false },
-        _ => false,
-    };
-    let images = try_join_all(tags.into_iter().map(|(service, (tag, doubt))| async move {
-        let repository = session.repository(&service);
-        let digest = session.digest(&repository, &tag).await?;
-        let reference = session.pod_reference(&repository, &tag);
-        // Nodes that are not there, or sleep, have nothing that could be asked for.
-        let loaded = is_up && session.provider.has_image(&reference).await?;
-        let tags = missing_tags(session, &service, &repository, digest.as_deref()).await?;
-        Ok::<_, Error>((service, ImageState { reference, digest, loaded, tags, doubt }))
-    }))
-    .await?;
-    Ok((registry, images.into_iter().collect()))
-}
-
-/// Further tags that the registry has not, or has on something else than `digest`.
-async fn missing_tags(session: &Session, service: &str, repository: &str, digest: Option<&str>) -> Result<Vec<String>> {
-    let wanted = session.further_tags(service).await;
-    let Some(digest) = digest else { return Ok(wanted) };
-    let found = try_join_all(wanted.iter().map(|tag| session.digest(repository, tag))).await?;
-    let missing = wanted.into_iter().zip(found).filter(|(_, found)| found.as_deref() != Some(digest));
-    Ok(missing.map(|(tag, _)| tag).collect())
-}
-
-async fn registry_state(session: &Session) -> Result<RegistryState> {
-    if session.settings.registry.is_some() {
-        return Ok(RegistryState::External);
-    }
-    if session.provider.traits().images_reach_nodes_by == ImagesBy::Registry {
-        return match session.stack.services.is_empty() {
-            true => Ok(RegistryState::External),
-            false => Err(Error::new(Kind::Usage, "an existing cluster needs a registry from which it can pull")
-                .hint("name it with --registry, such as --registry ghcr.io/ORG")),
-        };
-    }
-    match session.provider.traits().images_reach_nodes_by {
-        ImagesBy::NodeStore => Ok(RegistryState::None),
-        _ => session.provider.observe_registry().await,
-    }
-}
-
-/// The tag of each service's image, and why it may not stand for all of it.
-async fn fingerprints(session: &Session) -> Result<Vec<(String, (String, Option<String>))>> {
-    if session.stack.services.is_empty() {
-        return Ok(Vec::new());
-    }
-    let engine = session.engine()?;
-    let platform = session.provider.platform().await?;
-    let platform = &platform;
-    try_join_all(session.stack.services.keys().map(|service| async move {
-        let spec = session.build_spec(service, platform)?;
-        if spec.pull {
-            // Asked for with --pull: what is newer upstream must be part of the fingerprint.
-            image::base::pull(engine, &spec, &session.events.progress(format!("pull:{service}"))).await?;
-        }
-        let found = image::fingerprint::fingerprint(&spec, Some(engine), None).await?;
-        session.learn(|learned| learned.sources.insert(service.clone(), found.sources));
-        Ok((service.clone(), (found.tag, found.doubt)))
-    }))
-    .await
-}
-
-/// References without digests. An engine that answers is asked for the base images that it has, so that the tags are
-/// those of an `up` on this machine; without one, images.lock speaks for them.
-pub async fn references(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
-    let engine = image::engine::connect(None).await.ok();
-    let engine = engine.as_ref();
-    let references = try_join_all(stack.services.values().map(|service| async {
-        let tag = image::fingerprint::fingerprint(&plain_spec(service, NODES), engine, None).await?.tag;
-        let repository = format!("{}/{}", stack.name, service.name);
-        Ok::<_, Error>((service.name.clone(), pod_reference(settings, &repository, &tag)))
-    }))
-    .await?;
-    Ok(references.into_iter().collect())
 }

@@ -17,12 +17,12 @@ use crate::{
         Kube,
         status::{self, ObjectStatus},
     },
+    machine::Machine,
     object::{Key, json},
     observe,
     plan::observed::LiveState,
     proof::result::LastProof,
     provider::ClusterState,
-    session::Session,
 };
 
 /// For a question to a Prometheus.
@@ -70,12 +70,12 @@ pub struct Alert {
 }
 
 /// Of the whole cluster, or of one stack and what it uses.
-pub async fn look(session: &Session, only: Option<&str>) -> Result<Overview> {
-    let cluster = session.provider.observe().await?;
+pub async fn look(machine: &Machine, only: Option<&str>) -> Result<Overview> {
+    let cluster = machine.provider.observe().await?;
     // The cluster of a context has no other name.
-    let name = match session.provider.traits().is_ours() {
-        true => session.settings.cluster_name.clone(),
-        false => session.provider.access().await?.context,
+    let name = match machine.provider.traits().is_ours() {
+        true => machine.name.clone(),
+        false => machine.provider.access().await?.context,
     };
     let mut overview = Overview {
         name,
@@ -92,7 +92,7 @@ pub async fn look(session: &Session, only: Option<&str>) -> Result<Overview> {
     if overview.cluster != (ClusterState::Ours { stopped: false }) {
         return Ok(overview);
     }
-    let kube = session.kube().await?;
+    let kube = machine.kube().await?;
     overview.version = Some(kube.server_version().to_owned());
     let recorded = observe::recorded_objects(kube, only).await?;
     overview.stacks = recorded.stacks().map(str::to_owned).collect();
@@ -101,13 +101,13 @@ pub async fn look(session: &Session, only: Option<&str>) -> Result<Overview> {
     keys.sort_by_key(|key| (&key.namespace, &key.kind, &key.name));
     let objects: Vec<_> = keys.iter().map(|key| recorded.live.objects[*key].clone()).collect();
     let (objects, trees, edges, alerts) =
-        tokio::join!(kube.status(&objects), trees(session), edges(session), alerts(kube, &recorded));
+        tokio::join!(kube.status(&objects), trees(machine), edges(machine), alerts(kube, &recorded));
     overview.objects = objects?;
     overview.images = images(&overview.objects, &trees);
     overview.edges = edges;
     overview.edges.retain(|stack, _| only.is_none_or(|only| only == stack));
     overview.alerts = alerts;
-    overview.proofs = overview.stacks.iter().filter_map(|stack| session.last_proof(stack)).collect();
+    overview.proofs = overview.stacks.iter().filter_map(|stack| LastProof::kept(machine.folder(), stack)).collect();
     Ok(overview)
 }
 
@@ -126,16 +126,16 @@ fn images(objects: &[ObjectStatus], trees: &BTreeMap<String, String>) -> Vec<Ima
 }
 
 /// By tag, what the engine's images say about themselves.
-async fn trees(session: &Session) -> BTreeMap<String, String> {
-    let Ok(engine) = session.engine() else { return BTreeMap::new() };
+async fn trees(machine: &Machine) -> BTreeMap<String, String> {
+    let Ok(engine) = machine.engine() else { return BTreeMap::new() };
     let labelled = image::store::tag::labelled(engine, LABEL_TREE).await.unwrap_or_default();
     let tagged =
         labelled.into_iter().filter_map(|(reference, tree)| Some((reference.rsplit_once(':')?.1.to_owned(), tree)));
     tagged.collect()
 }
 
-async fn edges(session: &Session) -> BTreeMap<String, Vec<String>> {
-    let found = session.provider.edges().await.unwrap_or_default();
+async fn edges(machine: &Machine) -> BTreeMap<String, Vec<String>> {
+    let found = machine.provider.edges().await.unwrap_or_default();
     let urls = |published: BTreeMap<u16, u16>| {
         let urls = published.into_iter().rev().map(|(inside, port)| match inside {
             8443 => format!("https://localhost:{port}"),

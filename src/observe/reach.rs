@@ -10,14 +10,14 @@ use serde_json::Value;
 use crate::{
     error::{Error, Kind, Result},
     kube::forward::{Tried, is_tcp},
+    machine::Machine,
     object::json,
     plan::{Action, Plan},
-    session::Session,
-    settings::{Origin, default_stack},
+    settings::{Origin, Settings, default_stack},
     stack::{
         self,
         desired::{self, DesiredSet},
-        model::SetKind,
+        model::{SetKind, Stack},
     },
 };
 
@@ -58,18 +58,19 @@ pub fn all_lead_somewhere(ways: &[Way]) -> Result<()> {
     Err(broken.into_iter().filter_map(|way| way.why.as_ref()).fold(error, Error::cause))
 }
 
-/// One for each Service of the stack that has pods behind it. What a run did not touch is not tried again.
-pub async fn ways(session: &Session, plan: &Plan) -> Vec<Way> {
+/// One for each Service of the stack that has pods behind it. What a run did not touch is not tried again. `options`: what
+/// a command needs to mean the same stack.
+pub async fn ways(machine: &Machine, plan: &Plan, options: &str) -> Vec<Way> {
     let touched = plan.steps.iter().any(|step| matches!(step.action, Action::Apply { .. } | Action::Await { .. }));
-    of_sets(session, &plan.sets, touched).await
+    of_sets(machine, &plan.sets, touched, options).await
 }
 
 /// The same for a stack of which nothing is known but what it declares: all are tried.
-pub async fn of_stack(session: &Session) -> Vec<Way> {
-    of_sets(session, &desired::desired(&session.stack, &BTreeMap::new()), true).await
+pub async fn of_stack(machine: &Machine, stack: &Stack, options: &str) -> Vec<Way> {
+    of_sets(machine, &desired::desired(stack, &BTreeMap::new()), true, options).await
 }
 
-async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<Way> {
+async fn of_sets(machine: &Machine, sets: &[DesiredSet], touched: bool, options: &str) -> Vec<Way> {
     let objects = sets.iter().filter(|set| set.kind == SetKind::Stack).flat_map(|set| &set.objects);
     let values = objects.map(|object| &object.object).filter(|object| object.key().kind == "Service");
     let ways = values.filter_map(|object| {
@@ -78,11 +79,11 @@ async fn of_sets(session: &Session, sets: &[DesiredSet], touched: bool) -> Vec<W
         Some(async move {
             let namespace = key.namespace.unwrap_or_default();
             let tried = match touched {
-                true => Some(session.kube().await.ok()?.try_service(&namespace, &key.name, port, TIMEOUT).await),
+                true => Some(machine.kube().await.ok()?.try_service(&namespace, &key.name, port, TIMEOUT).await),
                 false => None,
             };
             Some(Way {
-                command: format!("stackctl forward {}:{port}{}", key.name, options(session)),
+                command: format!("stackctl forward {}:{port}{}", key.name, options),
                 answered: tried.as_ref().and_then(|tried| match tried {
                     Tried::Connected => Some(true),
                     Tried::NoPod | Tried::Refused { .. } => Some(false),
@@ -106,12 +107,12 @@ fn port(service: &Value) -> Option<u16> {
 }
 
 /// What a copied command needs to mean the same stack in the same cluster.
-fn options(session: &Session) -> String {
+pub fn options(stack: &Stack, settings: &Settings) -> String {
     let mut options = String::new();
-    if stack::name_of(&default_stack()).ok().as_ref() != Some(&session.stack.namespace) {
-        options.push_str(&format!(" --namespace {}", session.stack.namespace));
+    if stack::name_of(&default_stack()).ok().as_ref() != Some(&stack.namespace) {
+        options.push_str(&format!(" --namespace {}", stack.namespace));
     }
-    for (key, value, origin) in &session.settings.provenance {
+    for (key, value, origin) in &settings.provenance {
         if let ("clusterName" | "context" | "provider", Origin::Flag(flag)) = (*key, origin) {
             options.push_str(&format!(" {flag} {value}"));
         }

@@ -1,6 +1,6 @@
 //! What a removal depends on: the sets that go, whatever is on record about them, and what else lives in the cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -12,39 +12,39 @@ use crate::{
         live::Live,
         ownership::{adopt::is_adopted, holds::is_of, inventory::Parent},
     },
+    machine::Machine,
     object::json,
     plan::{
         down,
         observed::{LiveState, Observed, leaving},
     },
     provider::{ClusterState, Observation},
-    session::Session,
     stack::model::instance_name,
 };
 
 /// What a plan of `down` depends on: no images, and no stack that could be read.
-pub async fn for_removal(session: &Session, options: &down::Options) -> Result<Observed> {
-    session.until_stopped(Box::pin(what_can_be_removed(session, options))).await
+pub async fn for_removal(machine: &Machine, options: &down::Options) -> Result<Observed> {
+    machine.until_stopped(Box::pin(what_can_be_removed(machine, options))).await
 }
 
-async fn what_can_be_removed(session: &Session, options: &down::Options) -> Result<Observed> {
-    let traits = session.provider.traits();
-    let cluster = session.provider.observe().await?;
+async fn what_can_be_removed(machine: &Machine, options: &down::Options) -> Result<Observed> {
+    let traits = machine.provider.traits();
+    let cluster = machine.provider.observe().await?;
     let live = match cluster {
-        ClusterState::Ours { stopped: false } => match session.kube().await {
+        ClusterState::Ours { stopped: false } => match machine.kube().await {
             Ok(kube) => Some(live_of_removal(kube, options, traits.is_ours()).await?),
             // A cluster that is ours but does not answer is removed as a whole, or not at all.
             Err(error) if traits.is_ours() => {
-                session.events.warn(format!("the API server does not answer: {error}"));
+                machine.events.warn(format!("the API server does not answer: {error}"));
                 None
             }
             Err(error) => return Err(error),
         },
         _ => None,
     };
-    let proxy = session.provider.observe_proxy(&session.stack.name).await?;
+    let proxy = machine.provider.observe_proxy(&options.stack).await?;
     let provider = Observation { proxy, ..Observation::of(cluster) };
-    Ok(Observed { traits, provider, images: BTreeMap::new(), live })
+    Ok(Observed { live, ..Observed::of(traits, provider) })
 }
 
 /// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the

@@ -1,18 +1,42 @@
-//! Parse, observe, plan, execute: what `up` and its relatives do with a stack. Neither prints nor asks, so that it can be
-//! called in a loop.
+//! Observe, plan, execute: what commands do with a stack. Neither prints nor asks, so that it can be called in a loop.
 
 pub mod preflight;
+pub mod removal;
 
 use crate::{
     error::{Error, Kind, Result, words::few},
-    execute::{
-        self, actions,
-        untried::{self, Begun},
-    },
+    execute::{self, Outputs, Run},
+    machine::Machine,
     observe,
     plan::{self, Action, Plan, observed::Observed},
-    session::Session,
+    stack::model::{Job, Stack},
 };
+
+use removal::Meant;
+
+/// What is asked for.
+pub struct Options {
+    pub goal: Goal,
+    pub how: execute::Options,
+}
+
+/// What the plan is to lead to.
+pub enum Goal {
+    /// The cluster is as the stack declares.
+    Up(plan::up::Options),
+    /// A stack that is up is proved to do what it declares.
+    Test,
+    /// A stack that is up is put under load.
+    Load(plan::load::Options),
+    /// A job of a stack that is up has run.
+    Job(Box<Job>, plan::job::Options),
+    /// The engine has the stack's images.
+    Build,
+    /// The store of images has them. `rebuild`: built anew, although it has them.
+    Push { rebuild: bool },
+    /// Nothing of the stack is left.
+    Down(plan::down::Options, Option<Meant>),
+}
 
 /// What a look at the cluster and the engine comes to: nothing is changed by it.
 pub struct Look {
@@ -21,53 +45,59 @@ pub struct Look {
 }
 
 /// What a run came to.
-pub struct Reconciled {
+pub struct Outcome {
     pub observed: Observed,
     pub plan: Plan,
+    pub outputs: Outputs,
     /// Steps that were done before a failure stay done: the next run goes on from there.
     pub ended: Result<()>,
 }
 
+/// Brings about what is asked for. Err: nothing was begun.
+pub async fn reconcile(machine: &Machine, stack: &Stack, options: &Options) -> Result<Outcome> {
+    act(machine, stack, options, look(machine, stack, options).await?).await
+}
+
 /// Observes and plans.
-pub async fn look(session: &Session, options: &plan::up::Options) -> Result<Look> {
-    let observed = observe::all(session).await?;
-    let plan = plan::up::plan(&session.stack, options, &observed)?;
+pub async fn look(machine: &Machine, stack: &Stack, options: &Options) -> Result<Look> {
+    let build = &options.how.build;
+    let observed = match &options.goal {
+        Goal::Up(_) | Goal::Test | Goal::Load(_) | Goal::Job(..) => observe::all(machine, stack, build).await?,
+        Goal::Build | Goal::Push { .. } => observe::images(machine, stack, build).await?,
+        Goal::Down(down, _) => observe::for_removal(machine, down).await?,
+    };
+    let plan = match &options.goal {
+        Goal::Up(up) => plan::up::plan(stack, up, &observed)?,
+        Goal::Test => plan::test::plan(stack, options.how.agent_image.is_some(), &observed)?,
+        Goal::Load(load) => plan::load::plan(stack, load, &observed)?,
+        Goal::Job(job, how) => plan::job::plan(stack, job, how, &observed)?,
+        Goal::Build => plan::images::build(&observed),
+        Goal::Push { rebuild } => plan::images::push(&observed, *rebuild)?,
+        Goal::Down(down, meant) => {
+            meant.iter().try_for_each(|meant| meant.check(down, &observed))?;
+            plan::down::plan(down, &observed)?
+        }
+    };
     Ok(Look { observed, plan })
 }
 
-/// Brings the cluster to what the stack declares. Err: nothing was begun.
-pub async fn reconcile(session: &Session, options: &plan::up::Options) -> Result<Reconciled> {
-    act(session, look(session, options).await?).await
-}
-
 /// Does what a look found to be missing. Err: nothing was begun.
-pub async fn act(session: &Session, Look { observed, plan }: Look) -> Result<Reconciled> {
-    session.until_stopped(Box::pin(session.preflight(&plan, &observed))).await?;
-    let ended = execute(session, &plan, &observed).await.map_err(|error| unpruned(error, &plan));
-    Ok(Reconciled { observed, plan, ended })
+pub async fn act(machine: &Machine, stack: &Stack, options: &Options, look: Look) -> Result<Outcome> {
+    let Look { observed, plan } = look;
+    machine.until_stopped(Box::pin(preflight::check(machine, stack, options, &plan, &observed))).await?;
+    let outputs = Outputs::default();
+    let run = Run { machine, stack, options: &options.how, plan: &plan, observed: &observed, outputs: &outputs };
+    let ended = execute(&run).await.map_err(|error| unpruned(error, &plan));
+    Ok(Outcome { observed, plan, outputs, ended })
 }
 
-/// Runs a plan made from `observed`.
-pub async fn execute(session: &Session, plan: &Plan, observed: &Observed) -> Result<()> {
-    let begun = Begun::default();
-    let ended = execute::run(plan, &session.events, &session.cancel, |step, progress, cancel| {
-        begun.add(step);
-        Box::pin(actions::act(session, plan, observed, step, progress, cancel))
-    })
-    .await;
-    let ended = match ended {
-        Err(error) if error.kind == Kind::Refused && !session.cancel.is_cancelled() => {
-            let others = Box::pin(untried::refusals(session, plan, observed, &begun));
-            let others = session.until_stopped(async { Ok(others.await) }).await.unwrap_or_default();
-            Err(error.beside(others))
-        }
-        ended => ended,
-    };
+async fn execute(run: &Run<'_>) -> Result<()> {
+    let ended = execute::all(run).await;
     // After the cluster is gone there is nothing to remember.
-    if !plan.removes_cluster()
-        && let Err(error) = session.known.save()
+    if !run.plan.removes_cluster()
+        && let Err(error) = run.machine.known.save()
     {
-        session.events.warn(format!("could not save the cache; the next run will be slower: {error}"));
+        run.machine.events.warn(format!("could not save the cache; the next run will be slower: {error}"));
     }
     ended
 }

@@ -168,12 +168,9 @@ jobs:
             doubt: None,
             loaded: false,
         };
-        Observed {
-            traits: existing::TRAITS,
-            provider: Observation::of(ClusterState::Ours { stopped: false }),
-            images: BTreeMap::from([("web".to_owned(), image)]),
-            live: Some(live),
-        }
+        let provider = Observation::of(ClusterState::Ours { stopped: false });
+        let images = BTreeMap::from([("web".to_owned(), image)]);
+        Observed { images, live: Some(live), ..Observed::of(existing::TRAITS, provider) }
     }
 
     fn planned(stack: &Stack, job: &str, observed: &Observed) -> Result<Value> {

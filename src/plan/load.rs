@@ -38,12 +38,9 @@ mod tests {
 
     fn observed(up: bool) -> Observed {
         let parents = BTreeMap::from_iter(up.then(|| ("stack-hello".to_owned(), Parent::default())));
-        Observed {
-            traits: existing::TRAITS,
-            provider: Observation::of(ClusterState::Ours { stopped: false }),
-            images: BTreeMap::new(),
-            live: Some(LiveState { parents, ..LiveState::default() }),
-        }
+        let provider = Observation::of(ClusterState::Ours { stopped: false });
+        let live = LiveState { parents, ..LiveState::default() };
+        Observed { live: Some(live), ..Observed::of(existing::TRAITS, provider) }
     }
 
     fn options(agent_given: bool, scale_down: bool) -> Options {

@@ -35,6 +35,7 @@ use crate::{
     },
     stack::{
         desired::{self, DesiredSet},
+        facts::Facts,
         model::{SetKind, Stack},
     },
     tls,
@@ -355,7 +356,8 @@ impl From<Graph> for Plan {
 /// The objects as they should be, with images and certificates as far as they are known.
 pub fn desired_sets(stack: &Stack, observed: &Observed) -> Vec<DesiredSet> {
     let images = observed.images.iter().map(|(service, image)| (service.clone(), image.pinned())).collect();
-    let facts = observed.live.as_ref().map(|live| live.facts.clone()).unwrap_or_default();
+    let known = observed.live.as_ref().map(|live| live.facts.clone()).unwrap_or_default();
+    let facts = Facts { pull_secret: observed.pull_secret, ..known };
     let mut sets = desired::desired_in(stack, &images, &facts);
     let serials = sets.iter().filter_map(|set| {
         let wanted = set.certificate.as_ref()?;

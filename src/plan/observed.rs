@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    image::fingerprint::Sources,
     kube::{
         live::Live,
         noop::known::Known,
@@ -29,11 +30,20 @@ pub struct Observed {
     pub provider: Observation,
     /// By service.
     pub images: BTreeMap<String, ImageState>,
+    /// What each service's image was found to be made of.
+    pub sources: BTreeMap<String, Sources>,
+    /// Nodes pull from a private registry, for which they need a Secret.
+    pub pull_secret: bool,
     /// None where no API server answers yet.
     pub live: Option<LiveState>,
 }
 
 impl Observed {
+    /// Nothing but the provider was looked at.
+    pub fn of(traits: Traits, provider: Observation) -> Observed {
+        Observed { traits, provider, images: BTreeMap::new(), sources: BTreeMap::new(), pull_secret: false, live: None }
+    }
+
     /// None: its Secret is not there.
     pub fn certificate(&self, wanted: &Certificate) -> Option<&Seen> {
         self.live.as_ref()?.certificates.get(&wanted.secret_key())

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::as_millis;
+use crate::{error::Result, event::as_millis, state::Folder};
 
 /// A proof neither passed nor failed when `skipped` says why.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -86,6 +86,20 @@ impl LastProof {
             skipped: results.len() - ran().count(),
         }
     }
+
+    /// Keeps it among what is kept about the cluster, in place of the one before.
+    pub fn keep(&self, folder: &Folder) -> Result<()> {
+        folder.write(&file(&self.stack), &serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// None: nothing is kept of the stack, or nothing that can be read.
+    pub fn kept(folder: &Folder, stack: &str) -> Option<LastProof> {
+        serde_json::from_slice(&folder.read(&file(stack)).ok()??).ok()
+    }
+}
+
+fn file(stack: &str) -> String {
+    format!("proofs-{stack}.json")
 }
 
 #[cfg(test)]

@@ -64,6 +64,16 @@ impl Choice {
         }
     }
 
+    /// Whether the cluster has a single node once it is made.
+    pub fn makes_one_node(&self) -> bool {
+        let spec = match self {
+            Choice::Kind(spec) => spec,
+            Choice::Minikube(spec) => &spec.cluster,
+            Choice::Existing { .. } => return false,
+        };
+        spec.control_planes + spec.workers == 1
+    }
+
     /// Ports of 127.0.0.1 that the cluster takes once it is made.
     pub fn host_ports(&self) -> Result<Vec<u16>> {
         match self {

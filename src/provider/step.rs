@@ -170,13 +170,24 @@ pub struct Acted {
     pub unchanged: bool,
     /// A few words for the report.
     pub note: Option<String>,
-    /// Of 127.0.0.1, where images are pushed to from now on.
-    pub registry_port: Option<u16>,
-    /// Ports of the edge, in the proxy to on 127.0.0.1.
-    pub proxy_ports: BTreeMap<u16, u16>,
     /// An object that the cluster is to have.
     pub object: Option<Value>,
-    pub removed: Vec<Removed>,
+    /// What later steps, or whoever asked for the run, need to know of it.
+    pub output: Output,
+}
+
+/// What is known only once a step is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Output {
+    #[default]
+    Nothing,
+    /// The port of 127.0.0.1 that images are pushed to from now on.
+    Registry {
+        port: u16,
+    },
+    /// Ports of the edge, in the proxy to on 127.0.0.1.
+    ProxyPorts(BTreeMap<u16, u16>),
+    Removed(Vec<Removed>),
 }
 
 impl Acted {
@@ -189,6 +200,6 @@ impl Acted {
     }
 
     pub fn removed(removed: Vec<Removed>) -> Acted {
-        Acted { unchanged: removed.is_empty(), removed, ..Acted::default() }
+        Acted { unchanged: removed.is_empty(), output: Output::Removed(removed), ..Acted::default() }
     }
 }

@@ -17,6 +17,8 @@ pub struct Facts {
     pub cluster_scoped: BTreeSet<(String, String)>,
     /// Workloads that an autoscaler in the cluster scales.
     pub scaled: BTreeSet<Key>,
+    /// Nodes pull the stack's images with a Secret.
+    pub pull_secret: bool,
 }
 
 /// Groups of Kubernetes' own kinds. Others that end the same way, such as `gateway.networking.k8s.io`, are defined.

@@ -48,8 +48,6 @@ pub struct Stack {
     pub image_hashes: Vec<ImageHash>,
     /// What `$(values.NAME)` stands for in proofs, by that name.
     pub references: BTreeMap<String, Reference>,
-    /// By namespace, the ServiceAccounts that need the Secret of a private registry. Empty: none is needed.
-    pub pull_accounts: BTreeMap<String, BTreeSet<String>>,
     /// Values that were set for several stacks and that this one does not have.
     pub ignored_values: BTreeSet<String>,
     /// What is not done as it is written, each with its place.
@@ -221,7 +219,6 @@ impl Stack {
             jobs: BTreeMap::new(),
             image_hashes: Vec::new(),
             references: BTreeMap::new(),
-            pull_accounts: BTreeMap::new(),
             ignored_values: BTreeSet::new(),
             notes: Vec::new(),
         }

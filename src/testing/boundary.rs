@@ -9,7 +9,7 @@ const KNOW_ALL: [&str; 2] = ["provider/", "settings/"];
 
 /// What else names one, with the reason. A place that no longer does must leave this list.
 const ALLOWED: [(&str, &str); 1] = [(
-    "session/mod.rs",
+    "machine/choice.rs",
     "the one place that turns the settings, which stand above the providers, into a choice of one",
 )];
 
@@ -69,13 +69,13 @@ fn nobody_else_decides_by_a_providers_name() {
 
 #[test]
 fn a_name_is_found_in_a_path_and_in_a_tree_of_imports() {
-    let found = |code: &str| named("session/", code).into_iter().collect::<Vec<_>>();
+    let found = |code: &str| named("machine/", code).into_iter().collect::<Vec<_>>();
     assert_eq!(
         found("use crate::{\n    a,\n    provider::{\n        B,\n        kind::access::c,\n    },\n};"),
         ["provider::kind"]
     );
     assert_eq!(found("provider::existing::is_remote(x)"), ["provider::existing"]);
     assert_eq!(found("settings.provider == ProviderName::Kind"), ["ProviderName::"]);
-    assert!(found("session.provider.traits().is_ours() && provider::local::kind(x)").is_empty());
+    assert!(found("machine.provider.traits().is_ours() && provider::local::kind(x)").is_empty());
     assert_eq!(named("plan/", "provider::local::proxy::Port").into_iter().collect::<Vec<_>>(), ["provider::local"]);
 }

@@ -1,6 +1,5 @@
 //! `loadgen` from inside the cluster: the profile of a stack, workers beside it, and the verdict on both.
 
-use crate::pipeline;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,18 +7,14 @@ use clap::Args;
 use super::LoadgenArgs;
 use crate::{
     cli::{FlagGroups, StackArgs},
-    commands::{
-        app::App,
-        shared::{self, ImageArgs},
-    },
+    commands::{app::App, shared},
     error::{Error, Kind, Result},
-    execute::load,
+    execute::{self, load},
     load::order::LoadOrder,
     load::{history, permitted, syntax, verdict, wire::Order},
-    observe,
+    pipeline::{self, Goal, Look, Options, Outcome},
     plan::{self, summary::Summary},
     report::{self, document},
-    session::{ChangeOptions, Session},
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
@@ -141,34 +136,34 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
-    let options = plan::load::Options {
+    let load_options = plan::load::Options {
         agent_given: settings.agent_image.is_some(),
         url: request.order.spec.base.clone(),
         workers: fleet.workers,
         scale_down: request.verdict.scale_down,
     };
-    let images = ImageArgs::default().options()?;
-    let mut session =
-        Session::open(settings, stack, images, ChangeOptions::default(), &app.events, &app.cancel).await?;
-    session.load = Some(request);
+    let how = execute::Options { load: Some(request.clone()), ..shared::how(&settings) };
+    let options = Options { goal: Goal::Load(load_options), how };
+    let machine = app.machine(&settings).await?;
     if !fleet.dry_run {
-        shared::confirm_remote(app, &session).await?;
+        shared::confirm_remote(app, &machine).await?;
     }
-    let observed = observe::all(&session).await?;
-    let plan = plan::load::plan(&session.stack, &options, &observed)?;
+    let look = pipeline::look(&machine, &stack, &options).await?;
     if fleet.dry_run {
+        let Look { observed, plan } = &look;
         let outline = plan.outline();
-        let summary = Summary::of(&plan, &observed);
+        let summary = Summary::of(plan, observed);
         let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
         app.show(|| report::plan_text(&outline), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;
-    let ended = pipeline::execute(&session, &plan, &observed).await;
-    let Some((document, result)) = load::document(&session, &observed).await? else { return ended };
-    match history::keep(session.folder(), &document) {
-        Ok(file) => session.events.info(format!("kept for a later --compare {}", file.display())),
-        Err(error) => session.events.warn(format!("the run is not kept for comparisons: {error}")),
+    let Outcome { observed, outputs, ended, .. } = pipeline::act(&machine, &stack, &options, look).await?;
+    let Some(sent) = outputs.load() else { return ended };
+    let (document, result) = load::document(&machine, &stack, &request, &observed, &sent).await?;
+    match history::keep(machine.folder(), &document) {
+        Ok(file) => app.events.info(format!("kept for a later --compare {}", file.display())),
+        Err(error) => app.events.warn(format!("the run is not kept for comparisons: {error}")),
     }
     let failed = ended.err().or_else(|| load::failure(&document, &result));
     output.show(&document, failed, app).await

@@ -5,14 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{own::Own, record::Changed};
+use super::{super::run::Run, own::Own, record::Changed};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
     kube::{Kube, disrupt::Eviction, selector, wait::WaitOptions},
     object::{Key, json},
     provider::Answer,
-    session::Session,
     stack::{claims::Disruption, disruption::own_namespaces},
 };
 
@@ -20,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A disturbance of which it is known what it is done to.
 pub struct Act<'a> {
-    session: &'a Session,
+    run: &'a Run<'a>,
     kube: &'a Kube,
     progress: &'a Progress,
     deadline: Instant,
@@ -56,13 +55,13 @@ pub struct Unfit(pub String);
 impl<'a> Act<'a> {
     /// Only looks. Errors: what it is to be done to is not there, or not the stack's own.
     pub async fn prepare(
-        session: &'a Session,
+        run: &'a Run<'a>,
         disruption: &Disruption,
         deadline: Instant,
         progress: &'a Progress,
     ) -> Result<std::result::Result<Act<'a>, Unfit>> {
-        let kube = session.kube().await?;
-        let own = Own::look(kube, &session.stack, &session.stack.namespace).await?;
+        let kube = run.kube().await?;
+        let own = Own::look(kube, run.stack, &run.stack.namespace).await?;
         let of = |pods: &[Value]| pods.iter().filter_map(|pod| own.workload(pod)).collect::<BTreeSet<_>>();
         let (target, workloads) = match disruption {
             Disruption::DeletePods { selector, force } => {
@@ -92,13 +91,13 @@ impl<'a> Act<'a> {
                 let selected = own.pods(kube, node_of).await?;
                 let node = selected.iter().find_map(|pod| json::text(pod, "/spec/nodeName"));
                 let node = node.ok_or_else(|| Error::new(Kind::NotReady, format!("no pod of {node_of} has a node")))?;
-                let (pods, workloads) = on_node(session, kube, node).await?;
+                let (pods, workloads) = on_node(run, kube, node).await?;
                 let known = nodes.iter().find(|known| json::name(known) == node);
                 let cordon = !known.is_some_and(|known| json::flag(known, "/spec/unschedulable"));
                 (Target::Drain { node: node.to_owned(), pods, cordon }, workloads)
             }
         };
-        Ok(Ok(Act { session, kube, progress, deadline, target, workloads }))
+        Ok(Ok(Act { run, kube, progress, deadline, target, workloads }))
     }
 
     /// What must be undone, if something must.
@@ -195,7 +194,7 @@ impl<'a> Act<'a> {
         }
         let options = WaitOptions {
             deadline: self.deadline,
-            nodes_may_grow: self.session.provider.traits().nodes_may_grow == Answer::Yes,
+            nodes_may_grow: self.run.machine.provider.traits().nodes_may_grow == Answer::Yes,
             may_come: &|_| false,
             replace: false,
         };
@@ -208,8 +207,8 @@ impl<'a> Act<'a> {
     async fn replaced(&self, old: &[Value]) -> Result<()> {
         let uids: BTreeSet<&str> = old.iter().map(json::uid).collect();
         loop {
-            let own = Own::look(self.kube, &self.session.stack, &self.session.stack.namespace).await?;
-            let pods = self.kube.selected_pods(&self.session.stack.namespace, "").await?;
+            let own = Own::look(self.kube, self.run.stack, &self.run.stack.namespace).await?;
+            let pods = self.kube.selected_pods(&self.run.stack.namespace, "").await?;
             let is_new = |pod: &&Value| {
                 let of_one = own.workload(pod).is_some_and(|key| self.workloads.contains(&key));
                 of_one && !uids.contains(json::uid(pod)) && selector::stays(pod)
@@ -225,10 +224,10 @@ impl<'a> Act<'a> {
 }
 
 /// The stack's own pods there that a drain moves, and their workloads: those of a DaemonSet stay.
-async fn on_node(session: &Session, kube: &Kube, node: &str) -> Result<(Vec<Value>, BTreeSet<Key>)> {
+async fn on_node(run: &Run<'_>, kube: &Kube, node: &str) -> Result<(Vec<Value>, BTreeSet<Key>)> {
     let (mut pods, mut workloads) = (Vec::new(), BTreeSet::new());
-    for namespace in own_namespaces(&session.stack) {
-        let own = Own::look(kube, &session.stack, &namespace).await?;
+    for namespace in own_namespaces(run.stack) {
+        let own = Own::look(kube, run.stack, &namespace).await?;
         for pod in kube.selected_pods(&namespace, "").await? {
             let here = json::text(&pod, "/spec/nodeName") == Some(node) && selector::stays(&pod);
             if let Some(key) = own.workload(&pod).filter(|key| here && key.kind != "DaemonSet") {

@@ -15,6 +15,7 @@ use self::{
     record::Record,
     traffic::Sent,
 };
+use super::run::Run;
 use crate::{
     error::{Error, Kind, Result},
     event::{
@@ -23,7 +24,6 @@ use crate::{
     },
     load::fleet::Word,
     proof::{self, Place, ProofResult},
-    session::Session,
     stack::{
         claims::{Check, DuringCheck, Keeps, Part},
         model::Proof,
@@ -37,7 +37,7 @@ const NUMBER: Duration = Duration::from_secs(60);
 
 /// Decides one such proof. What does not hold is a result, as it is for other proofs.
 pub async fn prove(
-    session: &Session,
+    run: &Run<'_>,
     place: Place<'_>,
     proof: &Proof,
     cancel: &CancellationToken,
@@ -49,7 +49,7 @@ pub async fn prove(
         return Err(Error::new(Kind::Unexpected, format!("proof {} disturbs nothing", proof.name)));
     };
     let expected = || proof::expectation(&proof.check);
-    let during = During { session, place, proof: &proof, check, cancel, progress };
+    let during = During { run, place, proof: &proof, check, cancel, progress };
     Ok(match Box::pin(during.course()).await? {
         Course::Unfit(why) => ProofResult::skipped(&proof.name, why),
         Course::Held(note) => ProofResult::passed(&proof.name, began.elapsed(), expected(), Some(note)),
@@ -65,7 +65,7 @@ enum Course {
 }
 
 struct During<'a> {
-    session: &'a Session,
+    run: &'a Run<'a>,
     place: Place<'a>,
     proof: &'a Proof,
     check: &'a DuringCheck,
@@ -108,8 +108,8 @@ impl During<'_> {
 
     /// What is to be done, as far as it can be done here.
     async fn prepared(&self) -> Result<std::result::Result<Act<'_>, Unfit>> {
-        let deadline = Instant::now() + self.session.settings.timeout;
-        let prepare = Act::prepare(self.session, &self.check.disruption, deadline, self.progress);
+        let deadline = Instant::now() + self.run.machine.timeout;
+        let prepare = Act::prepare(self.run, &self.check.disruption, deadline, self.progress);
         until_cancelled(self.cancel, prepare).await
     }
 
@@ -120,7 +120,7 @@ impl During<'_> {
         // An error of the one ends the other, which takes away what it has made.
         let stop = self.cancel.child_token();
         let send = async {
-            let sent = traffic::send(self.session, self.place.agent_image, claim, &word, &stop, self.progress);
+            let sent = traffic::send(self.run, self.place.agent_image, claim, &word, &stop, self.progress);
             let sent = Box::pin(sent).await;
             if sent.is_err() {
                 stop.cancel();
@@ -156,7 +156,7 @@ impl During<'_> {
             Ok(Err(Unfit(why))) => return Ok((vec![why], began.elapsed())),
             Err(error) => return Ok((wrong(error)?, began.elapsed())),
         };
-        let record = Record { kube: self.session.kube().await?, stack: &self.session.stack.name };
+        let record = Record { kube: self.run.kube().await?, stack: &self.run.stack.name };
         let changes = act.changes();
         if let Some(changes) = &changes {
             record.write(changes).await?;
@@ -205,9 +205,9 @@ impl During<'_> {
         if proofs.is_empty() {
             return Ok(Vec::new());
         }
-        let kube = self.session.kube().await?;
+        let kube = self.run.kube().await?;
         let longest = proofs.iter().filter_map(|proof| proof.eventually).max().unwrap_or_default();
-        let deadline = self.session.settings.timeout.max(longest * 2);
+        let deadline = self.run.machine.timeout.max(longest * 2);
         Box::pin(proof::run(kube, self.place, proofs, deadline, self.cancel, self.progress)).await
     }
 

@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Done;
+use super::super::{Done, run::Run};
 use crate::{
     error::Result,
     event::Progress,
     kube::{Kube, ownership::inventory::DISRUPTED},
     object::Key,
-    session::Session,
     stack::{desired, model::SetKind},
 };
 
@@ -68,16 +67,16 @@ impl Record<'_> {
 }
 
 /// Undoes what an earlier run has left on record.
-pub async fn restore(session: &Session, progress: &Progress) -> Result<Done> {
-    let kube = session.kube().await?;
-    let record = Record { kube, stack: &session.stack.name };
+pub async fn restore(run: &Run<'_>, progress: &Progress) -> Result<Done> {
+    let kube = run.kube().await?;
+    let record = Record { kube, stack: &run.stack.name };
     let parent = kube.read_parent(&record.parent()).await?;
     let Some(text) = parent.as_ref().and_then(|parent| parent.disrupted.as_deref()) else {
-        return Ok(Done { unchanged: true, note: None });
+        return Ok(Done::unchanged());
     };
     let Ok(changed) = serde_json::from_str::<Changed>(text) else {
         progress.warn(format!("the record of what a proof has changed cannot be read: {text}"));
-        return Ok(Done { unchanged: true, note: None });
+        return Ok(Done::unchanged());
     };
     record.undo(&changed).await?;
     Ok(Done::note(format!("{} is as it was before a proof that was stopped", changed.key())))

@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::super::run::Run;
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
@@ -13,7 +14,6 @@ use crate::{
         watch::Watch,
         wire::Order,
     },
-    session::Session,
     stack::claims::LoadClaim,
 };
 
@@ -46,25 +46,25 @@ impl Sent {
 
 /// Sends until the word is given, and at least for the claim's duration.
 pub async fn send(
-    session: &Session,
+    run: &Run<'_>,
     image: &str,
     claim: &LoadClaim,
     word: &Word,
     cancel: &CancellationToken,
     progress: &Progress,
 ) -> Result<Sent> {
-    let kube = session.kube().await?;
+    let kube = run.kube().await?;
     let order = order(claim)?;
     let watch = Watch::start(kube, Vec::new()).await;
     let fleet = Fleet {
         kube,
-        namespace: &session.stack.namespace,
+        namespace: &run.stack.namespace,
         image,
         order: &order,
         until: Until::Word(word),
-        starting: session.settings.timeout,
+        starting: run.machine.timeout,
         watch: &watch,
-        events: &session.events,
+        events: &run.machine.events,
         progress,
     };
     let ran = fleet::run(&fleet, cancel).await;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::image::{Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, store::local::Registry};
+use crate::image::{Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK, store::registry::Registry};
 use crate::object::Removed;
 
 /// How many tags of a service stay.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bollard::{models::PushImageInfo, query_parameters::PushImageOptionsBuilder};
 use futures::StreamExt;
 
-use crate::image::{Engine, auth::credentials, reference::Reference, store::remote::Refusal};
+use super::{remote::Refusal, tag};
+use crate::image::{Engine, auth::credentials, reference::Reference};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
@@ -28,6 +29,17 @@ pub async fn push(engine: &Engine, reference: &str, progress: &Progress) -> Resu
             done => return done,
         }
     }
+}
+
+/// Pushes an image of the engine under another name, which the engine then forgets; gives the digest.
+pub async fn push_as(engine: &Engine, local: &str, remote: &str, progress: &Progress) -> Result<String> {
+    if local == remote {
+        return push(engine, remote, progress).await;
+    }
+    tag::add(engine, local, remote).await?;
+    let pushed = push(engine, remote, progress).await;
+    tag::remove(engine, remote).await?;
+    pushed
 }
 
 async fn attempt_push(engine: &Engine, reference: &str, progress: &Progress) -> Result<String> {

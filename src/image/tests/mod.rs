@@ -16,12 +16,13 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
     context::Context,
-    store::{gc, local as registry, push},
+    store::{gc, push, registry},
     *,
 };
 use crate::{
     error::Kind,
     event::{Event, Events},
+    stack::model::Source,
 };
 
 /// On every machine that runs these tests: the hello service is built from it.

@@ -107,7 +107,7 @@ mod tests {
     /// Of clusters that kind makes.
     fn request(engine: Result<Engine>, docker_hub: bool) -> DoctorRequest {
         let settings = crate::settings::Settings::resolve(Default::default(), &|_| None).unwrap();
-        let choice = crate::session::choice(&settings);
+        let choice = crate::machine::choice(&settings);
         DoctorRequest { engine, choice, ports: Vec::new(), docker_hub, registry: None }
     }
 

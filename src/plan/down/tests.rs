@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::{
     kube::ownership::{foreign::Foreign, inventory::Parent},
@@ -11,12 +9,8 @@ fn observed(cluster: ClusterState, parents: &[(&str, &[&str])]) -> Observed {
         |users: &[&str]| Parent { users: users.iter().map(|user| (*user).into()).collect(), ..Parent::default() };
     let parents = parents.iter().map(|(name, users)| ((*name).to_owned(), parent(users))).collect();
     let live = LiveState { parents, ..LiveState::default() };
-    Observed {
-        traits: kind::TRAITS,
-        provider: Observation { registry: RegistryState::Absent, ..Observation::of(cluster) },
-        images: BTreeMap::new(),
-        live: Some(live),
-    }
+    let provider = Observation { registry: RegistryState::Absent, ..Observation::of(cluster) };
+    Observed { live: Some(live), ..Observed::of(kind::TRAITS, provider) }
 }
 
 fn ids(plan: &Plan) -> Vec<String> {

@@ -21,7 +21,7 @@ use crate::{
     object::Removed,
     provider::{
         CLUSTER_LABEL, OWNER, OWNER_LABEL, RegistryState, edge, hosting,
-        step::{Acted, Step, StepContext},
+        step::{Acted, Output, Step, StepContext},
     },
 };
 
@@ -101,7 +101,7 @@ impl Place {
 
     async fn start_registry(&self, progress: &Progress) -> Result<Acted> {
         let port = self.registry().ensure(progress).await?;
-        Ok(Acted { registry_port: Some(port), ..Acted::note(format!("127.0.0.1:{port}")) })
+        Ok(Acted { output: Output::Registry { port }, ..Acted::note(format!("127.0.0.1:{port}")) })
     }
 
     async fn publish_registry(&self) -> Result<Acted> {
@@ -148,7 +148,12 @@ impl Place {
         let unchanged = proxy.observe().await?.needs(ports).is_none();
         let published = proxy.ensure(&self.proxy_image(), ports, progress).await?;
         let places: Vec<_> = published.values().map(|port| format!("127.0.0.1:{port}")).collect();
-        Ok(Acted { unchanged, note: Some(places.join(", ")), proxy_ports: published, ..Acted::default() })
+        Ok(Acted {
+            unchanged,
+            note: Some(places.join(", ")),
+            output: Output::ProxyPorts(published),
+            ..Acted::default()
+        })
     }
 
     /// Removes registry, proxies and whatever else carries the cluster's labels; the network, if no other cluster uses it.

@@ -18,7 +18,7 @@ use crate::{
         assemble::SYSTEM_NAMESPACE,
         facts::Facts,
         model::{Scope, Set, SetKind, Stack},
-        scalar,
+        pull, scalar,
         yields::{self, Yielded},
     },
 };
@@ -205,8 +205,8 @@ pub fn desired_in(stack: &Stack, images: &BTreeMap<String, String>, facts: &Fact
             steps_aside: set.steps_aside,
             needs: set.needs.clone(),
             pull_accounts: match set.kind {
-                SetKind::Stack => stack.pull_accounts.clone(),
-                SetKind::Component => BTreeMap::new(),
+                SetKind::Stack if facts.pull_secret => pull::accounts(stack),
+                SetKind::Stack | SetKind::Component => BTreeMap::new(),
             },
         }
     };

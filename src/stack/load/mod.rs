@@ -251,7 +251,6 @@ fn assemble(
         jobs,
         image_hashes,
         references,
-        pull_accounts: BTreeMap::new(),
         ignored_values,
         notes: Vec::new(),
     }

@@ -4,6 +4,7 @@
 
 mod challenge;
 mod refusal;
+mod store;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -20,7 +21,10 @@ use serde::Deserialize;
 use url::Url;
 
 use self::challenge::Challenge;
-pub use self::refusal::{Refusal, is_ecr};
+pub use self::{
+    refusal::{Refusal, is_ecr},
+    store::{Remote, RemoteStore},
+};
 use crate::image::reference::Reference;
 use crate::{client, error::Result, tls};
 

@@ -68,12 +68,7 @@ fn observed(cluster: ClusterState, registry: RegistryState, digest: Option<&str>
         doubt: None,
     };
     let images = [("web".to_owned(), image)].into();
-    Observed {
-        traits: kind::TRAITS,
-        provider: Observation { registry, ..Observation::of(cluster) },
-        images,
-        live: None,
-    }
+    Observed { images, ..Observed::of(kind::TRAITS, Observation { registry, ..Observation::of(cluster) }) }
 }
 
 const RUNNING: ClusterState = ClusterState::Ours { stopped: false };
@@ -584,9 +579,8 @@ fn an_image_in_doubt_is_built_though_the_registry_has_it() {
 
 #[test]
 fn a_private_registry_gets_its_secret_between_accounts_and_pods_and_its_tags_after_the_push() {
-    let mut stack = stack();
-    stack.pull_accounts = [("shop".to_owned(), ["default".to_owned()].into())].into();
-    let mut seen = observed(RUNNING, RegistryState::External, None);
+    let stack = stack();
+    let mut seen = Observed { pull_secret: true, ..observed(RUNNING, RegistryState::External, None) };
     let image = seen.images.get_mut("web").unwrap();
     image.tags = vec!["0a1b2c3".to_owned(), "latest".to_owned()];
     let planned = plan(&stack, &up(), &seen).unwrap();
@@ -618,12 +612,12 @@ fn a_private_registry_gets_its_secret_between_accounts_and_pods_and_its_tags_aft
         pull_secrets: if current { ["shop".to_owned()].into() } else { BTreeSet::new() },
         ..LiveState::default()
     };
-    let seen = Observed { live: Some(live(true)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let external = || observed(RUNNING, RegistryState::External, Some("sha256:abc"));
+    let seen = Observed { live: Some(live(true)), pull_secret: true, ..external() };
     let planned = plan(&stack, &up(), &seen).unwrap();
     assert_eq!(at(&planned, "registry:Secret/stackctl-registry"), None, "{}", text(&planned));
     assert_eq!(at(&planned, "prune:shop"), None, "{}", text(&planned));
-    stack.pull_accounts.clear();
-    let seen = Observed { live: Some(live(false)), ..observed(RUNNING, RegistryState::External, Some("sha256:abc")) };
+    let seen = Observed { live: Some(live(false)), ..external() };
     let planned = plan(&stack, &up(), &seen).unwrap();
     assert!(at(&planned, "prune:shop").is_some(), "{}", text(&planned));
 }

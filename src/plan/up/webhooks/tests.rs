@@ -110,12 +110,8 @@ fn planned(before: Option<&str>, now: &str, ready: bool) -> Plan {
         let ready = keys.filter(|key| ready || key.name != "gate").collect();
         LiveState { live: Live { objects: objects.collect() }, ready, ..LiveState::default() }
     });
-    let observed = Observed {
-        traits: existing::TRAITS,
-        provider: Observation::of(ClusterState::Ours { stopped: false }),
-        images: Default::default(),
-        live,
-    };
+    let provider = Observation::of(ClusterState::Ours { stopped: false });
+    let observed = Observed { live, ..Observed::of(existing::TRAITS, provider) };
     plan(&stack(now), &Options::default(), &observed).unwrap()
 }
 

@@ -1,5 +1,8 @@
 //! Where a stack's routes are on this machine; each is tried before it is said.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -17,10 +20,10 @@ use serde_json::Value;
 use crate::{
     client,
     error::{Error, Kind, Result},
+    machine::Machine,
     object::json,
-    observe,
+    observe::certificates,
     plan::up::edge,
-    session::Session,
     stack::{desired, model::Stack},
     tls::{self, OwnTrust},
 };
@@ -79,55 +82,61 @@ fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
     if routes.is_empty() { vec![("/".to_owned(), None)] } else { routes }
 }
 
+/// The edge of a stack, as this machine reaches it.
+pub struct Edge<'a> {
+    pub stack: &'a Stack,
+    /// Its Service, as it is declared.
+    pub service: &'a Value,
+    /// Ports of the Service, to ports of 127.0.0.1.
+    pub published: &'a BTreeMap<u16, u16>,
+    /// Whom to trust, where its certificate is somebody else's.
+    pub foreign: Option<&'a OwnTrust>,
+}
+
 /// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
-pub async fn of_stack(session: &Session) -> Result<Option<Vec<Url>>> {
-    let sets = desired::desired(&session.stack, &BTreeMap::new());
-    let Some((set, object)) = edge::declared(&sets).filter(|_| session.provider.traits().has_proxy()) else {
+pub async fn of_stack(machine: &Machine, stack: &Stack) -> Result<Option<Vec<Url>>> {
+    let sets = desired::desired(stack, &BTreeMap::new());
+    let Some((set, object)) = edge::declared(&sets).filter(|_| machine.provider.traits().has_proxy()) else {
         return Ok(None);
     };
-    let container = session
-        .provider
-        .observe_proxy(&session.stack.name)
-        .await?
-        .container
-        .filter(|it| it.running && it.foreign.is_none());
+    let container = machine.provider.observe_proxy(&stack.name).await?.container;
+    let container = container.filter(|it| it.running && it.foreign.is_none());
     let Some(container) = container else {
         return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
             .hint("`stackctl up` makes it"));
     };
-    observe::certificates(session, session.kube().await?).await?;
-    tried(session, &sets[set].objects[object].object.value, &container.published, TIMEOUT).await.map(Some)
-}
-
-/// After an `up`: what is ready must answer in the end. `service`: the edge's; `published`: its ports to ports of 127.0.0.1.
-pub async fn awaited(session: &Session, service: &Value, published: &BTreeMap<u16, u16>) -> Result<Vec<Url>> {
-    let patience = RESTARTED.min(session.settings.timeout);
-    session.until_stopped(Box::pin(tried(session, service, published, patience))).await
-}
-
-async fn tried(
-    session: &Session,
-    service: &Value,
-    published: &BTreeMap<u16, u16>,
-    patience: Duration,
-) -> Result<Vec<Url>> {
-    let at = |name: &str| {
-        let port = json::list(service, "/spec/ports").iter().find(|port| port["name"] == name)?;
-        published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
+    let foreign = certificates::foreign(stack, &certificates::all(machine, stack).await?);
+    let edge = Edge {
+        stack,
+        service: &sets[set].objects[object].object.value,
+        published: &container.published,
+        foreign: foreign.values().next(),
     };
-    let authority = session.known_authority().await?;
-    let foreign = session.learn(|learned| learned.foreign_certificates.values().flatten().next().cloned());
+    tried(machine, &edge, TIMEOUT).await.map(Some)
+}
+
+/// After an `up`: what is ready must answer in the end.
+pub async fn awaited(machine: &Machine, edge: &Edge<'_>) -> Result<Vec<Url>> {
+    machine.until_stopped(Box::pin(tried(machine, edge, RESTARTED.min(machine.timeout)))).await
+}
+
+async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result<Vec<Url>> {
+    let at = |name: &str| {
+        let port = json::list(edge.service, "/spec/ports").iter().find(|port| port["name"] == name)?;
+        edge.published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
+    };
+    let (authority, foreign) = (machine.known_authority().await?, edge.foreign);
     let base = match (at("https").filter(|_| authority.is_some() || foreign.is_some()), at("http")) {
         (Some(port), _) => format!("https://localhost:{port}"),
         (None, Some(port)) => format!("http://localhost:{port}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign.as_ref())?;
+    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign)?;
     let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
-    let answers = join_all(routes(&session.stack).into_iter().map(attempt));
+    let answers = join_all(routes(edge.stack).into_iter().map(attempt));
     let late = async {
         tokio::time::sleep(TIMEOUT).await;
-        session.events.progress("urls").say("waiting for the edge to answer");
+        machine.events.progress("urls").say("waiting for the edge to answer");
         std::future::pending().await
     };
     tokio::select! {
@@ -198,112 +207,4 @@ pub fn find<'a>(urls: &'a [Url], word: Option<&str>) -> Option<&'a Url> {
     urls.iter()
         .find(|url| url.route.trim_matches('/') == name)
         .or_else(|| urls.iter().find(|url| url.serves.as_deref() == Some(name)))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
-    use super::*;
-
-    fn url(route: &str, serves: Option<&str>) -> Url {
-        Url {
-            route: route.to_owned(),
-            url: format!("https://localhost:8443{route}"),
-            serves: serves.map(str::to_owned),
-            status: Some(200),
-            took_ms: 3,
-            error: None,
-        }
-    }
-
-    #[test]
-    fn words_mean_routes_first_and_then_services() {
-        let urls = [url("/", None), url("/hello", Some("hello-service")), url("/metrics", Some("prometheus"))];
-        for (word, route) in
-            [(None, "/"), (Some("hello"), "/hello"), (Some("/hello"), "/hello"), (Some("prometheus"), "/metrics")]
-        {
-            assert_eq!(find(&urls, word).unwrap().route, route);
-        }
-        assert!(find(&urls, Some("grafana")).is_none());
-        assert_eq!(urls[0].answer(), "200 OK (3 ms)");
-    }
-
-    #[tokio::test]
-    async fn an_excuse_is_tried_again_until_there_is_an_answer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            for status in ["503 Service Unavailable", "302 Found"] {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = [0; 1024];
-                let read = stream.read(&mut request).await.unwrap();
-                assert!(request[..read].starts_with(b"GET /hello/ "));
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        let client = trusting(None, None).unwrap();
-        let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, TIMEOUT).await;
-        assert_eq!((seen.status, seen.error), (Some(302), None));
-    }
-
-    /// Answers one request over TLS with a certificate that it signed itself, for another name than localhost.
-    async fn foreign_edge() -> (u16, String) {
-        let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-                let _ = stream.read(&mut [0; 1024]).await;
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                stream.write_all(answer).await.unwrap();
-                stream.shutdown().await.unwrap();
-            }
-        });
-        (port, made.cert.pem())
-    }
-
-    #[tokio::test]
-    async fn somebody_elses_certificate_is_trusted_itself_and_no_other() {
-        let (port, certificate) = foreign_edge().await;
-        let url = format!("https://localhost:{port}/");
-        let own = |certificate: &str, authority: Option<&str>| OwnTrust {
-            certificate: certificate.to_owned(),
-            authority: authority.map(str::to_owned),
-        };
-        let other = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap().cert.pem();
-        for (own, trusted) in [
-            (own(&certificate, None), true),
-            (own(&certificate, Some(&other)), true),
-            (own(&certificate, Some("nothing")), true),
-            (own(&other, None), false),
-            (own(&other, Some(&other)), false),
-        ] {
-            let seen = ask(&trusting(None, Some(&own)).unwrap(), &url).await;
-            assert_eq!(seen.is_ok(), trusted, "{seen:?}");
-        }
-        let local = ask(&trusting(Some(certificate.as_bytes()), None).unwrap(), &url).await;
-        assert!(local.is_err(), "without it localhost is not its name");
-    }
-
-    #[tokio::test]
-    async fn what_does_not_answer_says_why() {
-        let client = trusting(None, None).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let seen = ask(&client, &format!("http://127.0.0.1:{port}/")).await.unwrap_err();
-        assert!(seen.contains("refused"), "{seen}");
-    }
 }
