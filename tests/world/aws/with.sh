@@ -3,5 +3,3 @@
 . "$WORLD/aws/python.sh"
 aws_python
 part aws/venv 900
-need_go
-part aws/authenticator 1500

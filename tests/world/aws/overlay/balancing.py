@@ -1,6 +1,6 @@
 """ELBv2: the emulator's, with the interfaces of load balancers and what it forgets about deleting them."""
 
-from . import automode, emulator
+from . import automode, emulator, identity
 from .reply import Refused
 
 
@@ -21,6 +21,7 @@ def _create(world, backend, call):
     name = call.params.get("Name")
     if any(item.name == name for item in backend.load_balancers.values()):
         raise Refused("DuplicateLoadBalancerName", f"A load balancer with the same name '{name}' exists")
+    identity.service_linked_role(world, call, "elasticloadbalancing.amazonaws.com")
     before = set(backend.load_balancers)
     reply = emulator.forward(call)
     for arn in set(backend.load_balancers) - before:

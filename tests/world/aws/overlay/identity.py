@@ -31,7 +31,30 @@ def iam(world, call):
         return _simulate(world, call)
     if call.action in ("CreateRole", "UpdateAssumeRolePolicy"):
         _check_trust(call)
+    if call.action == "CreateServiceLinkedRole":
+        service = call.params.get("AWSServiceName", "")
+        if _linked(call.account, service):
+            raise Refused("InvalidInput", f"Service role name of {service} has been taken in this account")
     return emulator.forward(call)
+
+
+def _linked(account, service):
+    path = f"/aws-service-role/{service}/"
+    return any(role.path == path for role in emulator.iam(account).roles.values())
+
+
+def service_linked_role(world, call, service):
+    """What a service makes for itself when it is first used, with the rights of whoever uses it."""
+    if _linked(call.account, service):
+        return
+    if world.denies("iam:CreateServiceLinkedRole"):
+        raise Refused(
+            "AccessDeniedException" if call.protocol == "rest" else "AccessDenied",
+            f"User: {call.identity.arn} is not authorized to perform: iam:CreateServiceLinkedRole on resource: "
+            f"arn:aws:iam::{call.account}:role/aws-service-role/{service}/*",
+            403,
+        )
+    emulator.iam(call.account).create_service_linked_role(service, "", "")
 
 
 def _check_trust(call):

@@ -7,7 +7,7 @@ from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import generic_filter
 from moto.elbv2 import models as elbv2
 from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
-from moto.iam.models import IAMBackend
+from moto.iam.models import SERVICE_NAME_CONVERSION, IAMBackend
 
 
 def _route_state(route):
@@ -91,6 +91,7 @@ def _kept_policies(backend):
 
 def apply(clock):
     """`clock()` answers the virtual clock's time."""
+    SERVICE_NAME_CONVERSION.update(eks="AmazonEKS", elasticloadbalancing="ElasticLoadBalancing")
     IAMBackend._init_aws_policies = _kept_policies
     Route.state = property(_route_state)
     NetworkInterface.get_filter_value = _interface_filter

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).resolve().parents[1]
 TAG = {"Key": "stackctl.dev/stack", "Value": "hello"}
 # A refusal must be seen as it is, and not after it has been tried again.
-ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=90)
 
 
 class Launched:
@@ -38,7 +38,7 @@ class Launched:
             data=None if body is None else json.dumps(body).encode(),
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=40) as response:
+        with opener.open(request, timeout=120) as response:
             return json.load(response)
 
     @functools.cache
@@ -55,7 +55,7 @@ class Launched:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(15)
+        self.process.wait(60)
         self.process.stdout.close()
 
 

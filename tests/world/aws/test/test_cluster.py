@@ -93,6 +93,18 @@ class ClusterTest(AwsTest):
             self.assertEqual(refused["Error"]["Message"], "Error in role params")
         self.assertEqual(stack.create()["status"], "CREATING")
 
+    def test_service_linked_role(self):
+        self.control("POST", "/settings", {"deny": ["iam:CreateServiceLinkedRole"]})
+        stack = Stack(self).network().roles()
+        self.refused("AccessDeniedException", stack.create)
+        self.control("POST", "/settings", {"deny": []})
+        stack.create()
+        name = "AWSServiceRoleForAmazonEKS"
+        self.assertEqual(self.iam.get_role(RoleName=name)["Role"]["Path"], "/aws-service-role/eks.amazonaws.com/")
+        service = "eks.amazonaws.com"
+        self.refused("InvalidInput", self.iam.create_service_linked_role, AWSServiceName=service)
+        self.assertNotIn(name, [item["id"] for item in self.inventory()["iam:role"]])
+
     def test_deletion_protection(self):
         stack = Stack(self).network().roles()
         stack.create(deletionProtection=True)

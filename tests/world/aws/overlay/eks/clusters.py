@@ -2,7 +2,7 @@
 
 import copy
 
-from .. import automode, emulator
+from .. import automode, emulator, identity
 from . import access, checks
 from .state import Cluster, Refused, in_use, invalid, now, page, random_id
 
@@ -29,6 +29,7 @@ def create(eks, call, params):
     if len(eks.clusters) >= world.quota("L-1194D53C"):
         raise Refused("ResourceLimitExceededException", "Cluster limit exceeded for account.", 400)
     world.roles_must_have_spread(eks.account_id, [params["roleArn"], params.get("computeConfig", {}).get("nodeRoleArn")])
+    identity.service_linked_role(world, call, "eks.amazonaws.com")
     group = ec2.create_security_group(
         f"eks-cluster-sg-{name}-{random_id(10)}",
         "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, "
