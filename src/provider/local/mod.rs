@@ -5,6 +5,7 @@ pub mod done;
 pub mod edge;
 pub mod engine;
 pub mod forget;
+pub mod hold;
 pub mod host;
 pub mod kubeconfig;
 pub mod lock;

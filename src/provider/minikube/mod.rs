@@ -13,6 +13,8 @@ mod run;
 pub mod settings;
 mod spec;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use spec::MinikubeSpec;
 

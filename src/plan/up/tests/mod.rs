@@ -218,6 +218,7 @@ fn a_foreign_cluster_is_refused() {
     let foreign = ClusterState::Foreign { why: "it has no mark".into() };
     let error = plan(&stack(), &up(), &observed(foreign, RegistryState::Absent, None)).unwrap_err();
     assert_eq!(error.kind, Kind::Preflight);
+    assert_eq!(error.causes, ["it has no mark"]);
 }
 
 #[test]

@@ -52,29 +52,6 @@ async fn engine_a_half_made_cluster_is_replaced_even_without_its_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn engine_a_second_create_waits_for_the_first_and_uses_its_cluster() {
-    let _one = ONE_AT_A_TIME.lock().await;
-    let Some(world) = World::new().await else { return };
-    let (first, second) = (world.cluster(), world.cluster());
-    let (creating, progress) = (first.clone(), world.progress.clone());
-    let task = tokio::spawn(async move { creating.create(&progress).await });
-    let within = Instant::now() + Duration::from_secs(60);
-    while first.containers().await.unwrap().is_empty() {
-        assert!(Instant::now() < within, "kind made no container");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let made: Vec<String> = first.containers().await.unwrap().into_iter().map(|it| it.id).collect();
-    second.create(&world.progress).await.unwrap();
-    assert!(task.is_finished(), "the second did not wait");
-    task.await.unwrap().unwrap();
-    let there: Vec<String> = second.containers().await.unwrap().into_iter().map(|it| it.id).collect();
-    assert_eq!(there, made, "the first one's nodes were replaced");
-    second.delete(&gladly, &world.progress).await.unwrap();
-    assert!(!world.state().root().exists());
-    assert_eq!(world.leftovers(&[]).await, []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn engine_a_foreign_cluster_is_refused_and_left_alone() {
     let _one = ONE_AT_A_TIME.lock().await;
     let Some(world) = World::new().await else { return };
