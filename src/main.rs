@@ -20,6 +20,7 @@ mod proof;
 mod provider;
 mod quantity;
 mod report;
+mod setting;
 mod settings;
 mod stack;
 mod state;

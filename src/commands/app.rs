@@ -46,7 +46,7 @@ impl App {
 
     /// The cluster that the settings mean, and this machine.
     pub async fn machine(&self, settings: &settings::Settings) -> Result<Machine> {
-        self.machine_of("", settings).await
+        self.machine_of(settings::DEFAULT_STACK, settings).await
     }
 
     /// The same for this stack: there are providers with which each has a cluster of its own.

@@ -27,7 +27,7 @@ pub struct DoctorArgs {
 pub async fn run(args: DoctorArgs, app: &App) -> Result<()> {
     let settings = FlagGroups { new_cluster: Some(&args.new_cluster), edge: Some(&args.edge), ..FlagGroups::default() }
         .settings(&app.common.target)?;
-    let engine = image::engine::connect().await;
+    let engine = image::engine::connect(None).await;
     let choice = choice(&settings);
     let asked = Asked { https: settings.https_port, http: settings.http_port };
     let mut ports = wanted_ports(asked, &choice)?;

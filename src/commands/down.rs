@@ -20,7 +20,7 @@ use crate::{
         self,
         document::{self, RemovalResult},
     },
-    settings::Settings,
+    settings::{NAMESPACE, Settings},
     stack::{
         self, LoadRequest,
         model::{Scope, SetKind, Stack},
@@ -65,7 +65,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     let known = stack::is_known(&named);
     let down = down::Options { instances: readable.iter().flat_map(instances).collect(), known, ..args.goal(name) };
     // A configured namespace may be meant for another stack.
-    let is_asked = !args.cluster && app.common.target.has_namespace();
+    let is_asked = !args.cluster && app.common.target.has(&NAMESPACE);
     let namespace = settings.namespace.clone().filter(|_| is_asked);
     let meant = Meant { origin: stack::origin_of(&named), namespace };
     let machine = app.machine_of(&down.stack, &settings).await?;
@@ -91,7 +91,7 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
 async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
-    if app.common.target.has_namespace() {
+    if app.common.target.has(&NAMESPACE) {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
     }
@@ -265,7 +265,7 @@ async fn tell(app: &App, receipt: Receipt) -> Result<()> {
 fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
     let request = LoadRequest {
         stack: stack.to_owned(),
-        provider: settings.provider.name().to_owned(),
+        provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
         without: settings.without.clone(),
         ..LoadRequest::default()

@@ -21,7 +21,7 @@ pub struct EksTokenArgs {
 
 pub async fn run(args: EksTokenArgs, app: &App) -> Result<()> {
     let settings = FlagGroups::default().settings(&app.common.target)?;
-    let token = eks::token(&args.cluster, settings.eks.region.as_deref(), &State::from_env()?).await?;
+    let token = eks::token(&args.cluster, settings.region.as_deref(), &State::from_env()?).await?;
     let credential = token.exec_credential();
     let status = ExecCredentialStatus { expiration_timestamp: token.expires(), token: &token.token };
     app.show(|| credential.to_string(), &ExecCredential { status }).await;

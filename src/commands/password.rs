@@ -26,7 +26,7 @@ pub struct PasswordArgs {
 
 pub async fn run(args: PasswordArgs, app: &App) -> Result<()> {
     let settings = FlagGroups::default().settings(&app.common.target)?;
-    let stack = StackArgs { stack: args.stack, set: Vec::new(), without: Vec::new() };
+    let stack = StackArgs::of(args.stack);
     let stack = shared::load(&stack, &settings, app)?;
     let secret = chosen(&stack, &args.secret)?;
     let key = key_of(secret, args.key.as_deref())?;

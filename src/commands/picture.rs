@@ -16,15 +16,30 @@ pub struct PictureArgs {
     /// As wide as the terminal was
     #[arg(long, default_value_t = 100)]
     columns: usize,
+    /// Leave out warnings, which are about the machine that recorded it
+    #[arg(long)]
+    without_warnings: bool,
 }
 
 pub async fn run(args: PictureArgs, app: &App) -> Result<()> {
     let mut recording = Vec::new();
     std::io::stdin().read_to_end(&mut recording).context(Kind::Usage, || "cannot read the recording".to_owned())?;
-    let text = settled(&String::from_utf8_lossy(&recording));
+    let mut text = settled(&String::from_utf8_lossy(&recording));
+    if args.without_warnings {
+        text = text.lines().filter(|line| !is_warning(line)).collect::<Vec<_>>().join("\n");
+    }
     let svg = report::terminal_svg(&args.title, &text, args.columns);
     app.show(|| svg.clone(), &Picture { svg: &svg }).await;
     Ok(())
+}
+
+/// Whether the first word of a line, colours aside, says so.
+fn is_warning(line: &str) -> bool {
+    let mut rest = line;
+    while let Some(after) = rest.strip_prefix("\x1b[").and_then(|code| code.split_once('m')) {
+        rest = after.1;
+    }
+    rest.starts_with("warning:")
 }
 
 /// The lines as they stand at the end, colours kept: frames that were drawn over are gone. Follows what the live tree
@@ -79,6 +94,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn warnings_are_known_by_their_first_word() {
+        assert!(is_warning("\x1b[1m\x1b[33mwarning:\x1b[0m cgroup: version 1") && is_warning("warning: x"));
+        assert!(!is_warning("\x1b[32m✓\x1b[0m warning: x") && !is_warning(""));
+    }
 
     #[test]
     fn frames_that_were_drawn_over_are_gone() {

@@ -13,7 +13,7 @@ use crate::{
         self,
         document::{JobDescription, JobList, JobPlan, JobResult, LogLine},
     },
-    settings::Settings,
+    settings::{Settings, TIMEOUT},
     stack::{
         self, closest,
         model::{Job, Stack},
@@ -82,7 +82,7 @@ pub async fn restore(args: RestoreArgs, app: &App) -> Result<()> {
 fn load(stack: &str, how: &How, app: &App) -> Result<(Settings, Stack)> {
     let settings = FlagGroups { wait: Some(&how.wait), ..FlagGroups::default() }.settings(&app.common.target)?;
     // What `--set` says here is about the job: of the stack it is what the cluster has.
-    let named = StackArgs { stack: Some(stack.to_owned()), set: Vec::new(), without: Vec::new() };
+    let named = StackArgs::of(Some(stack.to_owned()));
     let stack = shared::load(&named, &settings, app)?;
     Ok((settings, stack))
 }
@@ -106,7 +106,7 @@ async fn named(stack: &str, name: &str, how: &How, app: &App) -> Result<()> {
     let job = find(&stack, name)?.clone();
     let given: BTreeMap<String, String> =
         how.set.iter().map(|text| shared::pair("--set", text)).collect::<Result<_>>()?;
-    let asked = how.wait.is_given().then_some(settings.timeout);
+    let asked = how.wait.has(&TIMEOUT).then_some(settings.timeout);
     let timeout = asked.or(job.timeout).unwrap_or(settings.timeout);
     let chosen = plan::job::Options { chosen: job.choose(&given)?, timeout };
     let options = Options { goal: Goal::Job(Box::new(job.clone()), chosen), how: shared::how(&settings) };

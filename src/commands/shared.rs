@@ -45,11 +45,11 @@ pub fn request(args: &StackArgs, settings: &Settings, app: &App) -> Result<LoadR
     let values = args.set.iter().map(|text| pair("--set", text)).collect::<Result<_>>()?;
     Ok(LoadRequest {
         stack: meant(args.stack.as_deref(), app),
-        provider: settings.provider.name().to_owned(),
+        provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
         values,
         without: settings.without.clone(),
-        left_out_now: args.without.clone(),
+        left_out_now: args.without().to_vec(),
         namespace: settings.namespace.clone(),
         for_several: false,
     })

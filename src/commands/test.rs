@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::shared;
 use crate::{
-    cli::{FlagGroups, StackArgs, WaitArgs},
+    cli::{AgentArgs, FlagGroups, StackArgs, WaitArgs},
     commands::app::App,
     error::{Context, Error, Kind, Result},
     pipeline::{self, Goal, Options, Outcome},
@@ -27,9 +27,8 @@ pub struct TestArgs {
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE", help_heading = "Proof options")]
     junit: Option<PathBuf>,
-    /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE", help_heading = "Proof options")]
-    agent_image: Option<String>,
+    #[command(flatten, next_help_heading = "Proof options")]
+    agent: AgentArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -38,7 +37,7 @@ pub async fn run(args: TestArgs, app: &App) -> Result<()> {
     let flags = FlagGroups {
         stack: Some(&args.stack),
         wait: Some(&args.wait),
-        agent_image: args.agent_image.as_ref(),
+        agent: Some(&args.agent),
         ..FlagGroups::default()
     };
     let settings = flags.settings(&app.common.target)?;

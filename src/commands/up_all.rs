@@ -87,7 +87,7 @@ fn check(settings: &Settings) -> Result<()> {
 fn stacks(app: &App, settings: &Settings, set: &[String]) -> Result<Vec<Stack>> {
     let (mut stacks, mut unknown): (Vec<Stack>, Option<BTreeSet<String>>) = (Vec::new(), None);
     for known in stack::list() {
-        let named = StackArgs { stack: Some(known.name), set: set.to_vec(), without: Vec::new() };
+        let named = StackArgs { set: set.to_vec(), ..StackArgs::of(Some(known.name)) };
         let request = LoadRequest { for_several: true, ..shared::request(&named, settings, app)? };
         let mut stack = stack::load(&request)?;
         stack.notes.iter().for_each(|note| app.events.info(note));

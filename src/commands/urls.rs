@@ -65,7 +65,7 @@ pub struct OpenArgs {
 }
 
 pub async fn open_browser(args: OpenArgs, app: &App) -> Result<()> {
-    let stack = StackArgs { stack: args.stack.clone(), set: Vec::new(), without: Vec::new() };
+    let stack = StackArgs::of(args.stack.clone());
     let (machine, stack, _) = open(&stack, app).await?;
     let named = args.stack.map(|stack| format!(" {stack}"));
     let Some(urls) = machine.until_stopped(Box::pin(urls::of_stack(&machine, &stack))).await? else {

@@ -102,8 +102,8 @@ async fn members(
             _ => rest.push(object.clone()),
         }
     }
-    let options = DeleteOptions { foreground: true, patience: Some(run.machine.timeout) };
-    let unwaited = DeleteOptions { patience: None, ..options };
+    let options = DeleteOptions { foreground: true, timeout: Some(run.machine.timeout) };
+    let unwaited = DeleteOptions { timeout: None, ..options };
     let mut removal = Removal { kube, parent: &parent, kind, progress, gone: Vec::new(), users: BTreeSet::new() };
     removal.waves(&spare::backwards(rest), options).await?;
     removal.look().await?;
@@ -220,7 +220,7 @@ pub async fn inventory(run: &Run<'_>, progress: &Progress) -> Result<Done> {
     for kept in &spared.kept {
         run.machine.events.warn(kept.to_string());
     }
-    let options = DeleteOptions { foreground: false, patience: None };
+    let options = DeleteOptions { foreground: false, timeout: None };
     let deleted = kube.delete_waves(&[spared.empty, spared.go], options, progress).await?;
     Ok(removed(&deleted, Vec::new()))
 }
@@ -262,7 +262,7 @@ mod tests {
             gone: Vec::new(),
             users: BTreeSet::new(),
         };
-        let options = DeleteOptions { foreground: true, patience: Some(Duration::from_secs(5)) };
+        let options = DeleteOptions { foreground: true, timeout: Some(Duration::from_secs(5)) };
         removal.waves(&waves, options).await.unwrap();
         assert_eq!(removal.gone.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["first"]);
         assert_eq!(removal.users, BTreeSet::from(["mesh".to_owned()]));

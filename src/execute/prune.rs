@@ -93,7 +93,7 @@ impl<'a> Removal<'a> {
         let kube = run.kube().await?;
         let mut ids = leaving(&live.parents, &run.stack.name, &[]);
         ids.push(set.applyset_id());
-        let options = DeleteOptions { foreground, patience: Some(run.machine.timeout) };
+        let options = DeleteOptions { foreground, timeout: Some(run.machine.timeout) };
         Ok(Removal { run, kube, set, ids, options, progress, removed: Vec::new(), kept: Vec::new() })
     }
 
@@ -117,7 +117,7 @@ impl<'a> Removal<'a> {
         let namespaces = self.unshared(namespaces).await?;
         let spared = spare::namespaces(self.kube, namespaces, &self.ids, prune_data).await?;
         self.kept.extend(spared.kept);
-        let unwaited = DeleteOptions { patience: None, ..self.options };
+        let unwaited = DeleteOptions { timeout: None, ..self.options };
         self.removed.extend(self.kube.delete_waves(&[spared.empty], unwaited, self.progress).await?);
         self.delete(vec![spared.go]).await?;
         delete::detach(self.kube, &self.removed).await

@@ -18,10 +18,15 @@ use tokio::{
 };
 
 use super::endpoint::{self, Address, Endpoint, Environment, Tls};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    event::Events,
+};
 
-/// An engine that is there answers in milliseconds.
+/// What listens there takes a connection in milliseconds, however busy it is; and it answers in milliseconds when it is not.
 const CONNECT: Duration = Duration::from_secs(2);
+/// One that has taken the connection is there, and may have a machine that is busy.
+const ANSWER: Duration = Duration::from_secs(20);
 /// Seconds until an answer to a request must begin.
 const REQUEST: u64 = 120;
 
@@ -40,20 +45,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 pub(super) type Body = BoxBody<Bytes, io::Error>;
 
-/// Finds the engine and asks it for its version.
-pub async fn connect() -> Result<Engine> {
+/// Finds the engine and asks it for its version. `events` hears of one that is slow to answer.
+pub async fn connect(events: Option<&Events>) -> Result<Engine> {
     let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await?;
-    connect_to(endpoint).await
+    Box::pin(connect_to(endpoint, events, ANSWER)).await
 }
 
-pub async fn connect_to(endpoint: Endpoint) -> Result<Engine> {
-    let Endpoint { url, origin, address } = endpoint;
+async fn connect_to(endpoint: Endpoint, events: Option<&Events>, within: Duration) -> Result<Engine> {
+    let url = endpoint.url.clone();
+    let (connecting, slow) = (timeout(within, ask(&endpoint)), tokio::time::sleep(CONNECT.min(within / 2)));
+    tokio::pin!(connecting, slow);
+    let answer = tokio::select! {
+        answer = &mut connecting => answer,
+        () = &mut slow => {
+            let seconds = within.as_secs();
+            let slow = format!("the Docker engine at {url} is slow to answer: waiting for it, {seconds} s at most");
+            events.inspect(|events| events.info(slow));
+            connecting.await
+        }
+    };
+    answer.unwrap_or_else(|_| Err(silent(&endpoint.url, &endpoint.origin, within)))
+}
+
+async fn ask(endpoint: &Endpoint) -> Result<Engine> {
+    let Endpoint { url, origin, address } = endpoint.clone();
     // A plain connection first: its error says exactly what is wrong.
-    match timeout(CONNECT, dial(&address)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(unreachable(&url, &origin, &address, &error)),
-        Err(_) => return Err(silent(&url, &origin)),
-    }
+    dial(&address).await.map_err(|error| unreachable(&url, &origin, &address, &error))?;
     let docker = match &address {
         Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), REQUEST, API_DEFAULT_VERSION),
         Address::Tcp { authority, tls: None } => {
@@ -69,14 +86,10 @@ pub async fn connect_to(endpoint: Endpoint) -> Result<Engine> {
         ),
     };
     let docker = docker.map_err(|error| no_engine(&url, &origin).caused_by(&error))?;
-    let docker = match timeout(CONNECT, docker.negotiate_version()).await {
-        Ok(Ok(docker)) => docker,
-        Ok(Err(error)) => {
-            let what = no_engine(&url, &origin).caused_by(&error);
-            return Err(what.hint("What listens there does not answer as a Docker engine: check `docker version`"));
-        }
-        Err(_) => return Err(silent(&url, &origin)),
-    };
+    let docker = docker.negotiate_version().await.map_err(|error| {
+        let what = no_engine(&url, &origin).caused_by(&error);
+        what.hint("What listens there does not answer as a Docker engine: check `docker version`")
+    })?;
     Ok(Engine { docker, endpoint: url, origin, address })
 }
 
@@ -97,10 +110,10 @@ impl Engine {
         let version = self.docker.client_version();
         let path = format!("/v{version}{}", request.uri());
         let what = || format!("the request {} to the engine {} failed", request_name(&path), self.endpoint);
-        let stream = match timeout(CONNECT, dial(&self.address)).await {
+        let stream = match timeout(ANSWER, dial(&self.address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(&self.endpoint, &self.origin, &self.address, &error)),
-            Err(_) => return Err(silent(&self.endpoint, &self.origin)),
+            Err(_) => return Err(silent(&self.endpoint, &self.origin, ANSWER)),
         };
         let failed = |error: &dyn std::error::Error| Error::new(Kind::Platform, what()).cause(error);
         *request.uri_mut() = path.parse().map_err(|error: http::uri::InvalidUri| failed(&error))?;
@@ -118,16 +131,21 @@ fn request_name(path: &str) -> &str {
 async fn dial(address: &Address) -> io::Result<Box<dyn Io>> {
     match address {
         Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        Address::Tcp { authority, tls: None } => Ok(Box::new(TcpStream::connect(authority).await?)),
+        Address::Tcp { authority, tls: None } => Ok(Box::new(tcp(authority).await?)),
         Address::Tcp { authority, tls: Some(tls) } => {
             let config = client_config(tls)?;
             let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
             let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
-            let stream = TcpStream::connect(authority).await?;
+            let stream = tcp(authority).await?;
             let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
             Ok(Box::new(stream))
         }
     }
+}
+
+async fn tcp(authority: &str) -> io::Result<TcpStream> {
+    let none = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", CONNECT.as_secs()));
+    timeout(CONNECT, TcpStream::connect(authority)).await.unwrap_or_else(|_| Err(none()))
 }
 
 fn client_config(tls: &Tls) -> io::Result<ClientConfig> {
@@ -152,10 +170,12 @@ fn no_engine(url: &str, origin: &str) -> Error {
     Error::new(Kind::Preflight, format!("no Docker engine at {url} (from {origin})"))
 }
 
-fn silent(url: &str, origin: &str) -> Error {
-    no_engine(url, origin)
-        .cause(format!("no answer within {} s", CONNECT.as_secs()))
-        .hint("The engine may hang or still be starting: check `docker version`, then restart it")
+fn silent(url: &str, origin: &str, within: Duration) -> Error {
+    Error::new(Kind::Preflight, format!("the Docker engine at {url} (from {origin}) does not answer"))
+        .cause(format!("it takes connections, and has not answered within {} s", within.as_secs()))
+        .hint(
+            "It may hang or still be starting, or its machine may be too busy: check `docker version`, then restart it",
+        )
 }
 
 fn unreachable(url: &str, origin: &str, address: &Address, error: &io::Error) -> Error {
@@ -198,7 +218,7 @@ mod tests {
     }
 
     async fn refusal(endpoint: Endpoint) -> Error {
-        match connect_to(endpoint).await {
+        match connect_to(endpoint, None, ANSWER).await {
             Ok(_) => panic!("connected"),
             Err(error) => error,
         }
@@ -227,14 +247,43 @@ mod tests {
         assert!(untrusted.hints[0].contains("TLS uses"), "{untrusted:?}");
     }
 
+    /// Takes connections on a socket, and answers each request so late.
+    fn listening(path: &Path, after: Duration) {
+        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(http1_server(stream, after));
+            }
+        });
+    }
+
+    async fn http1_server(stream: UnixStream, after: Duration) {
+        let answer = hyper::service::service_fn(move |_| async move {
+            tokio::time::sleep(after).await;
+            let body = http_body_util::Full::new(Bytes::from_static(br#"{"ApiVersion": "1.41"}"#));
+            Ok::<_, std::convert::Infallible>(Response::new(body))
+        });
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    }
+
     #[tokio::test]
-    async fn an_engine_that_says_nothing_is_given_up() {
+    async fn an_engine_that_is_busy_is_waited_for_and_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, (events, mut said)) = (dir.path().join("busy.sock"), Events::channel());
+        listening(&path, Duration::from_millis(2500));
+        let engine = connect_to(unix(&path), Some(&events), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(engine.docker.client_version().minor_version, 41);
+        let Some(crate::event::Event::Notice { message, .. }) = said.recv().await else { panic!("nothing said") };
+        assert!(message.contains("busy.sock is slow to answer") && message.contains("60 s"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_says_nothing_is_given_up_and_not_called_missing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mute.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let started = std::time::Instant::now();
-        let mute = refusal(unix(&path)).await;
-        assert_eq!(mute.causes, ["no answer within 2 s"]);
-        assert!(started.elapsed() < Duration::from_secs(60));
+        let Err(mute) = connect_to(unix(&path), None, Duration::from_secs(1)).await else { panic!("connected") };
+        assert!(mute.message.ends_with("(from a test) does not answer"), "{mute:?}");
+        assert_eq!(mute.causes, ["it takes connections, and has not answered within 1 s"]);
     }
 }

@@ -232,18 +232,7 @@ mod tests {
     use super::*;
 
     fn spec(root: &Path) -> BuildSpec {
-        BuildSpec {
-            service: "hello".into(),
-            context: Source::Folder(root.to_owned()),
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            args: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            ca_bundle: None,
-            platform: "linux/amd64".into(),
-            no_cache: false,
-            pull: false,
-        }
+        BuildSpec::of_folder(root, "linux/amd64")
     }
 
     async fn tag(spec: &BuildSpec) -> String {

@@ -78,3 +78,22 @@ impl BuildSpec {
 pub fn repository(stack: &str, service: &str) -> String {
     format!("{stack}/{service}")
 }
+
+#[cfg(test)]
+impl BuildSpec {
+    /// Of a service called hello, with nothing said but the folder and the platform.
+    pub fn of_folder(root: &std::path::Path, platform: &str) -> BuildSpec {
+        BuildSpec {
+            service: "hello".into(),
+            context: Source::Folder(root.to_owned()),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            ca_bundle: None,
+            platform: platform.into(),
+            no_cache: false,
+            pull: false,
+        }
+    }
+}

@@ -185,7 +185,7 @@ impl Kube {
     }
 
     async fn discover(&self) -> Result<discovery::Discovery> {
-        let found = self.patiently(Instant::now() + self.silence, || self.discovery.run()).await;
+        let found = self.retried(Instant::now() + self.silence, || self.discovery.run()).await;
         found.map_err(|error| failure::request_failed("discover the cluster's kinds", &self.server, &error))
     }
 

@@ -45,11 +45,11 @@ impl Kube {
 
     /// As `send`, and the status, which alone tells a creation (201) from a change.
     async fn exchange(&self, request: http::Request<Vec<u8>>, deadline: Instant) -> Answer<(StatusCode, Value)> {
-        self.patiently(deadline, || self.attempt(request.clone())).await
+        self.retried(deadline, || self.attempt(request.clone())).await
     }
 
     /// Tries until an answer comes that another attempt would not change, or the deadline has passed.
-    pub(super) async fn patiently<T, F: Future<Output = Answer<T>>>(
+    pub(super) async fn retried<T, F: Future<Output = Answer<T>>>(
         &self,
         deadline: Instant,
         attempt: impl Fn() -> F,

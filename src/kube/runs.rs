@@ -113,17 +113,17 @@ impl Kube {
     }
 
     /// Removes the Job of a run with its pods.
-    pub async fn end_run(&self, run: &Value, patience: Duration, progress: &Progress) -> Result<()> {
+    pub async fn end_run(&self, run: &Value, timeout: Duration, progress: &Progress) -> Result<()> {
         let at = self.resolve(&KindRef::of_value(run)).await?;
-        self.delete_run(&at, run, patience, progress).await
+        self.delete_run(&at, run, timeout, progress).await
     }
 
-    async fn delete_run(&self, at: &Resolved, run: &Value, patience: Duration, progress: &Progress) -> Result<()> {
+    async fn delete_run(&self, at: &Resolved, run: &Value, timeout: Duration, progress: &Progress) -> Result<()> {
         let deleted = self.delete_seen(at, run, DeleteParams::foreground()).await.map_err(|error| {
             failure::refused("delete", &Subject { key: &json::key(run), origin: None }, &self.server, &error)
         })?;
         match deleted {
-            Deletion::Going => self.until_gone(at, run, patience, Some(progress)).await,
+            Deletion::Going => self.until_gone(at, run, timeout, Some(progress)).await,
             Deletion::Gone | Deletion::Refused => Ok(()),
         }
     }
@@ -146,11 +146,11 @@ mod tests {
         job["metadata"]["annotations"][ALIVE] = time.to_string().into();
     }
 
-    async fn begin(there: Value, patience: Duration) -> (Result<Value>, Fake) {
+    async fn begin(there: Value, timeout: Duration) -> (Result<Value>, Fake) {
         let fake = Fake::plain().await;
         fake.objects().put(PATH, there);
         let progress = Events::channel().0.progress("test");
-        let begun = fake.kube.begin_run(&job(), Instant::now() + patience, &progress).await;
+        let begun = fake.kube.begin_run(&job(), Instant::now() + timeout, &progress).await;
         (begun, fake)
     }
 

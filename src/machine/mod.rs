@@ -60,7 +60,7 @@ impl Machine {
     /// Looks for an engine; all else is looked at when it is needed.
     pub async fn open(settings: &Settings, events: &Events, cancel: &CancellationToken) -> Result<Machine> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::engine::connect().await;
+        let engine = image::engine::connect(Some(events)).await;
         let choice = choice(settings);
         let provider = provider::open(choice.clone(), &engine, &user, &state, cancel).await?;
         let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));

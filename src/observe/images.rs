@@ -109,7 +109,7 @@ async fn fingerprints(machine: &Machine, stack: &Stack, build: &BuildOptions) ->
 /// References without digests. An engine that answers is asked for the base images that it has, so that the tags are
 /// those of an `up` on this machine; without one, images.lock speaks for them.
 pub async fn references(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
-    let engine = image::engine::connect().await.ok();
+    let engine = image::engine::connect(None).await.ok();
     let engine = engine.as_ref();
     let references = try_join_all(stack.services.values().map(|service| async {
         let tag = image::fingerprint::fingerprint(&BuildSpec::plain(service, NODES), engine, None).await?.tag;

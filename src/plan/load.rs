@@ -32,7 +32,7 @@ mod tests {
     use crate::{
         error::Kind,
         kube::ownership::inventory::Parent,
-        plan::observed::LiveState,
+        plan::{observed::LiveState, summary::Summary},
         provider::{ClusterState, Observation, existing},
     };
 
@@ -58,6 +58,8 @@ mod tests {
         assert_eq!(ids(&whole), ["agent after ", "load:run after agent", "load:scale-down after load:run"]);
         let short = plan(&stack, &options(true, false), &observed(true)).unwrap();
         assert_eq!(ids(&short), ["load:run after "]);
+        let planned = Summary::of(&short, &observed(true)).load.unwrap();
+        assert_eq!((planned.url.as_str(), planned.workers), ("http://hello-service:8400", 2));
     }
 
     #[test]

@@ -41,6 +41,18 @@ pub struct Summary {
     /// Who pays for a cluster that is made, and how much. Absent where nobody does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bill: Option<Bill>,
+    /// A load is sent from inside the cluster. Absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<PlannedLoad>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedLoad {
+    /// Scheme, host and port.
+    pub url: String,
+    /// Pods that share it.
+    pub workers: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -108,6 +120,7 @@ impl Summary {
             whole.wait.extend(one.wait);
             whole.prove |= one.prove;
             whole.bill = whole.bill.or(one.bill);
+            whole.load = whole.load.or(one.load);
             whole.counts.create += one.counts.create;
             whole.counts.change += one.counts.change;
             whole.counts.adopt += one.counts.adopt;
@@ -135,6 +148,7 @@ impl Summary {
             Action::Build { service } => self.build.push(service.clone()),
             Action::Tag { service, tag } => self.tag.push(format!("{service}:{tag}")),
             Action::Prove => self.prove = true,
+            Action::Load { url, workers } => self.load = Some(PlannedLoad { url: url.clone(), workers: *workers }),
             Action::Await { set, object } => self.wait.push(plan.sets[*set].objects[*object].object.key()),
             Action::Apply { set, object } => {
                 self.written(plan, *set, [plan.sets[*set].objects[*object].object.key()], live);

@@ -27,7 +27,7 @@ pub struct Logged<'a> {
     /// When the proof began.
     pub began: Instant,
     /// How long the lines may take to come.
-    pub patience: Duration,
+    pub timeout: Duration,
     pub limit: Instant,
     pub progress: &'a Progress,
 }
@@ -35,7 +35,7 @@ pub struct Logged<'a> {
 impl Logged<'_> {
     /// Reads until all that is claimed was seen, or the time has passed.
     pub async fn prove(&self) -> Result<ProofResult> {
-        let until = (Instant::now() + self.patience.max(SHORTEST)).min(self.limit);
+        let until = (Instant::now() + self.timeout.max(SHORTEST)).min(self.limit);
         let all = self.check.pods.iter().map(|claim| self.look_for(claim, until));
         let seen: Vec<String> = futures::future::try_join_all(all).await?.into_iter().flatten().collect();
         let (took, expected) = (self.began.elapsed(), expectation(self.check));

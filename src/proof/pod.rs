@@ -24,9 +24,9 @@ const INPUT_LIMIT: usize = 120 * 1024;
 /// A pod this much past the deadlines of itself and of its run belongs to a run that was killed.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// What a pod of the agent is given.
+/// What a pod of the agent runs from and with.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct PodOptions<'a> {
     pub image: &'a str,
     /// Certificate of the stack's CA, PEM; public.
     pub ca: Option<&'a str>,
@@ -37,7 +37,7 @@ pub struct Given<'a> {
 /// `suffix`: random, lower-case letters and digits. `checks`: what `run_agent` takes; not secret, but visible to whoever
 /// may read pods. `awaited`: how long our run waits for it. The kubelet, which counts from the pod's start and so with the
 /// pull of its image, ends it after as long, whatever became of us.
-pub fn build(suffix: &str, given: Given, checks: &str, awaited: Duration) -> Result<Value> {
+pub fn build(suffix: &str, options: PodOptions, checks: &str, awaited: Duration) -> Result<Value> {
     if checks.len() > INPUT_LIMIT {
         return Err(Error::new(Kind::Usage, "the proofs are too long to be handed to the agent")
             .cause(format!("{} bytes, at most {INPUT_LIMIT}", checks.len()))
@@ -45,7 +45,7 @@ pub fn build(suffix: &str, given: Given, checks: &str, awaited: Duration) -> Res
     }
     let variable = |name: &str, text: &str| json!({ "name": name, "value": escape_references(text) });
     let environment: Vec<Value> =
-        [variable(INPUT, checks)].into_iter().chain(given.ca.map(|ca| variable(CA, ca))).collect();
+        [variable(INPUT, checks)].into_iter().chain(options.ca.map(|ca| variable(CA, ca))).collect();
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     Ok(json!({
         "apiVersion": "v1",
@@ -59,8 +59,8 @@ pub fn build(suffix: &str, given: Given, checks: &str, awaited: Duration) -> Res
             "restartPolicy": "Never",
             "activeDeadlineSeconds": awaited.as_secs().max(1),
             "terminationGracePeriodSeconds": 1,
-            "serviceAccountName": given.service_account.unwrap_or("default"),
-            "automountServiceAccountToken": given.service_account.is_some(),
+            "serviceAccountName": options.service_account.unwrap_or("default"),
+            "automountServiceAccountToken": options.service_account.is_some(),
             // Variables for every service of the namespace would only crowd the environment.
             "enableServiceLinks": false,
             "securityContext": {
@@ -71,7 +71,7 @@ pub fn build(suffix: &str, given: Given, checks: &str, awaited: Duration) -> Res
             },
             "containers": [{
                 "name": "agent",
-                "image": given.image,
+                "image": options.image,
                 "imagePullPolicy": "IfNotPresent",
                 "args": ARGUMENTS,
                 "env": environment,
@@ -117,12 +117,12 @@ mod tests {
         pod(json!({ "phase": "Pending", "containerStatuses": [status] }))
     }
 
-    const GIVEN: Given = Given { image: "registry/agent:1", ca: None, service_account: None };
+    const OPTIONS: PodOptions = PodOptions { image: "registry/agent:1", ca: None, service_account: None };
 
     #[test]
     fn an_account_and_a_ca_are_handed_over() {
-        let given = Given { ca: Some("PEM"), service_account: Some("rbac-test"), ..GIVEN };
-        let pod: Pod = serde_json::from_value(build("a", given, "[]", GRACE).unwrap()).unwrap();
+        let options = PodOptions { ca: Some("PEM"), service_account: Some("rbac-test"), ..OPTIONS };
+        let pod: Pod = serde_json::from_value(build("a", options, "[]", GRACE).unwrap()).unwrap();
         let spec = pod.spec.unwrap();
         assert_eq!(spec.service_account_name.as_deref(), Some("rbac-test"));
         assert_eq!(spec.automount_service_account_token, Some(true));
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_pod_is_valid_and_restricted() {
-        let value = build("abc12", GIVEN, "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
+        let value = build("abc12", OPTIONS, "[\"$(HOME)\"]", Duration::from_secs(90)).unwrap();
         let pod: Pod = serde_json::from_value(value).unwrap();
         assert_eq!(pod.metadata.name.as_deref(), Some("stackctl-proof-abc12"));
         let labels = pod.metadata.labels.unwrap();
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn too_much_input_is_refused() {
-        assert_eq!(build("a", GIVEN, &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
+        assert_eq!(build("a", OPTIONS, &"x".repeat(INPUT_LIMIT + 1), GRACE).unwrap_err().kind, Kind::Usage);
     }
 
     #[test]

@@ -10,16 +10,16 @@ use crate::{
     error::{Context, Error, Kind, Result},
 };
 
-/// A client that waits for no answer longer than `patience`.
-pub async fn client(access: &Access, patience: Duration) -> Result<Client> {
+/// A client that waits for no answer longer than `limit`.
+pub async fn client(access: &Access, limit: Duration) -> Result<Client> {
     let kubeconfig = read(&access.kubeconfig)?;
     let settings = api_server::settings(kubeconfig, Some(&access.context)).await;
     let (mut config, proxies) = settings.map_err(|error| {
         Error::new(Kind::Usage, format!("cannot use the context {} of {}", access.context, access.kubeconfig.display()))
             .caused_by(&error)
     })?;
-    config.connect_timeout = Some(patience);
-    config.read_timeout = Some(patience);
+    config.connect_timeout = Some(limit);
+    config.read_timeout = Some(limit);
     config.default_retry = false;
     api_server::client(&config, proxies)
         .context(Kind::Unexpected, || format!("cannot make a client for the context {}", access.context))

@@ -10,9 +10,44 @@ use super::{
     kind::{self, KindCluster},
     local::{checks, kubeconfig::UserKubeconfig},
     minikube::{self, MinikubeCluster, MinikubeSpec},
+    settings::{CONTEXT, PROVIDER},
 };
-use crate::{error::Result, image::Engine, state::State};
+use crate::{
+    error::{Error, Kind, Result},
+    image::Engine,
+    setting::{Origin, Parsed, Values},
+    state::State,
+};
 use futures::FutureExt;
+
+/// What the setting `provider` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    Kind,
+    Minikube,
+    Eks,
+    Existing,
+}
+
+impl Name {
+    const ALL: [Name; 4] = [Name::Kind, Name::Minikube, Name::Eks, Name::Existing];
+
+    pub fn parse(text: &str) -> Parsed<Name> {
+        Name::ALL.into_iter().find(|name| name.text() == text).ok_or_else(|| {
+            let names: Vec<_> = Name::ALL.into_iter().map(Name::text).collect();
+            format!("expected one of: {}", names.join(", "))
+        })
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Name::Kind => "kind",
+            Name::Minikube => "minikube",
+            Name::Eks => "eks",
+            Name::Existing => "existing",
+        }
+    }
+}
 
 /// Which provider, with what it has to know. Nothing is looked at before it is opened.
 #[derive(Debug, Clone)]
@@ -27,7 +62,71 @@ pub enum Choice {
     Existing { context: Option<String> },
 }
 
+/// A context is one of a cluster that is there: alone it implies that provider. Beside another one, named as strongly or
+/// less so, nobody can tell what is meant.
+pub fn imply(values: &mut Values) -> Result<()> {
+    let name = values.required(&PROVIDER)?;
+    let (Some((context, by)), Some((shown, origin))) = (values.shown(&CONTEXT), values.shown(&PROVIDER)) else {
+        return Ok(());
+    };
+    if *by == Origin::Default || name == Name::Existing || origin.strength() > by.strength() {
+        return Ok(());
+    }
+    if *origin != Origin::Default {
+        let what = format!(
+            "the context {context} ({by}) is one of an existing cluster, but the provider is {shown} ({origin})"
+        );
+        return Err(Error::new(Kind::Usage, what)
+            .hint(format!("--provider {} uses the cluster of that context", Name::Existing.text()))
+            .hint(format!("leave the context out for the provider {shown}")));
+    }
+    let by = by.clone();
+    values.imply(&PROVIDER, Name::Existing.text(), by);
+    Ok(())
+}
+
 impl Choice {
+    pub fn of(values: &Values) -> Result<Choice> {
+        Ok(match values.required(&PROVIDER)? {
+            Name::Kind => Choice::Kind(kind::settings::spec(values)?),
+            Name::Minikube => Choice::Minikube(minikube::settings::spec(values)?),
+            Name::Eks => Choice::Eks(eks::settings::spec(values)?),
+            Name::Existing => Choice::Existing { context: values.optional(&CONTEXT)? },
+        })
+    }
+
+    /// As a cluster that is there says, where it decides what it is like.
+    pub fn settled(self) -> Choice {
+        match self {
+            Choice::Minikube(spec) => Choice::Minikube(spec.with_profile()),
+            other => other,
+        }
+    }
+
+    /// Whether each stack has a cluster of its own where the settings name none.
+    pub fn is_of_one_stack(&self) -> bool {
+        matches!(self, Choice::Eks(_))
+    }
+
+    /// The same for the cluster of a stack, where each has its own.
+    pub fn of_stack(self, stack: &str) -> Choice {
+        match self {
+            Choice::Eks(spec) => Choice::Eks(EksSpec { base: stack.to_owned(), ..spec }),
+            other => other,
+        }
+    }
+
+    /// As the setting `provider` names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Choice::Kind(_) => Name::Kind,
+            Choice::Minikube(_) => Name::Minikube,
+            Choice::Eks(_) => Name::Eks,
+            Choice::Existing { .. } => Name::Existing,
+        }
+        .text()
+    }
+
     /// What its clusters are like.
     pub fn traits(&self) -> Traits {
         match self {
@@ -123,20 +222,9 @@ mod tests {
 
     #[test]
     fn a_choice_says_what_has_to_be_there_before_it_is_opened() {
-        let spec = ClusterSpec {
-            name: "one".into(),
-            control_planes: 1,
-            workers: 0,
-            kubernetes_version: None,
-            node_image: None,
-            mirrors: Vec::new(),
-            ca_bundle: None,
-            kind_config: None,
-            agent_image: None,
-        };
         let engine = Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine"));
         let names = |choice: &Choice| choice.checks(&engine).iter().map(|check| check.name).collect::<Vec<_>>();
-        let choice = Choice::Kind(spec);
+        let choice = Choice::Kind(ClusterSpec::named("one"));
         assert_eq!(names(&choice), ["engine", "kind", "inotify"]);
         assert!(choice.must_be_there().is_none());
         let choice = Choice::Existing { context: Some("a".into()) };

@@ -11,6 +11,7 @@ pub mod local;
 pub mod minikube;
 mod observation;
 pub mod plan;
+pub mod settings;
 pub mod step;
 pub mod sweep;
 mod traits;
@@ -19,7 +20,7 @@ pub use crate::provider::local::{
     edge::{self, Asked},
     proxy::ProxyState,
 };
-pub use choice::{Choice, open};
+pub use choice::{Choice, imply, open};
 pub use eks::price::Bill;
 pub use observation::{Observation, RegistryState};
 pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
@@ -72,6 +73,24 @@ pub struct ClusterSpec {
     pub kind_config: Option<PathBuf>,
     /// What runs beside the cluster runs from this image, in place of one of this program.
     pub agent_image: Option<String>,
+}
+
+#[cfg(test)]
+impl ClusterSpec {
+    /// One node, and the provider's own defaults.
+    pub fn named(name: &str) -> ClusterSpec {
+        ClusterSpec {
+            name: name.to_owned(),
+            control_planes: 1,
+            workers: 0,
+            kubernetes_version: None,
+            node_image: None,
+            mirrors: Vec::new(),
+            ca_bundle: None,
+            kind_config: None,
+            agent_image: None,
+        }
+    }
 }
 
 /// What is there, as seen without changing anything.

@@ -34,7 +34,8 @@ pub fn bring_up(seen: &Observation, wanted: Wanted<'_>) -> Result<Vec<Planned>> 
         ClusterState::Ours { stopped } => stopped.then_some(("cluster:start", Step::StartCluster)),
         ClusterState::Absent | ClusterState::HalfMade { .. } => Some(("cluster:create", Step::CreateCluster)),
         ClusterState::Foreign { why } => {
-            return Err(Error::new(Kind::Preflight, why.clone())
+            return Err(Error::new(Kind::Preflight, "there is a cluster of this name that stackctl did not make")
+                .cause(why)
                 .hint("choose another name with --cluster-name, or use it as it is with --provider existing"));
         }
         ClusterState::Unreachable { why } => {

@@ -168,7 +168,7 @@ fn head(part: &Part<'_>, width: usize, now: Duration, paint: Paint, columns: usi
     };
     let pad = " ".repeat(width.saturating_sub(title.chars().count()));
     let room = columns.saturating_sub(title.chars().count() + pad.len() + 4);
-    let rest = cut(format!("{time:<9}{result}").trim_end(), room);
+    let rest = cut(format!("{time:<8} {result}").trim_end(), room);
     let glyph = match state {
         State::Waiting => paint.dim('·'),
         State::Running => paint.busy(spinner(now)),

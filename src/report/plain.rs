@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     lines::Lines,
     load,
-    record::Record,
+    record::{Record, Step},
     style::{clock, duration},
 };
 use crate::event::{Event, StepId};
@@ -19,8 +19,8 @@ const LOAD: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Plain {
     pub lines: Lines,
-    /// When a running step was last spoken of.
-    spoken: HashMap<StepId, Duration>,
+    /// When a running step was last spoken of, and what it said.
+    spoken: HashMap<StepId, (Duration, Option<String>)>,
     /// Phase and time of the last line about a load run.
     load: Option<(&'static str, Duration)>,
 }
@@ -50,18 +50,30 @@ impl Plain {
             if age < SLOW || record.fold_of(at).is_some() && age < HEARTBEAT {
                 continue;
             }
+            if self.is_told(record, step, now) {
+                continue;
+            }
             let message = step.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
             let line = match self.spoken.get(&step.id) {
                 None => format!("{} ▸ {}{message}", clock(now), step.id),
-                Some(last) if now.saturating_sub(*last) >= HEARTBEAT => {
+                Some((last, _)) if now.saturating_sub(*last) >= HEARTBEAT => {
                     format!("{} … {}  {}{message}", clock(now), step.id, duration(age))
                 }
                 Some(_) => continue,
             };
-            self.spoken.insert(step.id.clone(), now);
+            self.spoken.insert(step.id.clone(), (now, step.message.clone()));
             lines.push(line);
         }
         lines
+    }
+
+    /// Whether another running step has just said the same: steps that wait for one thing say so once.
+    fn is_told(&self, record: &Record, step: &Step, now: Duration) -> bool {
+        let Some(message) = &step.message else { return false };
+        let others = record.steps.iter().filter(|other| other.id != step.id && other.running());
+        others
+            .filter_map(|other| self.spoken.get(&other.id))
+            .any(|(at, said)| said.as_ref() == Some(message) && now.saturating_sub(*at) < HEARTBEAT)
     }
 }
 
@@ -120,6 +132,31 @@ mod tests {
             text.extend(plain.event(&record, &event, now));
         }
         insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn steps_that_wait_for_the_same_say_so_once() {
+        let events = [
+            planned(&[("preload:a", &[]), ("preload:b", &[]), ("preload:c", &[])]),
+            started("preload:a", 0),
+            started("preload:b", 0),
+            started("preload:c", 0),
+            said("preload:a", "waiting for the nodes"),
+            said("preload:b", "waiting for the nodes"),
+            said("preload:c", "waiting for the nodes"),
+            finished("preload:c", 20_000, Outcome::Done),
+            said("preload:b", "pulling b:1"),
+            finished("preload:a", 22_000, Outcome::Done),
+            finished("preload:b", 23_000, Outcome::Done),
+        ];
+        insta::assert_snapshot!(transcript(&events), @r###"
+        00:02 ▸ preload:a: waiting for the nodes
+        00:17 … preload:a  17.0 s: waiting for the nodes
+        00:20 ✓ preload:c  20.0 s
+        00:21 ▸ preload:b: pulling b:1
+        00:22 ✓ preload:a  22.0 s
+        00:23 ✓ preload:b  23.0 s
+        "###);
     }
 
     #[test]

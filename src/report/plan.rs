@@ -7,7 +7,7 @@ use crate::{
     error::words::count,
     event::{Event, PlannedStep},
     object::Key,
-    plan::summary::{ClusterChange, Counts, EdgeChange, Removal, SetChanges, Summary},
+    plan::summary::{ClusterChange, Counts, EdgeChange, PlannedLoad, Removal, SetChanges, Summary},
     stack::model::SetKind,
 };
 
@@ -57,6 +57,10 @@ fn headline(summary: &Summary) -> String {
     }));
     if summary.prove {
         parts.push("run proofs".to_owned());
+    }
+    if let Some(PlannedLoad { url, workers }) = &summary.load {
+        parts
+            .push(format!("send load to {url} from {}", count(usize::try_from(*workers).unwrap_or(usize::MAX), "pod")));
     }
     if parts.is_empty() {
         parts.push("nothing to create, change or delete".to_owned());

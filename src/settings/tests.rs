@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Kind;
 
 fn resolve(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Settings> {
     let flags = flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
@@ -18,10 +19,11 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
         &[("STACKCTL_CONFIG", file), ("STACKCTL_NODES", "1+2"), ("STACKCTL_TIMEOUT", "2m")],
     )
     .unwrap();
-    assert_eq!((settings.control_planes, settings.workers), (1, 3));
+    let Choice::Kind(spec) = &settings.choice else { panic!("another provider") };
+    assert_eq!((spec.control_planes, spec.workers), (1, 3));
     assert_eq!(settings.timeout, Duration::from_secs(120));
     assert_eq!(settings.cluster_name, "from-file");
-    assert_eq!(settings.provider, ProviderName::Kind);
+    assert_eq!(settings.choice.name(), "kind");
     let origin = |key| settings.provenance.iter().find(|(name, ..)| *name == key).unwrap().2.to_string();
     assert_eq!(origin("nodes"), "--nodes");
     assert_eq!(origin("timeout"), "STACKCTL_TIMEOUT");
@@ -38,15 +40,15 @@ fn a_context_implies_an_existing_cluster() {
         path.display().to_string()
     };
     let chosen = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
-        resolve(flags, variables).map(|settings| settings.provider)
+        resolve(flags, variables).map(|settings| settings.choice.name())
     };
-    assert_eq!(chosen(&[("context", "x")], &[]).unwrap(), ProviderName::Existing);
-    assert_eq!(chosen(&[], &[("STACKCTL_CONTEXT", "x")]).unwrap(), ProviderName::Existing);
+    assert_eq!(chosen(&[("context", "x")], &[]).unwrap(), "existing");
+    assert_eq!(chosen(&[], &[("STACKCTL_CONTEXT", "x")]).unwrap(), "existing");
     let config = file("context: x\n");
-    assert_eq!(chosen(&[], &[("STACKCTL_CONFIG", &config)]).unwrap(), ProviderName::Existing);
+    assert_eq!(chosen(&[], &[("STACKCTL_CONFIG", &config)]).unwrap(), "existing");
     // Said more strongly than the context.
-    assert_eq!(chosen(&[("provider", "kind")], &[("STACKCTL_CONFIG", &config)]).unwrap(), ProviderName::Kind);
-    assert_eq!(chosen(&[("provider", "existing"), ("context", "x")], &[]).unwrap(), ProviderName::Existing);
+    assert_eq!(chosen(&[("provider", "kind")], &[("STACKCTL_CONFIG", &config)]).unwrap(), "kind");
+    assert_eq!(chosen(&[("provider", "existing"), ("context", "x")], &[]).unwrap(), "existing");
     let config = file("provider: kind\n");
     for error in [
         chosen(&[("provider", "kind"), ("context", "x")], &[]),
@@ -91,33 +93,65 @@ fn lists_come_from_commas_in_variables() {
     assert_eq!(settings.mirrors[1], Mirror { host: "registry.k8s.io".into(), url: "http://a:1".into() });
 }
 
+fn from_file(text: &str) -> (Result<Settings>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    (resolve(&[], &[("STACKCTL_CONFIG", &file)]), file)
+}
+
 #[test]
-fn every_spelling_is_in_the_file_too() {
-    for spelling in SPELLINGS {
-        let value = if spelling.list { "[]" } else { "null" };
-        let text = format!("{}: {value}", spelling.key);
-        assert!(serde_yaml::from_str::<File>(&text).is_ok(), "{text}");
+fn every_setting_may_stand_in_the_file() {
+    for section in sections() {
+        for declared in section.declared() {
+            let value = if declared.is_list { "[]" } else { "null" };
+            let mut texts = vec![format!("{}: {value}", declared.key)];
+            texts.extend(
+                section.provider.map(|name| format!("{name}: {{ {}: {value} }}", section.key_within(declared))),
+            );
+            for text in texts {
+                from_file(&text).0.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            }
+        }
     }
 }
 
 #[test]
-fn what_minikube_is_asked_for_is_checked_before_it_is_asked() {
-    let settings = resolve(&[("provider", "minikube"), ("memory", "4G"), ("cpus", "2")], &[]).unwrap();
-    assert_eq!(settings.provider, ProviderName::Minikube);
-    assert_eq!((settings.minikube.memory.as_deref(), settings.minikube.cpus), (Some("4g"), Some(2)));
-    assert_eq!((&*settings.minikube.driver, &*settings.minikube.container_runtime), ("docker", "containerd"));
-    let flags = [("STACKCTL_MINIKUBE_FLAGS", "--force,--disk-size=40g")];
-    assert_eq!(resolve(&[], &flags).unwrap().minikube.flags, ["--force", "--disk-size=40g"]);
-    for (key, value, why) in [
-        ("memory", "much", "4096 or 4g"),
-        ("memory", "0", "4096 or 4g"),
-        ("cpus", "0", "a number of CPUs"),
-        ("driver", "--help", "a name of"),
-        ("minikubeFlags", "disk-size=40g", "expected a flag"),
-        ("minikubeFlags", "--memory=4g", "stackctl sets --memory itself, from its own --memory"),
-        ("minikubeFlags", "--profile=x", "--cluster-name"),
-    ] {
-        let error = resolve(&[(key, value)], &[]).unwrap_err();
-        assert!(error.kind == Kind::Usage && error.message.contains(why), "{key} {value}: {error:?}");
+fn what_only_one_provider_has_may_stand_in_a_map_of_its_name() {
+    let (settings, file) = from_file("provider: minikube\nminikube:\n  memory: 4G\n  flags: [--force]\n");
+    let settings = settings.unwrap();
+    let Choice::Minikube(spec) = &settings.choice else { panic!("another provider") };
+    assert_eq!((spec.memory.as_deref(), &*spec.flags), (Some("4g"), &["--force".to_owned()][..]));
+    let (_, shown, origin) = settings.provenance.iter().find(|(key, ..)| *key == "minikubeFlags").unwrap();
+    assert_eq!((shown.as_str(), origin.to_string()), ("--force", file));
+
+    let (settings, file) = from_file("minikube:\n  memroy: 4g\n");
+    let wanted = format!("{file}:2:3: minikube: unknown key `memroy`; did you mean `memory`?");
+    assert_eq!(settings.unwrap_err().message, wanted);
+    let (settings, file) = from_file("memory: 2g\nminikube: { memory: 4g }\n");
+    assert_eq!(settings.unwrap_err().message, format!("{file}:2:13: minikube.memory: `memory` is set twice"));
+}
+
+#[test]
+fn all_that_is_wrong_with_the_file_is_told_with_its_place() {
+    let (settings, file) = from_file("nodes: [1]\nwithout: x\nkind: 1\nnodes: 1\nquite: else\n");
+    let error = settings.unwrap_err();
+    assert_eq!((error.kind, error.message), (Kind::Usage, format!("5 problems in the configuration {file}")));
+    for (line, wanted) in error.details.iter().zip([
+        "1:8: nodes: expected a plain value, found a list",
+        "2:10: without: expected a list, found the string `x`",
+        "3:7: kind: expected a map, found the number 1",
+        "4:1: duplicate key `nodes`, first on line 1",
+        "5:1: unknown key `quite`; known keys: ",
+    ]) {
+        assert!(line.starts_with(&format!("{file}:{wanted}")), "{line}");
     }
+    let (settings, file) = from_file("timeout: 2m\nhttpsPort: 70000\n");
+    assert_eq!(
+        settings.unwrap_err().message,
+        format!("{file}:2:12: httpsPort: \"70000\": expected a port, 1 to 65535")
+    );
+    assert!(from_file("# nothing\n").0.is_ok());
+    assert_eq!(from_file("httpsPort: 9443\n").0.unwrap().https_port, Some(9443));
 }

@@ -15,7 +15,7 @@ const METADATA: [&str; 8] = [
 ];
 
 /// Annotations by which `kubectl apply` and the controllers keep their own account of an object. Written by others they
-/// are fought over, or mislead: a claim that says it is bound is taken for lost.
+/// are fought over, or mislead: a PersistentVolumeClaim that says it is bound is taken for lost.
 const ANNOTATIONS: [&str; 11] = [
     "control-plane.alpha.kubernetes.io/leader",
     "deployment.kubernetes.io/desired-replicas",

@@ -20,7 +20,7 @@ mod files;
 mod format;
 pub mod jobs;
 pub mod load;
-mod located;
+pub mod located;
 mod manifests;
 pub mod model;
 pub mod origin;
@@ -43,5 +43,6 @@ pub mod yields;
 
 pub use format::schema;
 pub use load::{LoadRequest, StackSummary, is_known, list, load, name_of, origin_of};
-pub use problems::{closest, suggestion};
+pub use plain::Scalars;
+pub use problems::{Problems, closest, suggestion};
 pub use render::to_yaml;

@@ -17,6 +17,16 @@ options() {
   done
 }
 
+# with_built: what was built in an earlier run of the same files stays part of the world without being asked for again.
+with_built() {
+  local name
+  for name in "$WORLD"/*/with.sh; do
+    name=$(basename "${name%/with.sh}")
+    [[ " ${WITH[*]} " != *" $name "* && $(cat "$CACHE/with/$name" 2> /dev/null) == "$(key_of "$name")" ]] || continue
+    WITH+=("$name")
+  done
+}
+
 # lock: two runs at once would build the same things into the same places.
 lock() {
   mkdir -p "$CACHE"

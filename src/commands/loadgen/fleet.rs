@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::LoadgenArgs;
 use crate::{
-    cli::{FlagGroups, StackArgs},
+    cli::{AgentArgs, FlagGroups, StackArgs},
     commands::{app::App, shared},
     error::{Error, Kind, Result},
     execute::{self, load},
@@ -14,7 +14,7 @@ use crate::{
     load::{history, permitted, syntax, verdict, wire::Order},
     pipeline::{self, Goal, Look, Options, Outcome},
     plan::{self, summary::Summary},
-    report::{self, document},
+    report::document,
     settings as config,
     stack::model::{LoadProfile, ScaleUp, Stack, Verdict},
 };
@@ -36,9 +36,8 @@ pub struct FleetArgs {
     /// Of the load profiles that the stack declares [default: default, with --url none]
     #[arg(long, value_name = "NAME", help_heading = "Load options")]
     profile: Option<String>,
-    /// An image of stackctl for the nodes' architecture [default: made from this executable]
-    #[arg(long, value_name = "IMAGE", help_heading = "Load options")]
-    agent_image: Option<String>,
+    #[command(flatten, next_help_heading = "Load options")]
+    agent: AgentArgs,
     /// Only print what would be done
     #[arg(long, help_heading = None::<&str>)]
     dry_run: bool,
@@ -131,8 +130,7 @@ impl FleetArgs {
 
 pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let fleet = &args.fleet;
-    let flags =
-        FlagGroups { stack: Some(&fleet.stack), agent_image: fleet.agent_image.as_ref(), ..FlagGroups::default() };
+    let flags = FlagGroups { stack: Some(&fleet.stack), agent: Some(&fleet.agent), ..FlagGroups::default() };
     let settings = flags.settings(&app.common.target)?;
     let stack = shared::load(&fleet.stack, &settings, app)?;
     let request = request(args, &stack)?;
@@ -151,10 +149,9 @@ pub async fn run(args: &LoadgenArgs, app: &App) -> Result<()> {
     let look = pipeline::look(&machine, &stack, &options).await?;
     if fleet.dry_run {
         let Look { observed, plan } = &look;
-        let outline = plan.outline();
         let summary = Summary::of(plan, observed);
         let value = document::Plan { summary, steps: plan.document(), kept: Vec::new(), others: &[], stays: &[] };
-        app.show(|| report::plan_text(&outline), &value).await;
+        app.show(|| shared::plan_text(app, std::iter::once(plan), &value.summary), &value).await;
         return Ok(());
     }
     let output = args.output.open()?;

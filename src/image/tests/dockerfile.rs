@@ -81,7 +81,7 @@ async fn engine_takes_nothing_that_was_not_read() {
     let names = Names::new();
     let root = folder(&[("fa", "a"), ("fb", "b"), ("fc/x", "x"), ("fd.md", "d"), ("fe.md", "e")]);
     std::os::unix::fs::symlink("fc/x", root.path().join("link")).unwrap();
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let mut random = StdRng::seed_from_u64(11);
     let (mut certain, mut built_in_doubt) = (0, 0);
     for _ in 0..ROUNDS {

@@ -50,18 +50,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn spec(root: &Path) -> BuildSpec {
-    BuildSpec {
-        service: "hello".into(),
-        context: Source::Folder(root.to_owned()),
-        dockerfile: "Dockerfile".into(),
-        target: None,
-        args: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        ca_bundle: None,
-        platform: text(docker(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])),
-        no_cache: false,
-        pull: false,
-    }
+    BuildSpec::of_folder(root, &text(docker(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])))
 }
 
 fn labels(service: &str, created: i64) -> BTreeMap<String, String> {
@@ -119,7 +108,7 @@ async fn engine_builds_with_secrets_and_remembers_none() {
     let outside = folder(&[("token", "hidden"), ("ca", "bundle")]);
     let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     fs::File::options().write(true).open(root.path().join("in")).unwrap().set_modified(time).unwrap();
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let mut spec = spec(root.path());
     spec.no_cache = true;
     spec.args.insert("GREETING".into(), "good day".into());
@@ -160,7 +149,7 @@ async fn engine_names_the_instruction_that_failed() {
     let dockerfile =
         format!("FROM {BASE} AS build\nWORKDIR /x\n# why\nRUN echo to be seen; \\\n    exit 7\nFROM build\n");
     let root = folder(&[("Dockerfile", &dockerfile)]);
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let (built, _) = build_it(&engine, &spec(root.path()), &[unique("failing")]).await;
     let error = built.unwrap_err();
     assert_eq!(error.kind, Kind::Build);
@@ -207,13 +196,13 @@ async fn engine_pushes_and_collects_garbage() {
     let container = Container(container);
     let port = text(docker(&["port", &container.0, "5000/tcp"])).rsplit_once(':').unwrap().1.to_owned();
     let registry = registry::Registry::new(format!("http://127.0.0.1:{port}").parse().unwrap());
-    let patience = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while registry.catalog().await.is_err() {
-        assert!(Instant::now() < patience, "the registry does not answer");
+        assert!(Instant::now() < deadline, "the registry does not answer");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let (events, _receiver) = Events::channel();
     let progress = events.progress("push:hello");
     let service = format!("gc-{:08x}", rand::random::<u32>());
@@ -375,7 +364,7 @@ fn rules(random: &mut StdRng) -> String {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn engine_sends_what_docker_build_sends() {
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let mut random = StdRng::seed_from_u64(20);
     let mut kept = 0;
     for round in 0..30 {
@@ -403,7 +392,7 @@ async fn engine_sends_what_docker_build_sends() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn engine_runs_the_agent_image() {
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let platform = spec(Path::new("/")).platform;
     let agent = agent::agent_image(&platform).unwrap();
     let image = Image(vec![unique("agent")]);
@@ -420,7 +409,7 @@ async fn engine_runs_the_agent_image() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn engine_fingerprint_is_fast_and_stable() {
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let root = folder(&[("Dockerfile", &format!("FROM {BASE}\nCOPY . .")), ("a", "1")]);
     let spec = spec(root.path());
     let first = fingerprint::fingerprint(&spec, Some(&engine), None).await.unwrap().tag;
@@ -434,7 +423,7 @@ async fn engine_fingerprint_is_fast_and_stable() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn engine_tags_follow_the_triggers_of_a_base() {
-    let engine = engine::connect().await.unwrap();
+    let engine = engine::connect(None).await.unwrap();
     let base = Image(vec![unique("onbuild")]);
     let trigger = folder(&[("Dockerfile", "FROM scratch\nONBUILD COPY app.js /\n")]);
     docker(&["build", "--quiet", "--tag", &base.0[0], trigger.path().to_str().unwrap()]);

@@ -211,12 +211,12 @@ impl Kube {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let patience = match &error {
+            let limit = match &error {
                 error if failure::is_terminating_namespace(error) => self.going,
                 error if failure::is_unserved(error) => UNSERVED,
                 _ => return Err(error),
             };
-            if options.dry_run || begun.elapsed() > patience {
+            if options.dry_run || begun.elapsed() > limit {
                 return Err(error);
             }
             tokio::time::sleep(POLL).await;

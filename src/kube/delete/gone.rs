@@ -39,18 +39,18 @@ impl Kube {
         &self,
         at: &Resolved,
         seen: &Value,
-        patience: Duration,
+        timeout: Duration,
         progress: Option<&Progress>,
     ) -> Result<()> {
         let going = Going { at: at.clone(), object: seen.clone() };
-        self.until_all_gone(vec![going], patience, progress).await
+        self.until_all_gone(vec![going], timeout, progress).await
     }
 
-    /// Waits as long as they become fewer, and at most `patience` while they do not.
+    /// Waits as long as they become fewer, and at most `timeout` while they do not.
     pub(crate) async fn until_all_gone(
         &self,
         mut going: Vec<Going>,
-        patience: Duration,
+        timeout: Duration,
         progress: Option<&Progress>,
     ) -> Result<()> {
         let (mut moved, mut pause, mut said) = (Instant::now(), OFTEN, String::new());
@@ -63,8 +63,8 @@ impl Kube {
             if going.len() < before {
                 (moved, pause) = (Instant::now(), OFTEN);
             }
-            if moved.elapsed() >= patience {
-                return Err(stuck(&going, patience));
+            if moved.elapsed() >= timeout {
+                return Err(stuck(&going, timeout));
             }
             let slow = moved.elapsed() >= SLOW;
             let now =
@@ -73,7 +73,7 @@ impl Kube {
                 progress.say(now.as_str());
                 said = now;
             }
-            tokio::time::sleep_until((Instant::now() + pause).min(moved + patience)).await;
+            tokio::time::sleep_until((Instant::now() + pause).min(moved + timeout)).await;
             pause = (pause * 2).min(SELDOM);
         }
     }
@@ -136,7 +136,7 @@ fn described(object: &Value, slow: bool) -> String {
 }
 
 /// What has to be said of objects that were deleted and do not go away.
-fn stuck(going: &[Going], patience: Duration) -> Error {
+fn stuck(going: &[Going], timeout: Duration) -> Error {
     let mut errors = going.iter().map(|one| still_there(&one.object));
     let Some(first) = errors.next() else { return Error::new(Kind::Unexpected, "nothing is left to wait for") };
     let first = match going.len() {
@@ -149,7 +149,7 @@ fn stuck(going: &[Going], patience: Duration) -> Error {
             if more > 0 { error.detail(format!("and {more} more")) } else { error }
         }
     };
-    first.detail(format!("nothing moved for {} s", patience.as_secs()))
+    first.detail(format!("nothing moved for {} s", timeout.as_secs()))
 }
 
 /// Names what keeps an object from going: its finalizers, and for a namespace what the server says about it.

@@ -35,7 +35,7 @@ pub struct DeleteOptions {
     /// Dependents go before their owner, so that "gone" includes the pods.
     pub foreground: bool,
     /// How long nothing may move before it is given up; None: nobody waits until they are gone.
-    pub patience: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 /// What a request to delete left to do.
@@ -74,8 +74,8 @@ impl Kube {
                     Err(error) => errors.push(error),
                 }
             }
-            if let Some(patience) = options.patience {
-                errors.extend(self.until_all_gone(going, patience, Some(progress)).await.err());
+            if let Some(timeout) = options.timeout {
+                errors.extend(self.until_all_gone(going, timeout, Some(progress)).await.err());
             }
             if let Some(first) = merged(errors) {
                 return Err(first);
@@ -170,8 +170,8 @@ mod tests {
         )
     }
 
-    fn options(patience: Duration) -> DeleteOptions {
-        DeleteOptions { foreground: true, patience: Some(patience) }
+    fn options(timeout: Duration) -> DeleteOptions {
+        DeleteOptions { foreground: true, timeout: Some(timeout) }
     }
 
     #[tokio::test]

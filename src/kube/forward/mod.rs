@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long a connection may wait for a pod to become ready.
-const POD_PATIENCE: Duration = Duration::from_secs(20);
+const POD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two rounds through all pods.
 const PAUSE: Duration = Duration::from_millis(100);
 const TIDY: Duration = Duration::from_secs(10);
@@ -207,7 +207,7 @@ impl Connection {
         // Small answers must not wait for more.
         let _ = caller.set_nodelay(true);
         let said = Said::default();
-        let deadline = Instant::now() + POD_PATIENCE;
+        let deadline = Instant::now() + POD_TIMEOUT;
         let mut tried: BTreeSet<String> = BTreeSet::new();
         let mut failure = "no ready pod stands behind it".to_owned();
         let mut changes = self.known.subscribe();

@@ -86,7 +86,7 @@ mod tests {
         let caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, from) = listener.accept().unwrap();
         let here = accepted.local_addr().unwrap();
-        // A kernel that does not answer leaves the forward to its patience.
+        // A kernel that does not answer leaves the forward to its deadlines.
         let Some(gone) = is_gone(from, here) else { return };
         assert!(!gone);
         caller.shutdown(Shutdown::Write).unwrap();

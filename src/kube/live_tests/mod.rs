@@ -51,7 +51,7 @@ fn image() -> String {
 }
 
 fn within(seconds: u64) -> DeleteOptions {
-    DeleteOptions { foreground: false, patience: Some(Duration::from_secs(seconds)) }
+    DeleteOptions { foreground: false, timeout: Some(Duration::from_secs(seconds)) }
 }
 
 fn progress() -> Progress {

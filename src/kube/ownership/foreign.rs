@@ -31,7 +31,7 @@ pub struct Foreign {
     pub namespaces: BTreeMap<String, usize>,
     /// Outside of these namespaces.
     pub objects: Vec<Key>,
-    /// Volumes and claims that are not among these.
+    /// PersistentVolumes and PersistentVolumeClaims that are not among these.
     pub data: Vec<Key>,
     /// Kinds that could not be looked at, and why.
     pub unseen: BTreeMap<String, String>,
@@ -148,7 +148,7 @@ fn is_of_a_controller(object: &Value) -> bool {
         && said.iter().all(|path| object.pointer(path).is_none_or(|value| value.is_null()))
 }
 
-/// A volume that was made for a claim and goes with it.
+/// A PersistentVolume that was made for a PersistentVolumeClaim and goes with it.
 fn is_provisioned(object: &Value) -> bool {
     json::kind(object) == "PersistentVolume" && json::annotation(object, "pv.kubernetes.io/provisioned-by").is_some()
 }

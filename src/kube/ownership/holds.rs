@@ -127,8 +127,8 @@ impl Kube {
         }
     }
 
-    /// What a namespace holds that is not `ours`. Claims count whoever made them: those of a StatefulSet's template carry
-    /// no label, and all of them hold data.
+    /// What a namespace holds that is not `ours`. PersistentVolumeClaims count whoever made them: those of a
+    /// StatefulSet's template carry no label, and all of them hold data.
     pub async fn contents(&self, namespace: &str, ours: &(dyn Fn(&Value) -> bool + Sync)) -> Result<Contents> {
         let found = self.survey(Some(namespace), "").await?;
         let comes_along = |object: &&Value| {

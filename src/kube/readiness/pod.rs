@@ -175,7 +175,7 @@ fn tried_again(pod: &Value, message: &str, around: &Surroundings) -> bool {
     around.is_new(pod) || around.has_settled() || events_of(pod, around).any(told)
 }
 
-/// The network had a bad moment, or the registry asks for patience.
+/// The network had a bad moment, or the registry asks to wait.
 fn may_pass(words: &str) -> bool {
     let signs = [
         "timeout",

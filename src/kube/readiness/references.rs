@@ -73,7 +73,7 @@ pub(super) fn lacking(around: &Surroundings) -> impl Iterator<Item = (&Looked, S
     needed.filter_map(|looked| Some((looked, looked.missing()?)))
 }
 
-/// What will never be there, and claims that will never be bound; once there was time for somebody else to make it.
+/// What will never be there, and PersistentVolumeClaims that will never be bound; once there was time for somebody else to make it.
 pub(super) fn trouble(around: &Surroundings) -> Option<Failure> {
     if around.hurried || around.has_waited(LATE) { never(around) } else { None }
 }

@@ -1,4 +1,4 @@
-//! Claims of volumes: bound, bound once a pod uses them, or never.
+//! PersistentVolumeClaims: bound, bound once a pod uses them, or never.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn waits_for_a_pod(claim: &Value, around: &Surroundings) -> bool {
         })
 }
 
-/// Why the claim will never be bound, if so.
+/// Why the PersistentVolumeClaim will never be bound, if so.
 pub(super) fn trouble(claim: &Value, around: &Surroundings) -> Option<Failure> {
     // Without the right to list classes the deadline decides.
     let classes = around.storage_classes.as_ref()?;

@@ -182,7 +182,7 @@ impl Kube {
                 let mut looked = Looked { reference, found: found.clone(), may_come: false };
                 match looked.missing() {
                     Some(_) => looked.may_come = (looking.options.may_come)(&looked.reference),
-                    // A claim that is there may still be unbound.
+                    // A PersistentVolumeClaim that is there may still be unbound.
                     None if looked.reference.kind != "PersistentVolumeClaim" => {
                         looking.seen.insert(looked.reference.clone());
                     }

@@ -88,10 +88,10 @@ impl Connection {
                 Some(due) => due,
                 None => {
                     freed.notify_one();
-                    match self.given().await {
-                        Given::Due(due) => due,
-                        Given::Over => return,
-                        Given::Closed => {
+                    match self.next_due().await {
+                        Next::Due(due) => due,
+                        Next::Over => return,
+                        Next::Closed => {
                             queue.borrow_mut().leave(self.index);
                             let again = self.served;
                             self.close();
@@ -124,19 +124,19 @@ impl Connection {
     }
 
     /// Waits for a request, and for the end of the connection, which the server may close.
-    async fn given(&mut self) -> Given {
+    async fn next_due(&mut self) -> Next {
         let thread = self.thread.clone();
-        let Arrivals::Open { queue, .. } = &thread.arrivals else { return Given::Over };
+        let Arrivals::Open { queue, .. } = &thread.arrivals else { return Next::Over };
         poll_fn(|cx| {
             match queue.borrow_mut().poll_given(self.index, cx) {
-                Poll::Ready(Some(due)) => return Poll::Ready(Given::Due(due)),
-                Poll::Ready(None) => return Poll::Ready(Given::Over),
+                Poll::Ready(Some(due)) => return Poll::Ready(Next::Due(due)),
+                Poll::Ready(None) => return Poll::Ready(Next::Over),
                 Poll::Pending => {}
             }
             let Some(stream) = &mut self.stream else { return Poll::Pending };
             // Whatever comes now is no answer: the connection is of no use any more.
             let mut byte = [0];
-            stream.poll_read(cx, &mut ReadBuf::new(&mut byte)).map(|_| Given::Closed)
+            stream.poll_read(cx, &mut ReadBuf::new(&mut byte)).map(|_| Next::Closed)
         })
         .await
     }
@@ -308,7 +308,7 @@ fn read(reader: &mut Reader, needle: &mut Option<Needle>, last: &mut LastHead, i
     }
 }
 
-enum Given {
+enum Next {
     Due(u64),
     Over,
     Closed,

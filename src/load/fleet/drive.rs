@@ -23,7 +23,7 @@ use super::{
     job,
     part::{share, short},
     pods::{self, Pods},
-    run::{Fleet, Ran, SCALE_UP_PATIENCE, Until, longest},
+    run::{Fleet, Ran, SCALE_UP_TIMEOUT, Until, longest},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -202,7 +202,7 @@ impl Drive<'_> {
         let reached = self.fleet.watch.read(|course| verdict::scaled_up(up, &course.samples(self.zero)));
         let until = match reached {
             Some(at) => Duration::from_secs_f64(at.max(0.0)) + AFTER_SCALE_UP,
-            None => *duration + SCALE_UP_PATIENCE,
+            None => *duration + SCALE_UP_TIMEOUT,
         };
         now >= self.zero + until
     }

@@ -29,9 +29,9 @@ pub const REQUEST: Duration = Duration::from_secs(10);
 const REMOVAL: Duration = Duration::from_secs(20);
 const HASTY_REMOVAL: Duration = Duration::from_secs(4);
 /// How long the load may go on past its duration for a scale-up to come.
-pub const SCALE_UP_PATIENCE: Duration = Duration::from_secs(180);
+pub const SCALE_UP_TIMEOUT: Duration = Duration::from_secs(180);
 /// And for a word to come that ends it.
-const WORD_PATIENCE: Duration = Duration::from_secs(1800);
+const WORD_TIMEOUT: Duration = Duration::from_secs(1800);
 /// What a Job gets beside the time of the load: its deadline is only for the case that nobody ends it.
 const MARGIN: Duration = Duration::from_secs(120);
 /// The longest load whose end is not known beforehand.
@@ -59,11 +59,11 @@ pub struct Word {
 
 impl Until<'_> {
     /// How long it goes on at most.
-    fn patience(self) -> Duration {
+    fn longest_wait(self) -> Duration {
         match self {
             Until::Due => Duration::ZERO,
-            Until::ScaleUp(_) => SCALE_UP_PATIENCE,
-            Until::Word(_) => WORD_PATIENCE,
+            Until::ScaleUp(_) => SCALE_UP_TIMEOUT,
+            Until::Word(_) => WORD_TIMEOUT,
         }
     }
 }
@@ -107,9 +107,9 @@ pub async fn run(fleet: &Fleet<'_>, cancel: &CancellationToken) -> Result<Ran> {
     sweep(&jobs, &created).await;
     let name = created.metadata.name.clone().unwrap_or_default();
     let ran = until_cancelled(cancel, drive::drive(fleet, &name)).await;
-    let patience = if cancel.is_cancelled() { HASTY_REMOVAL } else { REMOVAL };
+    let limit = if cancel.is_cancelled() { HASTY_REMOVAL } else { REMOVAL };
     fleet.progress.say("removing the workers");
-    if let Err(why) = remove(client, fleet.namespace, &created, patience).await {
+    if let Err(why) = remove(client, fleet.namespace, &created, limit).await {
         let place = format!("{}/{name}", fleet.namespace);
         fleet.progress.warn(format!("the Job {place} of the workers may be left: {why}; it removes itself in time"));
     }
@@ -120,7 +120,7 @@ pub async fn run(fleet: &Fleet<'_>, cancel: &CancellationToken) -> Result<Ran> {
 /// How long the load lasts at most, from its start; None: until its requests are sent.
 pub fn longest(order: &Order, until: Until<'_>) -> Option<Duration> {
     match order.spec.limit {
-        super::super::spec::Limit::Duration { duration } => Some(duration + until.patience()),
+        super::super::spec::Limit::Duration { duration } => Some(duration + until.longest_wait()),
         super::super::spec::Limit::Requests { .. } => None,
     }
 }
@@ -167,8 +167,8 @@ async fn delete(jobs: &Api<Job>, job: &Job) -> std::result::Result<(), String> {
 }
 
 /// Removes the Job and its pods, and returns when they are gone.
-async fn remove(client: &Client, namespace: &str, job: &Job, patience: Duration) -> std::result::Result<(), String> {
-    let until = Instant::now() + patience;
+async fn remove(client: &Client, namespace: &str, job: &Job, limit: Duration) -> std::result::Result<(), String> {
+    let until = Instant::now() + limit;
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
     delete(&jobs, job).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);

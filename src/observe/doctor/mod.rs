@@ -126,7 +126,7 @@ mod tests {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let request = request(crate::image::engine::connect().await, true);
+        let request = request(crate::image::engine::connect(None).await, true);
         let since = std::time::Instant::now();
         let checks = examine(&request).await;
         eprintln!("examine took {:?}: {}", since.elapsed(), serde_json::to_string_pretty(&checks).unwrap());

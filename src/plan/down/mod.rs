@@ -60,8 +60,10 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     let live = observed.live.as_ref();
     let last = live.is_none_or(|live| options.is_last(live));
     match &observed.provider.cluster {
-        ClusterState::Foreign { why } => Err(Error::new(Kind::Preflight, why.clone())
-            .hint("it was not made by stackctl, so stackctl does not remove it")),
+        ClusterState::Foreign { why } => {
+            Err(Error::new(Kind::Preflight, "the cluster was not made by stackctl, so stackctl does not remove it")
+                .cause(why))
+        }
         _ if options.cluster && !observed.traits.is_ours() => {
             Err(Error::new(Kind::Preflight, "the cluster was not made by stackctl, so stackctl does not remove it")
                 .hint(format!("without --cluster the stack alone is removed: stackctl down {}", options.stack)))

@@ -103,6 +103,7 @@ fn a_foreign_cluster_is_refused() {
     let foreign = ClusterState::Foreign { why: "made by somebody else".into() };
     let error = plan(&Options { cluster: true, ..options() }, &observed(foreign, &[])).unwrap_err();
     assert_eq!(error.kind, Kind::Preflight);
+    assert_eq!(error.causes, ["made by somebody else"]);
 }
 
 #[test]

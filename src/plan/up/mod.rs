@@ -57,7 +57,7 @@ pub struct Options {
     pub agent_given: bool,
     /// Build although the registry has the image.
     pub rebuild: bool,
-    /// Claims that left the stack go too.
+    /// PersistentVolumeClaims that left the stack go too.
     pub prune_data: bool,
     /// All that left the stack goes before anything is applied.
     pub prune_first: bool,

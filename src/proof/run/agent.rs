@@ -31,7 +31,7 @@ const SCHEDULING: Duration = Duration::from_secs(90);
 const MARGIN: Duration = Duration::from_secs(60);
 /// For each request that cleans up.
 const CLEANUP: Duration = Duration::from_secs(10);
-/// The same after an interruption, when whoever waits for the whole run has little patience.
+/// The same after an interruption, when whoever waits for the whole run does not wait for long.
 const LEAVING: Duration = Duration::from_secs(2);
 /// The kubelet may still be writing the last lines when the pod has ended.
 const LOG_ATTEMPTS: u32 = 5;
@@ -40,7 +40,7 @@ const LOG_ATTEMPTS: u32 = 5;
 pub struct Agent<'a> {
     pub api: Api<Pod>,
     pub namespace: &'a str,
-    pub given: pod::Given<'a>,
+    pub options: pod::PodOptions<'a>,
     pub stop: &'a CancellationToken,
     pub progress: &'a Progress,
 }
@@ -79,7 +79,7 @@ impl Agent<'_> {
         let input =
             serde_json::to_string(checks).context(Kind::Unexpected, || "the checks could not be written".to_owned())?;
         let left = limit.saturating_duration_since(Instant::now());
-        let value = pod::build(&random(6), self.given, &input, left)?;
+        let value = pod::build(&random(6), self.options, &input, left)?;
         let pod: Pod =
             serde_json::from_value(value).context(Kind::Unexpected, || "the agent's pod is malformed".to_owned())?;
         let parameters = PostParams { field_manager: Some("stackctl".to_owned()), ..PostParams::default() };
@@ -121,7 +121,7 @@ impl Agent<'_> {
             match agent_pod::state(&pod) {
                 State::Ended(why) => return Ok(why),
                 State::Broken(why) => {
-                    let hint = format!("is the image {} where the nodes can pull it?", self.given.image);
+                    let hint = format!("is the image {} where the nodes can pull it?", self.options.image);
                     let error = Error::new(Kind::NotReady, what()).cause(why.clone());
                     // The back-off of older kubelets does not say what the attempt before it did.
                     let more = last.starts_with("ErrImagePull") && !why.contains(&last);

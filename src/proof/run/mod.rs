@@ -127,8 +127,8 @@ impl Run<'_> {
         let Place { namespace, agent_image, ca } = self.place;
         let api: Api<Pod> = Api::namespaced(self.kube.client().clone(), namespace);
         let agents = by_account.iter().map(|(service_account, checks)| {
-            let given = pod::Given { image: agent_image, ca, service_account: *service_account };
-            let agent = Agent { api: api.clone(), namespace, given, stop: self.stop, progress: self.progress };
+            let options = pod::PodOptions { image: agent_image, ca, service_account: *service_account };
+            let agent = Agent { api: api.clone(), namespace, options, stop: self.stop, progress: self.progress };
             async move {
                 let results = agent.results(checks, self.limit).await;
                 self.stop_on_error(results)
@@ -179,7 +179,7 @@ impl Run<'_> {
             name: &proof.name,
             check,
             began: self.began,
-            patience: proof.eventually.unwrap_or_default(),
+            timeout: proof.eventually.unwrap_or_default(),
             limit: self.limit,
             progress: self.progress,
         };

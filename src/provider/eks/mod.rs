@@ -35,6 +35,7 @@ mod registry;
 #[cfg(feature = "eks")]
 mod remove;
 mod seen;
+pub mod settings;
 #[cfg(feature = "eks")]
 mod signing;
 mod spec;
@@ -57,7 +58,7 @@ pub use policy::policy;
 pub use seen::Seen;
 #[cfg(feature = "eks")]
 pub use signing::token;
-pub use spec::{EksSpec, Nat};
+pub use spec::EksSpec;
 #[cfg(not(feature = "eks"))]
 pub use without::{missing, token};
 

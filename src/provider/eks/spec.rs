@@ -29,14 +29,3 @@ pub enum Nat {
     /// None: nodes stand in public subnets, with addresses of their own.
     None,
 }
-
-impl Nat {
-    /// As the setting says it.
-    pub fn named(name: &str) -> Nat {
-        match name {
-            "per-zone" => Nat::PerZone,
-            "none" => Nat::None,
-            _ => Nat::Single,
-        }
-    }
-}

@@ -207,17 +207,7 @@ mod tests {
     use super::*;
 
     pub(super) fn spec() -> ClusterSpec {
-        ClusterSpec {
-            name: "one".to_owned(),
-            control_planes: 1,
-            workers: 2,
-            kubernetes_version: None,
-            node_image: None,
-            mirrors: Vec::new(),
-            ca_bundle: None,
-            kind_config: None,
-            agent_image: None,
-        }
+        ClusterSpec { workers: 2, ..ClusterSpec::named("one") }
     }
 
     fn with_file(text: &str) -> (tempfile::NamedTempFile, ClusterSpec) {

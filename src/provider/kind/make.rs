@@ -11,7 +11,7 @@ use crate::{
     event::Progress,
     provider::{
         Provider, REGISTRY_HOST, api,
-        local::{child, done, kubeconfig::UserKubeconfig, network, registry},
+        local::{child, done, hold, kubeconfig::UserKubeconfig, network, registry},
     },
 };
 
@@ -35,8 +35,12 @@ impl KindCluster {
         self.folder.remove_file(access::KUBECONFIG_FILE)?;
         self.folder.remove_file(LOG_FILE)?;
         UserKubeconfig::forget_merge(&self.folder)?;
+        // kind makes a network of its own where there is none of that name, and it would not carry our label.
+        hold::take(&self.docker, &self.network, &self.spec.name).await?;
         network::ensure(&self.docker, &self.network).await?;
-        self.run_kind(progress).await?;
+        let made = self.run_kind(progress).await;
+        let released = hold::release(&self.docker, &self.spec.name).await;
+        made.and(released)?;
         progress.say("configuring the nodes");
         let access = self.access().await?;
         tokio::try_join!(self.configure_new_nodes(), api::await_ready(&access, API_WITHIN))?;

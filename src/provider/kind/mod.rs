@@ -9,6 +9,7 @@ mod make;
 pub mod mark;
 mod preload;
 mod remove;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 

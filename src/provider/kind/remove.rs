@@ -7,12 +7,12 @@ use futures::future::try_join_all;
 
 use super::{KindCluster, mark};
 use crate::{
-    error::{Error, Kind, Result, blocking},
+    error::{Error, Kind, Result},
     event::Progress,
     object::Removed,
     provider::{
         ClusterState, MayGo,
-        local::{child, engine, engine::Container, nodes},
+        local::{child, engine, engine::Container, forget, nodes},
     },
 };
 
@@ -34,17 +34,7 @@ impl KindCluster {
         progress.say("removing the nodes");
         let mut removed = self.remove_nodes().await?;
         removed.extend(self.place().remove().await?);
-        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.context());
-        let taken = blocking(move || user.remove(&context, &folder)).await?;
-        removed.extend(taken.removed);
-        for error in &taken.failures {
-            let context = self.context();
-            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
-        }
-        // What the file was before stays with what is left of the cluster: the next removal needs it.
-        if taken.failures.is_empty() && self.folder.remove()? {
-            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
-        }
+        removed.extend(forget::cluster(&self.user, &self.folder, &self.context(), progress).await?);
         Ok(removed)
     }
 

@@ -4,6 +4,8 @@ pub mod child;
 pub mod done;
 pub mod edge;
 pub mod engine;
+pub mod forget;
+pub mod hold;
 pub mod host;
 pub mod kubeconfig;
 pub mod lock;

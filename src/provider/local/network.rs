@@ -9,7 +9,7 @@ use bollard::{
 };
 use tokio::sync::Mutex;
 
-use super::engine;
+use super::{engine, hold};
 use crate::error::{Context, Error, Kind, Result};
 use crate::provider::{CLUSTER_LABEL, OWNER, OWNER_LABEL};
 
@@ -121,8 +121,20 @@ pub async fn is_left_over(docker: &Docker, name: &str) -> Result<bool> {
     Ok(!all.iter().any(|container| container.networks.iter().any(|on| on == name)))
 }
 
-/// Removes the network if it is ours and nothing is connected to it. True: removed.
+/// Removes the network if it is ours, nothing is connected to it, and nothing that is being made will be. True: removed.
 pub async fn remove_if_unused(docker: &Docker, name: &str) -> Result<bool> {
+    if hold::is_held(docker, name).await? || !remove_if_empty(docker, name).await? {
+        return Ok(false);
+    }
+    // Whoever took hold of it after we looked may have found it before it went, and counts on it.
+    if hold::is_held(docker, name).await? {
+        ensure(docker, name).await?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+async fn remove_if_empty(docker: &Docker, name: &str) -> Result<bool> {
     let Some(network) = find(docker, name).await?.into_iter().find(carries_our_label) else { return Ok(false) };
     let id = network.id.unwrap_or_default();
     let detail = match docker.inspect_network(&id, None::<InspectNetworkOptions>).await {

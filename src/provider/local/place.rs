@@ -8,6 +8,7 @@ use bollard::Docker;
 use super::{
     audit, engine,
     engine::Container,
+    hold,
     members::Members,
     network,
     proxy::{self, Proxy},
@@ -163,6 +164,7 @@ impl Place {
         let gone = companions.iter().map(|container| engine::remove_container(&self.docker, container));
         futures::future::try_join_all(gone).await?;
         removed.extend(companions.into_iter().map(removed_container));
+        hold::release(&self.docker, &self.members.cluster).await?;
         if network::remove_if_unused(&self.docker, &self.network).await? {
             removed.push(Removed { kind: "network".to_owned(), name: self.network.clone() });
         }

@@ -26,12 +26,27 @@ impl MinikubeCluster {
         let what = || format!("cannot take the image {reference} out of the engine");
         let image = self.docker.export_image(reference).map(|chunk| chunk.context(Kind::Platform, what));
         let kubeconfig = self.folder.file(KUBECONFIG_FILE);
-        self.minikube(&kubeconfig, &[]).feed(&["image", "load", "-"], image.into_stream(), LOAD_WITHIN).await?;
+        let minikube = self.minikube(&kubeconfig, &[]);
+        let complaints = minikube.feed(&["image", "load", "-"], image.into_stream(), LOAD_WITHIN).await?;
         match self.node_has_image(reference).await? {
             true => Ok(()),
-            false => Err(Error::new(Kind::Platform, format!("the nodes do not have the image {reference}"))
-                .cause("`minikube image load` ended well, and `minikube image ls` does not list it")
-                .hint("run the same command again; --registry names a registry that the nodes can pull from")),
+            false => Err(self.not_loaded(reference, complaints)),
         }
+    }
+
+    fn not_loaded(&self, reference: &str, complaints: Vec<String>) -> Error {
+        let full = complaints.iter().any(|line| line.to_lowercase().contains("no space left on device"));
+        let error = Error::new(Kind::Platform, format!("the nodes do not have the image {reference}"));
+        let error = match full {
+            true => error.cause("the disk of a node is full").hint(format!(
+                "`minikube ssh -p {} -- df -h` shows which one; the disk of a container is that of the engine: \
+                 `docker system df` shows by what it is filled, `docker system prune` frees it",
+                self.name()
+            )),
+            false => error
+                .cause("`minikube image load` ended well, and `minikube image ls` does not list it")
+                .hint("run the same command again; --registry names a registry that the nodes can pull from"),
+        };
+        error.details(complaints)
     }
 }

@@ -10,8 +10,11 @@ mod mark;
 mod profile;
 mod remove;
 mod run;
+pub mod settings;
 mod spec;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use spec::MinikubeSpec;
 

@@ -6,13 +6,13 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBu
 
 use super::{KUBECONFIG_FILE, MinikubeCluster, STOP_WITHIN, mark, profile};
 use crate::{
-    error::{Context, Error, Kind, Result, blocking},
+    error::{Context, Error, Kind, Result},
     event::Progress,
     object::Removed,
     provider::{
         ClusterState, MayGo,
         local::{
-            audit, child, engine, nodes,
+            audit, child, engine, forget, nodes,
             place::{Place, removed_container},
         },
         sweep::Swept,
@@ -41,17 +41,7 @@ impl MinikubeCluster {
             _ => self.remove_nodes(progress).await?,
         };
         removed.extend(self.place().remove().await?);
-        let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.name().to_owned());
-        let taken = blocking(move || user.remove(&context, &folder)).await?;
-        removed.extend(taken.removed);
-        for error in &taken.failures {
-            let context = self.name();
-            progress.warn(format!("{error}; make it writable, or take the context {context} out of it yourself"));
-        }
-        // What the file was before stays with what is left of the cluster: the next removal needs it.
-        if taken.failures.is_empty() && self.folder.remove()? {
-            removed.push(Removed { kind: "file".to_owned(), name: self.folder.path().display().to_string() });
-        }
+        removed.extend(forget::cluster(&self.user, &self.folder, self.name(), progress).await?);
         Ok(removed)
     }
 

@@ -91,20 +91,20 @@ impl Minikube<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Feeds it a stream; fails with what it says on stderr where it ends badly.
+    /// Feeds it a stream, and returns what it complained of although it ended well: some failures it tells its log alone.
     pub async fn feed(
         &self,
         arguments: &[&str],
         stream: impl futures::Stream<Item = Result<bytes::Bytes>>,
         within: Duration,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let (verb, rest) = arguments.split_first().unwrap_or((&"version", &[]));
         let what = || format!("`minikube {}` failed", arguments.join(" "));
         // What it is fed stays in its folder for temporary files.
         let scratch = self.folder.file("tmp");
         std::fs::create_dir_all(&scratch).context(Kind::Unexpected, || format!("cannot make {}", scratch.display()))?;
         let mut command = self.command(verb);
-        command.args(rest).env("TMPDIR", &scratch);
+        command.args(rest).arg("--alsologtostderr").env("TMPDIR", &scratch);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
         let (mut stdin, mut stderr) = (child.stdin.take(), child.stderr.take());
@@ -132,11 +132,12 @@ impl Minikube<'_> {
         let ended = tokio::time::timeout(within, both).await.context(Kind::Platform, what);
         let _ = std::fs::remove_dir_all(&scratch);
         let ((), status) = ended??;
+        let complaints = complaints(&said);
         match status.success() {
-            true => Ok(()),
-            false => Err(Error::new(Kind::Platform, what())
-                .cause(format!("it ended with {status}"))
-                .details(said.lines().map(str::to_owned))),
+            true => Ok(complaints),
+            false => {
+                Err(Error::new(Kind::Platform, what()).cause(format!("it ended with {status}")).details(complaints))
+            }
         }
     }
 
@@ -195,6 +196,23 @@ impl Minikube<'_> {
         };
         Ok(Ended { why, fatal, lines })
     }
+}
+
+/// What it said with its log among it, without the lines of the log that only tell of its work.
+fn complaints(said: &str) -> Vec<String> {
+    let mut complains = true;
+    let mut kept = Vec::new();
+    for line in said.lines() {
+        // `W1130 12:28:29.189423    1407 cache_images.go:254] Failed to load …`, and what follows until the next one.
+        let logged = line.split_once("] ").filter(|(head, _)| {
+            let head = head.as_bytes();
+            matches!(head, [b'I' | b'W' | b'E' | b'F', ..]) && head.iter().skip(1).take(4).all(u8::is_ascii_digit)
+        });
+        complains = logged.map_or(complains, |_| !line.starts_with('I'));
+        let text = logged.map_or(line, |(_, text)| text).trim();
+        kept.extend(Some(text.to_owned()).filter(|text| complains && !text.is_empty()));
+    }
+    kept
 }
 
 pub fn cannot_run(error: &std::io::Error) -> Error {
@@ -312,7 +330,8 @@ mod tests {
         let lab = Lab::new("cat > \"$(dirname \"$0\")/fed\"; [ -d \"$TMPDIR\" ] || exit 3; touch \"$TMPDIR/left\"");
         let program = lab.home.path().join("minikube").display().to_string();
         let chunks = ["one ", "two"].map(|text| Ok(bytes::Bytes::from(text)));
-        lab.minikube(&program).feed(&["image", "load", "-"], futures::stream::iter(chunks), LONG).await.unwrap();
+        let fed = lab.minikube(&program).feed(&["image", "load", "-"], futures::stream::iter(chunks), LONG).await;
+        assert_eq!(fed.unwrap(), [] as [&str; 0]);
         assert_eq!(std::fs::read_to_string(lab.home.path().join("fed")).unwrap(), "one two");
         assert!(!lab.folder.file("tmp").exists());
         let failing = Lab::new("echo no space >&2; exit 1");
@@ -320,6 +339,22 @@ mod tests {
         let stream = futures::stream::iter([Ok(bytes::Bytes::from("x"))]);
         let error = failing.minikube(&program).feed(&["image", "load", "-"], stream, LONG).await.unwrap_err();
         assert_eq!(error.details, ["no space"]);
+    }
+
+    #[test]
+    fn of_a_log_the_complaints_are_kept() {
+        let said = "I1130 12:28:28.309681    1407 cache_images.go:290] Loading image from: /tmp/build.tar\n\
+                    I1130 12:28:28.316005    1407 ssh_runner.go:351] existence check: Process exited with status 1\n\
+                    stdout:\n\nstderr:\nstat: cannot statx '/var/lib/minikube/images/build.tar'\n\
+                    W1130 12:28:29.189423    1407 cache_images.go:254] Failed to load cached images for \"one\": loading\n\
+                    output:   scp: /var/lib/minikube/images/build.tar: No space left on device\n\
+                    I1130 12:28:29.189448    1407 cache_images.go:266] failed pushing to: one\n";
+        let wanted = [
+            "Failed to load cached images for \"one\": loading",
+            "output:   scp: /var/lib/minikube/images/build.tar: No space left on device",
+        ];
+        assert_eq!(complaints(said), wanted);
+        assert_eq!(complaints("plain\n\nwords\n"), ["plain", "words"]);
     }
 
     #[tokio::test]

@@ -98,15 +98,9 @@ pub mod tests {
     pub fn spec() -> MinikubeSpec {
         MinikubeSpec {
             cluster: ClusterSpec {
-                name: "one".to_owned(),
-                control_planes: 1,
-                workers: 0,
                 kubernetes_version: Some("v1.36.3".to_owned()),
                 node_image: Some("base:1".to_owned()),
-                mirrors: Vec::new(),
-                ca_bundle: None,
-                kind_config: None,
-                agent_image: None,
+                ..ClusterSpec::named("one")
             },
             driver: "docker".to_owned(),
             container_runtime: "containerd".to_owned(),

@@ -40,13 +40,13 @@ where
 {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     let listener = listener.context(Kind::Platform, || format!("port {port} is not free for the worker's orders"))?;
-    let obedient = Obedient { words: listen(listener), patience: TIMEOUT, silence: SILENCE };
+    let obedient = Obedient { words: listen(listener), timeout: TIMEOUT, silence: SILENCE };
     obedient.obey(cancel, prepare, load).await
 }
 
 struct Obedient {
     words: mpsc::Receiver<Word>,
-    patience: Duration,
+    timeout: Duration,
     silence: Duration,
 }
 
@@ -88,7 +88,7 @@ impl Obedient {
     {
         let mut prepared = None;
         loop {
-            match timeout(self.patience, self.words.recv()).await {
+            match timeout(self.timeout, self.words.recv()).await {
                 Ok(Some((Command::Prepare { order }, answer))) => {
                     let told = match prepare(*order).await {
                         Ok(done) => {
@@ -110,7 +110,7 @@ impl Obedient {
                 }
                 Ok(Some((Command::Wait, _))) => {}
                 Err(_) => {
-                    let waited = format!("nothing was said for {} s", self.patience.as_secs());
+                    let waited = format!("nothing was said for {} s", self.timeout.as_secs());
                     return Err(Error::new(Kind::NotReady, "the worker was not told what to do").cause(waited));
                 }
             }

@@ -46,8 +46,8 @@ fn worker(listener: TcpListener, silence: Duration) -> (JoinHandle<Result<()>>, 
     (task, seen)
 }
 
-fn obedient(listener: TcpListener, patience: Duration, silence: Duration) -> Obedient {
-    Obedient { words: listen(listener), patience, silence }
+fn obedient(listener: TcpListener, timeout: Duration, silence: Duration) -> Obedient {
+    Obedient { words: listen(listener), timeout, silence }
 }
 
 async fn within<T>(what: &str, check: impl Fn() -> Option<T>) -> T {

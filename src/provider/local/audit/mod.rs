@@ -13,7 +13,7 @@ use bollard::{
 };
 use futures::future::try_join_all;
 
-use super::{engine, kubeconfig::UserKubeconfig, place::Place, registry};
+use super::{engine, hold, kubeconfig::UserKubeconfig, place::Place, registry};
 use crate::object::Removed;
 use crate::provider::{
     CLUSTER_LABEL, OWNER, OWNER_LABEL,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Everything that should be gone once the cluster is, and is not. The network counts only while no other cluster of
-/// ours uses it. `ports`: of 127.0.0.1, that the cluster had, as far as they are known: nobody should listen there any
+/// ours uses it, or is being made. `ports`: of 127.0.0.1, that the cluster had, as far as they are known: nobody should listen there any
 /// more.
 pub async fn leftovers(place: &Place, traces: &Traces<'_>, ports: &[u16]) -> Result<Vec<Removed>> {
     let (containers, networks, volumes, images) = tokio::try_join!(
@@ -136,7 +136,8 @@ async fn networks(place: &Place) -> Result<Vec<Removed>> {
         .context(Kind::Platform, || "cannot list the networks of the engine".to_owned())?;
     let named = networks.into_iter().filter_map(|network| network.name).filter(|name| *name == place.network);
     let all = engine::containers(&place.docker, &[]).await?;
-    let unused = |name: &String| !all.iter().any(|container| container.networks.contains(name));
+    let held = hold::is_held(&place.docker, &place.network).await?;
+    let unused = |name: &String| !held && !all.iter().any(|container| container.networks.contains(name));
     Ok(named.filter(unused).map(|name| item("network", name)).collect())
 }
 
