@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::sections;
-use crate::setting::{Declared, Fallback, Section};
+use crate::{
+    provider::settings::SECTIONS,
+    setting::{Declared, Fallback, Section},
+};
 
 const BEGIN: &str = "<!-- settings -->\n";
 const END: &str = "<!-- end -->";
@@ -34,9 +37,9 @@ fn tables() -> String {
     let (common, providers): (Vec<&Section>, Vec<&Section>) =
         sections().into_iter().partition(|section| section.provider.is_none());
     let mut text = table(&common);
-    for sections in providers.chunk_by(|one, other| one.provider == other.provider) {
-        let provider = sections[0].provider.unwrap();
-        text.push_str(&format!("\n### Only with {provider}\n\n{}", table(sections)));
+    for name in SECTIONS.into_iter().filter_map(|section| section.provider) {
+        let own: Vec<&Section> = providers.iter().copied().filter(|section| section.provider == Some(name)).collect();
+        text.push_str(&format!("\n### Only with {name}\n\n{}", table(&own)));
     }
     text
 }

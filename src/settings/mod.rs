@@ -65,8 +65,8 @@ const HTTP_PORT: Setting<u16> = Setting::new("httpPort", "--http-port", "PORT", 
 
 /// All of them, in the order of the documentation.
 fn sections() -> Vec<&'static Section> {
-    let providers = SECTIONS.into_iter().chain(PLACES);
-    [&CLUSTER, &NEW_CLUSTER].into_iter().chain(providers).chain([&EDGE, &STACK, &WAIT, &AGENT]).collect()
+    let which = [&CLUSTER].into_iter().chain(PLACES);
+    which.chain([&NEW_CLUSTER]).chain(SECTIONS).chain([&EDGE, &STACK, &WAIT, &AGENT]).collect()
 }
 
 /// The embedded stack that is meant where no stack is named and the working folder holds none.

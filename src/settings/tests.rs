@@ -134,6 +134,31 @@ fn what_only_one_provider_has_may_stand_in_a_map_of_its_name() {
 }
 
 #[test]
+fn what_every_command_needs_of_a_provider_may_stand_in_its_map_too() {
+    let (settings, _) = from_file("provider: eks\neks: { region: eu-central-1, nat: none }\n");
+    assert_eq!(settings.unwrap().region.as_deref(), Some("eu-central-1"));
+    let (settings, file) = from_file("eks:\n  regoin: eu-central-1\n");
+    let wanted = format!("{file}:2:3: eks: unknown key `regoin`; did you mean `region`?");
+    assert_eq!(settings.unwrap_err().message, wanted);
+}
+
+#[test]
+fn where_each_stack_has_a_cluster_of_its_own_it_is_named_by_the_stack() {
+    let named = |flags: &[(&'static str, &str)]| {
+        let settings = resolve(flags, &[]).unwrap();
+        let of_each = settings.has_cluster_for_each_stack();
+        let settings = settings.of_stack("shop");
+        let Choice::Eks(spec) = &settings.choice else { return (of_each, settings.cluster_name) };
+        assert_eq!(spec.base, settings.cluster_name);
+        (of_each, settings.cluster_name)
+    };
+    assert_eq!(named(&[("provider", "eks")]), (true, "shop".to_owned()));
+    // Also one that is named as local clusters are.
+    assert_eq!(named(&[("provider", "eks"), ("clusterName", DEFAULT_CLUSTER)]), (false, DEFAULT_CLUSTER.to_owned()));
+    assert_eq!(named(&[("provider", "kind")]), (false, DEFAULT_CLUSTER.to_owned()));
+}
+
+#[test]
 fn all_that_is_wrong_with_the_file_is_told_with_its_place() {
     let (settings, file) = from_file("nodes: [1]\nwithout: x\nkind: 1\nnodes: 1\nquite: else\n");
     let error = settings.unwrap_err();
