@@ -25,8 +25,9 @@ use crate::{
 
 const ACTIVE_WITHIN: Duration = Duration::from_secs(1800);
 const GONE_WITHIN: Duration = Duration::from_secs(1800);
-/// A role that was just made is not known everywhere yet.
-const ROLES_WITHIN: Duration = Duration::from_secs(120);
+/// A role that was just made is not known everywhere yet: so many times is asked again, so long after one another.
+const ROLES_ASKED: u32 = 24;
+const ROLES_EVERY: Duration = Duration::from_secs(5);
 pub const POOLS: [&str; 2] = ["general-purpose", "system"];
 const THERE: [&str; 1] = ["ResourceInUseException"];
 
@@ -100,7 +101,7 @@ impl EksCluster {
         call: aws_sdk_eks::operation::create_cluster::builders::CreateClusterFluentBuilder,
         progress: &Progress,
     ) -> std::result::Result<String, Failure> {
-        let deadline = tokio::time::Instant::now() + ROLES_WITHIN / self.pace.times();
+        let mut asked = 0;
         loop {
             let failure = match call.clone().send().await.map_err(Failure::of) {
                 Ok(_) => return Ok(self.name.clone()),
@@ -108,11 +109,12 @@ impl EksCluster {
                 Err(failure) => failure,
             };
             let of_role = failure.message.to_lowercase().contains("role");
-            if !of_role || !failure.is(&["InvalidParameterException"]) || tokio::time::Instant::now() > deadline {
+            if !of_role || !failure.is(&["InvalidParameterException"]) || asked == ROLES_ASKED {
                 return Err(failure);
             }
             progress.say("waiting until the new roles are known everywhere");
-            tokio::time::sleep(Duration::from_secs(5) / self.pace.times()).await;
+            asked += 1;
+            tokio::time::sleep(ROLES_EVERY / self.pace.times()).await;
         }
     }
 
