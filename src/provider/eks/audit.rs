@@ -30,6 +30,7 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
     add("address", seen.addresses.values().cloned().collect());
     add("endpoint", seen.endpoint.iter().cloned().collect());
     add("role", seen.roles.keys().map(|role| look::role_name(name, *role)).collect());
+    add("instance profile", look::profiles(aws, name).await?);
     add("repository", seen.repositories.iter().map(|relative| names::repository(name, relative)).collect());
     // Its last line may come after its group is gone, and makes it again.
     if seen.cluster.is_none() && seen.log_group.is_some() {

@@ -244,3 +244,16 @@ pub async fn described(aws: &Aws, name: &str) -> Result<Option<aws_sdk_eks::type
         Err(failure) => Err(failure.error(&format!("looking for the cluster {name}"))),
     }
 }
+
+/// The instance profiles that EKS has made for the cluster's nodes, which are named after it and bear no tag.
+pub async fn profiles(aws: &Aws, cluster: &str) -> Result<Vec<String>> {
+    let begin = format!("eks-{}-{cluster}-", aws.region);
+    let mut pages = aws.iam.list_instance_profiles().into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let profiles = page.doing("looking for instance profiles")?.instance_profiles;
+        found.extend(profiles.into_iter().map(|profile| profile.instance_profile_name));
+    }
+    found.retain(|name| name.starts_with(&begin));
+    Ok(found)
+}

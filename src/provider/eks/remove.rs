@@ -252,9 +252,7 @@ impl EksCluster {
                 let profile = profile.instance_profile_name;
                 let call = iam.remove_role_from_instance_profile().instance_profile_name(&profile).role_name(&name);
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
-                let answer = iam.delete_instance_profile().instance_profile_name(&profile).send().await;
-                unless(answer.map_err(Failure::of), &GONE, &doing)?;
-                gone.push(removed("instance profile", profile));
+                gone.push(self.remove_profile(profile).await?);
             }
             for policy in policies {
                 let arn = format!("arn:{}:iam::aws:policy/{policy}", names::partition(&self.aws.region));
@@ -264,7 +262,17 @@ impl EksCluster {
             unless(iam.delete_role().role_name(&name).send().await.map_err(Failure::of), &GONE, &doing)?;
             gone.push(removed("role", name));
         }
+        // One that a removal which was stopped has left without its role.
+        for profile in look::profiles(&self.aws, &self.name).await? {
+            gone.push(self.remove_profile(profile).await?);
+        }
         Ok(gone)
+    }
+
+    async fn remove_profile(&self, profile: String) -> Result<Removed> {
+        let answer = self.aws.iam.delete_instance_profile().instance_profile_name(&profile).send().await;
+        unless(answer.map_err(Failure::of), &GONE, &format!("removing the instance profile {profile}"))?;
+        Ok(removed("instance profile", profile))
     }
 
     /// Those that nobody uses any more are removed, the others are waited for.
