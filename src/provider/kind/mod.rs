@@ -199,7 +199,11 @@ impl Provider for KindCluster {
             Ok(containers) => containers,
             Err(error) => return Ok(ClusterState::Unreachable { why: error.to_string() }),
         };
-        self.judge(&containers).await
+        let state = self.judge(&containers).await?;
+        if state == ClusterState::Absent {
+            self.place().require_own().await?;
+        }
+        Ok(state)
     }
 
     async fn outdated(&self) -> Result<bool> {

@@ -51,6 +51,19 @@ impl Place {
         engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.members.cluster)]).await
     }
 
+    /// Where there are no nodes: fails with `Kind::Preflight` where what is beside them is on another network. Two
+    /// providers may have clusters of one name, and each has a network of its own.
+    pub async fn require_own(&self) -> Result<()> {
+        let companions = self.companions().await?;
+        let Some(other) = companions.iter().find(|container| is_elsewhere(container, &self.network)) else {
+            return Ok(());
+        };
+        let name = &self.members.cluster;
+        Err(Error::new(Kind::Preflight, format!("another provider has made the cluster {name}"))
+            .cause(format!("{} is on the network {}, not on {}", other.name, other.networks.join(", "), self.network))
+            .hint("name that provider with --provider, or choose another name with --cluster-name"))
+    }
+
     pub async fn observe_registry(&self) -> Result<RegistryState> {
         Ok(match self.registry().observe().await? {
             registry::State::Absent | registry::State::Outdated { .. } => RegistryState::Absent,
@@ -171,6 +184,27 @@ impl Place {
     }
 }
 
+/// A container may also be on the engine's own network.
+fn is_elsewhere(container: &Container, network: &str) -> bool {
+    let mut others = container.networks.iter().filter(|on| *on != "bridge").peekable();
+    others.peek().is_some() && others.all(|on| on != network)
+}
+
 pub fn removed_container(container: Container) -> Removed {
     Removed { kind: "container".to_owned(), name: container.name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_another_network_alone_belongs_to_another_provider() {
+        let on = |networks: &[&str]| {
+            let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+            is_elsewhere(&Container { networks, ..Container::default() }, "stackctl")
+        };
+        assert!(on(&["shop-minikube"]) && on(&["bridge", "shop-minikube"]));
+        assert!(!on(&[]) && !on(&["bridge"]) && !on(&["stackctl"]) && !on(&["shop-minikube", "stackctl"]));
+    }
 }
