@@ -67,21 +67,12 @@ pub async fn remove(
         true => left::of_cluster(machine, bases).await,
         false => left::of_stack(machine, search).await,
     };
-    // The records of the sets went too. With those of another stack there is more to know, and perhaps the way there.
+    // The records of the sets went too.
     let is_clean = left.as_ref().is_ok_and(|left| left.things.is_empty()) && kept.is_empty();
-    let is_theirs = !observed.traits.is_ours();
-    if is_theirs && plan.has(&Action::DeleteInventory) && is_clean && holds_nothing(machine).await {
-        removed.extend(machine.forget_cluster()?);
+    if plan.has(&Action::DeleteInventory) && is_clean {
+        removed.extend(machine.forget_cluster().await?);
     }
     Ok(Removal { removed, kept, left })
-}
-
-/// Whether no set is on record any more. A cluster that does not say is not forgotten.
-async fn holds_nothing(machine: &Machine) -> bool {
-    match machine.kube().await {
-        Ok(kube) => kube.read_parents().await.is_ok_and(|parents| parents.is_empty()),
-        Err(_) => false,
-    }
 }
 
 struct Rounds {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Declared, Entry, Fallback, Origin, Section, Setting};
-use crate::error::{Error, Kind, Result};
+use crate::error::{self, Error, Kind, Result};
 
 /// The flags given, by the key of the setting; absent ones are not in the map.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
@@ -63,14 +63,8 @@ impl Values {
                 }
             }
         }
-        match &wrong[..] {
-            [] => Ok(values),
-            [one] => Err(Error::new(Kind::Usage, one.clone())),
-            several => {
-                let what = format!("{} settings have values that cannot be used", several.len());
-                Err(Error::new(Kind::Usage, what).details(several.to_vec()))
-            }
-        }
+        error::mistakes(wrong, |count| format!("{count} settings have values that cannot be used"))?;
+        Ok(values)
     }
 
     /// Of a setting that is a list.

@@ -131,6 +131,7 @@ impl KindCluster {
     async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
         let nodes: Vec<&Container> = containers.iter().filter(|container| mark::is_node(container)).collect();
         if containers.is_empty() {
+            self.place().require_own().await?;
             return Ok(ClusterState::Absent);
         }
         if let Some(node) = nodes.iter().find(|node| !mark::is_marked(node)) {
@@ -199,11 +200,7 @@ impl Provider for KindCluster {
             Ok(containers) => containers,
             Err(error) => return Ok(ClusterState::Unreachable { why: error.to_string() }),
         };
-        let state = self.judge(&containers).await?;
-        if state == ClusterState::Absent {
-            self.place().require_own().await?;
-        }
-        Ok(state)
+        self.judge(&containers).await
     }
 
     async fn outdated(&self) -> Result<bool> {

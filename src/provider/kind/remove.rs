@@ -28,7 +28,6 @@ impl KindCluster {
         match self.judge(&containers).await? {
             ClusterState::Foreign { why } => return Err(self.refuse(why)),
             ClusterState::Ours { stopped: false } => may_go().await?,
-            ClusterState::Absent => self.place().require_own().await?,
             _ => {}
         }
         child::end_leftover(&self.folder)?;

@@ -78,8 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn engine_a_network_that_is_held_stays_until_it_is_released() {
-        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
-            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+        if !crate::testing::has_engine() {
             return;
         }
         let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
@@ -100,8 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn engine_a_volume_of_somebody_else_is_neither_used_nor_removed() {
-        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
-            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+        if !crate::testing::has_engine() {
             return;
         }
         let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
-    image::{self, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK},
+    image::{self, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK},
     object::Removed,
     provider::{
         CLUSTER_LABEL, OWNER, OWNER_LABEL, RegistryState, edge, hosting,
@@ -142,7 +142,7 @@ impl Place {
         }
         let platform = self.platform().await?;
         let agent = blocking(move || image::agent::agent_image(&platform)).await?;
-        let engine: &Engine = context.engine.as_ref().map_err(Clone::clone)?;
+        let engine = image::engine::of(context.engine)?;
         let labels = [
             (OWNER_LABEL, OWNER.to_owned()),
             (CLUSTER_LABEL, self.members.cluster.clone()),

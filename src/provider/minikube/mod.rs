@@ -210,9 +210,6 @@ impl Provider for MinikubeCluster {
     async fn observe(&self) -> Result<ClusterState> {
         match self.judge().await {
             Err(error) if error.kind == Kind::Platform => Ok(ClusterState::Unreachable { why: error.to_string() }),
-            Ok(ClusterState::Absent) if self.spec.in_engine() => {
-                self.place().require_own().await.map(|()| ClusterState::Absent)
-            }
             judged => judged,
         }
     }

@@ -33,7 +33,6 @@ impl MinikubeCluster {
         match &state {
             ClusterState::Foreign { why } => return Err(self.refuse(why.clone())),
             ClusterState::Ours { stopped: false } => may_go().await?,
-            ClusterState::Absent => self.place().require_own().await?,
             _ => {}
         }
         child::end_leftover(&self.folder)?;
