@@ -153,6 +153,16 @@ impl fmt::Display for Error {
     }
 }
 
+/// Fails with `Kind::Usage` where something is wrong: one mistake says all, several stand below what `together` says of
+/// their number.
+pub fn mistakes(wrong: Vec<String>, together: impl FnOnce(usize) -> String) -> Result<()> {
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Error::new(Kind::Usage, one.clone())),
+        several => Err(Error::new(Kind::Usage, together(several.len())).details(several)),
+    }
+}
+
 /// Turns a library's error into one of ours, with a sentence that says what was being done.
 pub trait Context<T> {
     fn context(self, kind: Kind, message: impl FnOnce() -> String) -> Result<T>;

@@ -40,6 +40,11 @@ pub struct Engine {
     address: Address,
 }
 
+/// The engine, or why there is none.
+pub fn of(found: &Result<Engine>) -> Result<&Engine> {
+    found.as_ref().map_err(Clone::clone)
+}
+
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 

@@ -38,8 +38,17 @@ impl Machine {
 
     /// Removes what is kept about a cluster that others look after, once nothing of ours is in it. Last of all, for it
     /// may hold the way there.
-    pub fn forget_cluster(&self) -> Result<Option<Removed>> {
-        let gone = !self.provider.traits().is_ours() && self.folder().remove()?;
+    pub async fn forget_cluster(&self) -> Result<Option<Removed>> {
+        let is_theirs = !self.provider.traits().is_ours();
+        let gone = is_theirs && self.holds_nothing().await && self.folder().remove()?;
         Ok(gone.then(|| Removed { kind: "file".to_owned(), name: self.folder().path().display().to_string() }))
+    }
+
+    /// Whether no set is on record any more. A cluster that does not say is not forgotten.
+    async fn holds_nothing(&self) -> bool {
+        match self.kube().await {
+            Ok(kube) => kube.read_parents().await.is_ok_and(|parents| parents.is_empty()),
+            Err(_) => false,
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Machine {
     }
 
     pub fn engine(&self) -> Result<&Engine> {
-        self.engine.as_ref().map_err(Clone::clone)
+        image::engine::of(&self.engine)
     }
 
     pub async fn kube(&self) -> Result<&Kube> {

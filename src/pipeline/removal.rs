@@ -70,7 +70,7 @@ pub async fn remove(
     // The records of the sets went too.
     let is_clean = left.as_ref().is_ok_and(|left| left.things.is_empty()) && kept.is_empty();
     if plan.has(&Action::DeleteInventory) && is_clean {
-        removed.extend(machine.forget_cluster()?);
+        removed.extend(machine.forget_cluster().await?);
     }
     Ok(Removal { removed, kept, left })
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    image::Engine,
+    image::{Engine, engine},
     setting::{Origin, Parsed, Values},
     state::State,
 };
@@ -200,12 +200,12 @@ pub async fn open(
 ) -> Result<Box<dyn Provider>> {
     Ok(match choice {
         Choice::Kind(spec) => {
-            let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
+            let Engine { docker, endpoint, .. } = engine::of(engine)?;
             let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), state);
             Box::new(cluster.cancelled_by(cancel))
         }
         Choice::Minikube(spec) => {
-            let Engine { docker, endpoint, .. } = engine.as_ref().map_err(Clone::clone)?;
+            let Engine { docker, endpoint, .. } = engine::of(engine)?;
             Box::new(MinikubeCluster::new(spec, docker, endpoint, user.clone(), state).cancelled_by(cancel))
         }
         #[cfg(feature = "eks")]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Declared, Entry, Fallback, Origin, Section, Setting};
-use crate::error::{Error, Kind, Result};
+use crate::error::{self, Error, Kind, Result};
 
 /// The flags given, by the key of the setting; absent ones are not in the map.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
@@ -38,7 +38,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Fails with `Kind::Usage` naming the place (flag, variable or line of the file) of what is wrong.
+    /// Fails with `Kind::Usage` naming the place (flag, variable or line of the file) of all that is wrong.
     pub fn resolve(
         sections: &[&'static Section],
         flags: &Flags,
@@ -46,11 +46,12 @@ impl Values {
         file: Option<&FileLayer>,
     ) -> Result<Values> {
         let mut values = Values::default();
+        let mut wrong = Vec::new();
         for setting in sections.iter().flat_map(|section| section.settings) {
             let declared = setting.declared();
             match find(declared, flags, environment, file) {
                 Some((texts, origin)) => {
-                    checked(*setting, &texts)?;
+                    wrong.extend(mistakes(*setting, &texts));
                     let shown: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
                     let shown = if shown.is_empty() { ABSENT.to_owned() } else { shown.join(", ") };
                     values.provenance.push((declared.key, shown, origin));
@@ -62,13 +63,17 @@ impl Values {
                 }
             }
         }
+        error::mistakes(wrong, |count| format!("{count} settings have values that cannot be used"))?;
         Ok(values)
     }
 
     /// Of a setting that is a list.
     pub fn list<T>(&self, setting: &Setting<T>) -> Result<Vec<T>> {
         let texts = self.found.get(setting.key()).map(Vec::as_slice).unwrap_or_default();
-        texts.iter().map(|text| (setting.parse)(&text.text).map_err(|why| wrong(text, &why))).collect()
+        texts
+            .iter()
+            .map(|text| (setting.parse)(&text.text).map_err(|why| Error::new(Kind::Usage, wrong(text, &why))))
+            .collect()
     }
 
     /// Of a setting that may be absent.
@@ -126,10 +131,10 @@ fn find(
     Some((file.values.get(declared.key)?.clone(), Origin::File(file.path.clone())))
 }
 
-fn checked(setting: &dyn Entry, texts: &[Text]) -> Result<()> {
-    texts.iter().try_for_each(|text| setting.check(&text.text).map_err(|why| wrong(text, &why)))
+fn mistakes(setting: &dyn Entry, texts: &[Text]) -> Vec<String> {
+    texts.iter().filter_map(|text| setting.check(&text.text).err().map(|why| wrong(text, &why))).collect()
 }
 
-fn wrong(Text { text, place }: &Text, why: &str) -> Error {
-    Error::new(Kind::Usage, format!("{place}: \"{text}\": {why}"))
+fn wrong(Text { text, place }: &Text, why: &str) -> String {
+    format!("{place}: \"{text}\": {why}")
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{self, Context, Kind, Result},
     setting::{Declared, Environment, FileLayer, Section, Text},
     stack::{
         Problems, Scalars,
@@ -33,14 +33,8 @@ pub fn read(environment: Environment<'_>, sections: &[&'static Section]) -> Resu
     let mut reader = Reader { file: &file, sections, values: BTreeMap::new(), problems: Problems::default() };
     reader.read(&bytes);
     let Reader { values, problems, .. } = reader;
-    match &problems.lines()[..] {
-        [] => Ok(Some(FileLayer { path, values })),
-        [one] => Err(Error::new(Kind::Usage, one.clone())),
-        several => {
-            let what = format!("{} problems in the configuration {file}", several.len());
-            Err(Error::new(Kind::Usage, what).details(several.to_vec()))
-        }
-    }
+    error::mistakes(problems.lines(), |count| format!("{count} problems in the configuration {file}"))?;
+    Ok(Some(FileLayer { path, values }))
 }
 
 struct Reader<'a> {

@@ -86,6 +86,14 @@ fn bad_values_name_their_place() {
 }
 
 #[test]
+fn bad_values_are_told_all_at_once_wherever_they_stand() {
+    let error = resolve(&[("nodes", "0+2")], &[("STACKCTL_TIMEOUT", "soon")]).unwrap_err();
+    assert_eq!(error.message, "2 settings have values that cannot be used");
+    assert!(error.details[0].starts_with("--nodes: \"0+2\": "), "{error:?}");
+    assert!(error.details[1].starts_with("STACKCTL_TIMEOUT: \"soon\": "), "{error:?}");
+}
+
+#[test]
 fn lists_come_from_commas_in_variables() {
     let settings =
         resolve(&[], &[("STACKCTL_REGISTRY_MIRRORS", "docker.io=http://a:1, registry.k8s.io=http://a:1/")]).unwrap();

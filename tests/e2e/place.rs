@@ -183,7 +183,8 @@ impl Place {
             .collect()
     }
 
-    /// uid → (generation, times of our managed fields) of every object of ours in the namespace.
+    /// uid → (content, times of our managed fields) of every object of ours in the namespace; without replicas, which an
+    /// autoscaler may change meanwhile.
     pub fn fingerprints(&self, namespace: &str) -> BTreeMap<String, String> {
         let kinds = "deployments,services,horizontalpodautoscalers,poddisruptionbudgets,serviceaccounts,configmaps";
         let list = self.get(&[kinds, "-n", namespace, "--show-managed-fields"]);
@@ -198,8 +199,12 @@ impl Place {
                     .filter(|entry| entry["manager"].as_str().is_some_and(|manager| manager.starts_with("stackctl")))
                     .map(|entry| entry["time"].to_string())
                     .collect();
+                let mut spec = item["spec"].clone();
+                if let Some(fields) = spec.as_object_mut() {
+                    fields.remove("replicas");
+                }
                 let uid = item["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-                (uid, format!("{} {}", item["metadata"]["generation"], times.join(" ")))
+                (uid, format!("{spec} {} {}", item["data"], times.join(" ")))
             })
             .collect()
     }

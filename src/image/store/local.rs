@@ -10,7 +10,7 @@ use super::{Kept, Store, gc, name, push::push_as, registry::Registry, tag};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
-    image::Engine,
+    image::{Engine, engine},
     object::Removed,
 };
 
@@ -52,7 +52,7 @@ impl Store for LocalStore<'_> {
 
     async fn put(&self, repository: &str, tag: &str, progress: &Progress) -> Result<Kept> {
         let (local, remote) = (self.pod_name(repository, tag), self.push_name(repository, tag)?);
-        let engine = self.engine.as_ref().map_err(Clone::clone)?;
+        let engine = engine::of(self.engine)?;
         Ok(Kept { digest: Some(push_as(engine, &local, &remote, progress).await?), loaded: false })
     }
 
@@ -65,7 +65,7 @@ impl Store for LocalStore<'_> {
         progress: &Progress,
     ) -> Result<()> {
         let local = self.pod_name(repository, tag);
-        let engine = self.engine.as_ref().map_err(Clone::clone)?;
+        let engine = engine::of(self.engine)?;
         tag::ensure_local(engine, &local, &self.push_name(repository, tag)?).await?;
         push_as(engine, &local, &self.push_name(repository, further)?, progress).await.map(drop)
     }

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 
 use super::{Kept, Store, name, tag};
-use crate::{error::Result, event::Progress, image::Engine};
+use crate::{
+    error::Result,
+    event::Progress,
+    image::{Engine, engine},
+};
 
 /// The nodes of a cluster, as far as they have images.
 #[async_trait]
@@ -47,7 +51,7 @@ impl Store for NodeStore<'_> {
         progress: &Progress,
     ) -> Result<()> {
         let further = self.pod_name(repository, further);
-        let engine = self.engine.as_ref().map_err(Clone::clone)?;
+        let engine = engine::of(self.engine)?;
         tag::add(engine, &self.pod_name(repository, tag), &further).await?;
         self.nodes.load(&further, progress).await
     }

@@ -121,8 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn engine_the_doctor_is_content() {
-        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
-            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+        if !crate::testing::has_engine() {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();

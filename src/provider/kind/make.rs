@@ -37,10 +37,11 @@ impl KindCluster {
         UserKubeconfig::forget_merge(&self.folder)?;
         // kind makes a network of its own where there is none of that name, and it would not carry our label.
         hold::take(&self.docker, &self.network, &self.spec.name).await?;
-        network::ensure(&self.docker, &self.network).await?;
-        let made = self.run_kind(progress).await;
-        let released = hold::release(&self.docker, &self.spec.name).await;
-        made.and(released)?;
+        let made = self.run_kind_on_network(progress).await;
+        if let Err(error) = hold::release(&self.docker, &self.spec.name).await {
+            progress.warn(format!("the network {} stays when its last cluster goes: {error}", self.network));
+        }
+        made?;
         progress.say("configuring the nodes");
         let access = self.access().await?;
         tokio::try_join!(self.configure_new_nodes(), api::await_ready(&access, API_WITHIN))?;
@@ -48,6 +49,11 @@ impl KindCluster {
         // Last of all: from here on the cluster is whole.
         done::set_complete(&self.docker, &mark::first_node(&self.spec.name)).await?;
         self.merge_into_users(true, progress).await
+    }
+
+    async fn run_kind_on_network(&self, progress: &Progress) -> Result<()> {
+        network::ensure(&self.docker, &self.network).await?;
+        self.run_kind(progress).await
     }
 
     /// What is known to pass on a busy machine is tried once more. Nodes of a failed attempt stay: they are evidence,

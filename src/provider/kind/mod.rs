@@ -131,6 +131,7 @@ impl KindCluster {
     async fn judge(&self, containers: &[Container]) -> Result<ClusterState> {
         let nodes: Vec<&Container> = containers.iter().filter(|container| mark::is_node(container)).collect();
         if containers.is_empty() {
+            self.place().require_own().await?;
             return Ok(ClusterState::Absent);
         }
         if let Some(node) = nodes.iter().find(|node| !mark::is_marked(node)) {

@@ -12,7 +12,7 @@ use bollard::{
 
 use super::engine;
 use crate::{
-    error::{Context, Kind, Result},
+    error::{Context, Error, Kind, Result},
     provider::{OWNER, OWNER_LABEL},
 };
 
@@ -29,12 +29,26 @@ pub async fn take(docker: &Docker, network: &str, cluster: &str) -> Result<()> {
     let mut labels = engine::our_labels(Some(cluster));
     labels.insert(HOLDS_LABEL.to_owned(), network.to_owned());
     let request = VolumeCreateRequest { name: Some(name_for(cluster)), labels: Some(labels), ..Default::default() };
-    let made = docker.create_volume(request).await;
-    made.map(drop).context(Kind::Platform, || format!("cannot make the volume {}", name_for(cluster)))
+    let name = name_for(cluster);
+    let made =
+        docker.create_volume(request).await.context(Kind::Platform, || format!("cannot make the volume {name}"))?;
+    // An engine answers with the one that is there.
+    if made.labels.contains_key(HOLDS_LABEL) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Preflight, format!("the volume {name} was not made by stackctl"))
+        .hint("choose another name with --cluster-name, or remove the volume if nobody needs it"))
 }
 
+/// Leaves alone a volume of that name that is somebody else's.
 pub async fn release(docker: &Docker, cluster: &str) -> Result<()> {
     let name = name_for(cluster);
+    match docker.inspect_volume(&name).await {
+        Ok(volume) if volume.labels.contains_key(HOLDS_LABEL) => {}
+        Ok(_) => return Ok(()),
+        Err(error) if engine::status(&error) == Some(404) => return Ok(()),
+        Err(error) => return Err(error).context(Kind::Platform, || format!("cannot look at the volume {name}")),
+    }
     match docker.remove_volume(&name, Some(RemoveVolumeOptionsBuilder::default().build())).await {
         Err(error) if engine::status(&error) != Some(404) => {
             Err(error).context(Kind::Platform, || format!("cannot remove the volume {name}"))
@@ -45,11 +59,16 @@ pub async fn release(docker: &Docker, cluster: &str) -> Result<()> {
 
 /// Whether a cluster that is to be on the network is being made.
 pub async fn is_held(docker: &Docker, network: &str) -> Result<bool> {
+    Ok(!holders(docker, network).await?.is_empty())
+}
+
+/// The volumes that hold the network.
+pub async fn holders(docker: &Docker, network: &str) -> Result<Vec<String>> {
     let filters: HashMap<String, Vec<String>> = engine::label_filter(&[(OWNER_LABEL, OWNER), (HOLDS_LABEL, network)]);
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let found = docker.list_volumes(Some(options)).await;
     let found = found.context(Kind::Platform, || "cannot list the volumes of the engine".to_owned())?;
-    Ok(found.volumes.is_some_and(|volumes| !volumes.is_empty()))
+    Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
 }
 
 #[cfg(test)]
@@ -59,8 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn engine_a_network_that_is_held_stays_until_it_is_released() {
-        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
-            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+        if !crate::testing::has_engine() {
             return;
         }
         let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
@@ -77,5 +95,23 @@ mod tests {
         let released = network::remove_if_unused(&docker, name).await;
         assert_eq!((held.unwrap(), there.unwrap(), released.unwrap()), (false, true, true));
         assert!(!network::is_ours(&docker, name).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn engine_a_volume_of_somebody_else_is_neither_used_nor_removed() {
+        if !crate::testing::has_engine() {
+            return;
+        }
+        let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
+        let cluster = "stackctl-test-of-a-volume";
+        let name = name_for(cluster);
+        let request = VolumeCreateRequest { name: Some(name.clone()), ..Default::default() };
+        docker.create_volume(request).await.unwrap();
+        let taken = take(&docker, "stackctl-held-by-a-test", cluster).await;
+        release(&docker, cluster).await.unwrap();
+        let there = docker.inspect_volume(&name).await;
+        docker.remove_volume(&name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap();
+        assert_eq!(taken.unwrap_err().kind, Kind::Preflight);
+        assert!(there.is_ok());
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
-    image::{self, Engine, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK},
+    image::{self, LABEL_CREATED, LABEL_SERVICE, LABEL_STACK},
     object::Removed,
     provider::{
         CLUSTER_LABEL, OWNER, OWNER_LABEL, RegistryState, edge, hosting,
@@ -49,6 +49,19 @@ impl Place {
     /// Containers of ours beside the cluster's own, such as its registry.
     pub async fn companions(&self) -> Result<Vec<Container>> {
         engine::containers(&self.docker, &[(OWNER_LABEL, OWNER), (CLUSTER_LABEL, &self.members.cluster)]).await
+    }
+
+    /// Where there are no nodes: fails with `Kind::Preflight` where what is beside them is on another network. Two
+    /// providers may have clusters of one name, and each has a network of its own.
+    pub async fn require_own(&self) -> Result<()> {
+        let companions = self.companions().await?;
+        let Some(other) = companions.iter().find(|container| is_elsewhere(container, &self.network)) else {
+            return Ok(());
+        };
+        let name = &self.members.cluster;
+        Err(Error::new(Kind::Preflight, format!("another provider has made the cluster {name}"))
+            .cause(format!("{} is on the network {}, not on {}", other.name, other.networks.join(", "), self.network))
+            .hint("name that provider with --provider, or choose another name with --cluster-name"))
     }
 
     pub async fn observe_registry(&self) -> Result<RegistryState> {
@@ -130,7 +143,7 @@ impl Place {
         }
         let platform = self.platform().await?;
         let agent = blocking(move || image::agent::agent_image(&platform)).await?;
-        let engine: &Engine = context.engine.as_ref().map_err(Clone::clone)?;
+        let engine = image::engine::of(context.engine)?;
         let labels = [
             (OWNER_LABEL, OWNER.to_owned()),
             (CLUSTER_LABEL, self.members.cluster.clone()),
@@ -172,6 +185,27 @@ impl Place {
     }
 }
 
+/// A container may also be on the engine's own network.
+fn is_elsewhere(container: &Container, network: &str) -> bool {
+    let mut others = container.networks.iter().filter(|on| *on != "bridge").peekable();
+    others.peek().is_some() && others.all(|on| on != network)
+}
+
 pub fn removed_container(container: Container) -> Removed {
     Removed { kind: "container".to_owned(), name: container.name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_another_network_alone_belongs_to_another_provider() {
+        let on = |networks: &[&str]| {
+            let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+            is_elsewhere(&Container { networks, ..Container::default() }, "stackctl")
+        };
+        assert!(on(&["shop-minikube"]) && on(&["bridge", "shop-minikube"]));
+        assert!(!on(&[]) && !on(&["bridge"]) && !on(&["stackctl"]) && !on(&["shop-minikube", "stackctl"]));
+    }
 }

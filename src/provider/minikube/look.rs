@@ -17,8 +17,10 @@ impl MinikubeCluster {
         }
         let (containers, profile) = tokio::try_join!(self.containers(), self.profile())?;
         let state = mark::judge(self.name(), &containers, profile.as_ref());
-        if state == ClusterState::Absent || matches!(state, ClusterState::Foreign { .. }) {
-            return Ok(state);
+        match state {
+            ClusterState::Absent => return self.place().require_own().await.map(|()| state),
+            ClusterState::Foreign { .. } => return Ok(state),
+            _ => {}
         }
         if !network::is_of(&self.docker, &self.network, self.name()).await? {
             return Ok(ClusterState::Foreign {

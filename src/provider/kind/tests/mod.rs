@@ -44,8 +44,7 @@ struct World {
 impl World {
     /// None: no engine is offered to the tests.
     async fn new() -> Option<World> {
-        if std::env::var("STACKCTL_TEST_ENGINE").as_deref() != Ok("1") {
-            eprintln!("skipped: STACKCTL_TEST_ENGINE is not 1");
+        if !crate::testing::has_engine() {
             return None;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();

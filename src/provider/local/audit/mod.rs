@@ -75,7 +75,8 @@ pub async fn sweep<'a>(
     kept.insert(registry::DEFAULT_IMAGE.to_owned());
     kept.extend(node_images(&place.docker, names.node).await?);
     let left = leftovers(place, traces, &[]).await?;
-    let kept = self::kept(&place.docker, &place.endpoint, &kept.into_iter().collect::<Vec<_>>()).await?;
+    let mut kept = self::kept(&place.docker, &place.endpoint, &kept.into_iter().collect::<Vec<_>>()).await?;
+    kept.extend(held_network(place).await?);
     Ok(Swept { left, kept })
 }
 
@@ -124,6 +125,15 @@ pub async fn kept(docker: &Docker, endpoint: &str, names: &[String]) -> Result<V
 async fn containers(place: &Place) -> Result<Vec<Removed>> {
     let (nodes, ours) = tokio::try_join!(place.members.containers(&place.docker), place.companions())?;
     Ok(nodes.into_iter().chain(ours).map(|container| item("container", container.name)).collect())
+}
+
+/// The network, where nothing is on it but somebody holds it, perhaps a run that was stopped before its time.
+async fn held_network(place: &Place) -> Result<Option<Kept>> {
+    let holders = hold::holders(&place.docker, &place.network).await?;
+    let all = engine::containers(&place.docker, &[]).await?;
+    let is_used = all.iter().any(|container| container.networks.contains(&place.network));
+    let name = format!("network {}, held by the volume {}", place.network, holders.join(", "));
+    Ok((!holders.is_empty() && !is_used).then_some(Kept { name, size: 0 }))
 }
 
 async fn networks(place: &Place) -> Result<Vec<Removed>> {
