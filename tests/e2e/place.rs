@@ -183,31 +183,46 @@ impl Place {
             .collect()
     }
 
-    /// uid → (content, times of our managed fields) of every object of ours in the namespace; without replicas, which an
-    /// autoscaler may change meanwhile.
-    pub fn fingerprints(&self, namespace: &str) -> BTreeMap<String, String> {
+    /// Content, UID and times of our managed fields of every object of ours in the namespace, a line for each field; without
+    /// replicas, which an autoscaler may change meanwhile.
+    pub fn fingerprints(&self, namespace: &str) -> String {
         let kinds = "deployments,services,horizontalpodautoscalers,poddisruptionbudgets,serviceaccounts,configmaps";
         let list = self.get(&[kinds, "-n", namespace, "--show-managed-fields"]);
         let items = list["items"].as_array().expect("a list");
-        items
+        let objects: BTreeMap<String, Value> = items
             .iter()
             .map(|item| {
-                let times: Vec<String> = item["metadata"]["managedFields"]
+                let times: Vec<&Value> = item["metadata"]["managedFields"]
                     .as_array()
                     .into_iter()
                     .flatten()
-                    .filter(|entry| entry["manager"].as_str().is_some_and(|manager| manager.starts_with("stackctl")))
-                    .map(|entry| entry["time"].to_string())
+                    .filter(|entry| entry["manager"].as_str().is_some_and(is_ours))
+                    .map(|entry| &entry["time"])
                     .collect();
                 let mut spec = item["spec"].clone();
                 if let Some(fields) = spec.as_object_mut() {
                     fields.remove("replicas");
                 }
-                let uid = item["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-                (uid, format!("{spec} {} {}", item["data"], times.join(" ")))
+                let (kind, meta) = (item["kind"].as_str().unwrap_or_default(), &item["metadata"]);
+                let name = format!("{kind}/{} {}", meta["name"].as_str().unwrap_or_default(), meta["uid"]);
+                (name, serde_json::json!({ "spec": spec, "data": item["data"], "times": times }))
             })
-            .collect()
+            .collect();
+        serde_json::to_string_pretty(&objects).expect("JSON")
     }
+
+    /// Fails with the difference if the namespace's objects are not what `fingerprints` told before.
+    pub fn unchanged(&self, namespace: &str, before: &str) {
+        let now = self.fingerprints(namespace);
+        let difference = similar::TextDiff::from_lines(before, &now);
+        assert!(before == now, "objects of {namespace} changed:\n{}", difference.unified_diff());
+    }
+}
+
+/// Whether a field manager is one that stackctl writes as. The one that creates an object with a first number of replicas
+/// is left out: its entry goes as soon as an autoscaler sets another number, at a time that no test controls.
+fn is_ours(manager: &str) -> bool {
+    manager.starts_with("stackctl") && manager != "stackctl-creation"
 }
 
 /// Whatever a test left, also after a panic.
