@@ -267,6 +267,7 @@ fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
         stack: stack.to_owned(),
         provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
+        edge_balanced: shared::balanced(settings),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };

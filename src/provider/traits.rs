@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::object::balancer::Balancer;
+
 /// What a provider's clusters are like. It is known before the cluster is, and does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Traits {
@@ -53,6 +55,8 @@ pub enum EdgeBy {
     ProxyContainer,
     /// What the cluster itself has for that; stackctl does not know the address.
     LoadBalancer,
+    /// A load balancer of the cloud, which the cluster makes for a Service that asks for it in this way.
+    Service(Balancer),
     /// Nothing but a forward to its Service.
     Forward,
 }
@@ -70,6 +74,14 @@ impl Traits {
     /// Whether stackctl makes the cluster and may remove it.
     pub fn is_ours(&self) -> bool {
         self.lifecycle == Lifecycle::Ours
+    }
+
+    /// How a Service asks for a load balancer, where the edge is reached by one.
+    pub fn balancer(&self) -> Option<Balancer> {
+        match self.edge_reached_by {
+            EdgeBy::Service(balancer) => Some(balancer),
+            _ => None,
+        }
     }
 
     /// Whether a container of this machine's engine leads to the edge.

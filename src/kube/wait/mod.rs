@@ -1,5 +1,6 @@
 //! Waiting until an object is ready, or until it is clear that it never will be.
 
+mod address;
 pub mod surroundings;
 
 use std::{collections::BTreeSet, pin::Pin, time::Duration};

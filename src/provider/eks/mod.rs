@@ -15,6 +15,7 @@ mod client;
 mod cluster;
 #[cfg(feature = "eks")]
 mod control_plane;
+mod edge;
 mod layout;
 #[cfg(feature = "eks")]
 mod ledger;
@@ -65,7 +66,7 @@ pub use without::{missing, token};
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
     images_reach_nodes_by: ImagesBy::OwnRegistry,
-    edge_reached_by: EdgeBy::LoadBalancer,
+    edge_reached_by: EdgeBy::Service(edge::BALANCER),
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
     costs: Answer::Yes,
