@@ -16,6 +16,7 @@ use crate::{
         removal::{self, Meant, Removal},
     },
     plan::{Plan, down, summary::Summary},
+    provider::sweep::Kept,
     report::{
         self,
         document::{self, RemovalResult},
@@ -43,8 +44,8 @@ pub struct DownArgs {
     /// Only print what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// Remove volumes too, and definitions and namespaces that others use
-    #[arg(long, help_heading = "Removal options")]
+    /// Remove volumes too, also those that outlive the cluster, and definitions and namespaces that others use
+    #[arg(long, visible_alias = "delete-data", help_heading = "Removal options")]
     prune_data: bool,
     /// Delete objects that were taken over with --adopt too, instead of leaving them in place
     #[arg(long, help_heading = "Removal options")]
@@ -196,8 +197,9 @@ impl Work<'_> {
         if let Some(lookalikes) = left.lookalikes() {
             app.events.warn(lookalikes);
         }
-        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
-        let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
+        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None, per_month: None });
+        let thing = |kept: Kept| report::Kept { what: kept.name, bytes: Some(kept.size), per_month: kept.per_month };
+        let things = left.kept.into_iter().map(thing);
         let kept: Vec<report::Kept> = objects.chain(things).collect();
         Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
     }

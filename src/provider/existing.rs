@@ -29,6 +29,7 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: false,
     nodes_may_grow: Answer::Unknown,
     costs: Answer::Unknown,
+    volumes_outlive_it: false,
     answers_within: Duration::ZERO,
 };
 

@@ -21,6 +21,8 @@ pub struct Traits {
     pub nodes_may_grow: Answer,
     /// Whether somebody pays for the cluster as long as it is there.
     pub costs: Answer,
+    /// Whether volumes are there without the cluster, too: then their data does not keep it.
+    pub volumes_outlive_it: bool,
     /// How long the API server of a cluster that is there may take to answer: it may still be starting, after the engine
     /// or the machine did.
     pub answers_within: Duration,

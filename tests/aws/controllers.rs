@@ -91,6 +91,7 @@ impl Controllers {
             account: Arc::clone(&ground.account),
             stop: Arc::clone(&stop),
             refuses: Arc::clone(&refuses),
+            pools: AtomicBool::new(false),
             server: Mutex::new(None),
         };
         Controllers { stop, refuses, running: Some(std::thread::spawn(move || work.run())) }
@@ -116,6 +117,8 @@ struct Work {
     account: Arc<crate::account::Account>,
     stop: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
+    /// There was a pool that a user has made.
+    pools: AtomicBool,
     /// What answers behind the load balancer.
     server: Mutex<Option<(Child, tempfile::TempDir)>>,
 }
@@ -131,12 +134,31 @@ impl Work {
                     _ => {}
                 }
             }
+            self.end_nodes();
             std::thread::sleep(Duration::from_millis(200));
         }
         if let Some((mut child, _)) = self.server.lock().expect("a server").take() {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Nodes of a pool that a user has made are drained once the pool is gone, and no budget keeps a pod.
+    fn end_nodes(&self) {
+        let Some(pools) = self.kubectl.get(&["nodepools.karpenter.sh"]) else { return };
+        let Some(holding) = self.kubectl.get(&["poddisruptionbudgets,deployments.apps", "-A"]) else { return };
+        let none = |list: &Value| list["items"].as_array().is_some_and(Vec::is_empty);
+        let had = self.pools.swap(!none(&pools) || self.pools.load(Ordering::Relaxed), Ordering::Relaxed);
+        if let (true, true, true, Some(cluster)) = (had, none(&pools), none(&holding), self.cluster()) {
+            self.account.post("/automode/nodes-gone", &json!({ "cluster": cluster, "pool": "custom" }));
+            self.pools.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn cluster(&self) -> Option<String> {
+        let clusters = self.account.inventory().remove("eks:cluster")?;
+        let cluster: Value = serde_json::from_str(clusters.first()?).ok()?;
+        cluster["name"].as_str().or_else(|| cluster["id"].as_str()).map(str::to_owned)
     }
 
     fn ready(&self, deployment: &Value) {
@@ -165,9 +187,7 @@ impl Work {
             return;
         }
         assert_eq!(service["spec"]["loadBalancerClass"], "eks.amazonaws.com/nlb");
-        let cluster = self.account.inventory().remove("eks:cluster").unwrap_or_default();
-        let Some(cluster) = cluster.first().and_then(|text| serde_json::from_str::<Value>(text).ok()) else { return };
-        let cluster = cluster["name"].as_str().or_else(|| cluster["id"].as_str()).expect("a name").to_owned();
+        let Some(cluster) = self.cluster() else { return };
         let which = json!({ "cluster": cluster, "service": format!("{namespace}/{name}"), "dns_name": "localhost" });
         let held = service["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|it| it == FINALIZER));
         let given = !service["status"]["loadBalancer"]["ingress"].is_null();

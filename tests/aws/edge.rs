@@ -54,7 +54,7 @@ fn the_edge_is_reached_by_a_load_balancer(ground: &Ground) {
     home.ok(&["urls"]).says(&url);
     home.ok(&["status", "--cluster-name", "small"]).says(&format!("https://{ADDRESS}:{port}"));
 
-    home.down().says("edge-public");
+    home.down().says("Service");
     drop(controllers);
     assert_eq!(ground.account.inventory(), before, "something is left");
 }

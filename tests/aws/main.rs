@@ -11,6 +11,7 @@
 mod account;
 mod api;
 mod controllers;
+mod data;
 mod edge;
 mod faults;
 mod ground;
@@ -28,7 +29,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, edge::ALL].concat();
+    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, edge::ALL, data::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

@@ -16,6 +16,8 @@ mod cluster;
 #[cfg(feature = "eks")]
 mod control_plane;
 mod edge;
+#[cfg(feature = "eks")]
+mod inside;
 mod layout;
 #[cfg(feature = "eks")]
 mod ledger;
@@ -46,6 +48,8 @@ pub mod teardown;
 mod tests;
 mod token;
 #[cfg(feature = "eks")]
+mod volumes;
+#[cfg(feature = "eks")]
 mod wait;
 #[cfg(not(feature = "eks"))]
 mod without;
@@ -70,5 +74,6 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
     costs: Answer::Yes,
+    volumes_outlive_it: true,
     answers_within: Duration::from_secs(60),
 };

@@ -26,6 +26,8 @@ struct Table {
     public_address: u32,
     load_balancer: u32,
     node: u32,
+    /// A GiB in a month.
+    volume: u32,
 }
 
 /// Whose money it is, and how much.
@@ -65,9 +67,17 @@ pub fn of(seen: &Seen) -> Result<Bill> {
     })
 }
 
+/// Thousandths of a US dollar, of one that is so many GiB.
+pub fn volume_per_month(size: u32) -> Result<u32> {
+    table().map(|table| size * table.volume)
+}
+
+fn table() -> Result<Table> {
+    serde_json::from_str(TABLE).context(Kind::Unexpected, || "the embedded table of prices is broken".to_owned())
+}
+
 fn lines(spec: &EksSpec) -> Result<(Vec<BillLine>, String)> {
-    let table: Table = serde_json::from_str(TABLE)
-        .context(Kind::Unexpected, || "the embedded table of prices is broken".to_owned())?;
+    let table = table()?;
     let nats = match spec.nat {
         Nat::Single => 1,
         Nat::PerZone => 3,
@@ -87,7 +97,7 @@ fn lines(spec: &EksSpec) -> Result<(Vec<BillLine>, String)> {
 }
 
 /// `$0.10`
-fn dollars(thousandths: u32) -> String {
+pub fn dollars(thousandths: u32) -> String {
     let cents = thousandths.div_ceil(10);
     format!("${}.{:02}", cents / 100, cents % 100)
 }
@@ -121,6 +131,7 @@ mod tests {
         };
         let (none, single, zones) = (per_hour(Nat::None), per_hour(Nat::Single), per_hour(Nat::PerZone));
         assert_eq!((single - none, zones - none), (50, 150));
+        assert_eq!(volume_per_month(8).unwrap(), 640);
         assert!(lines(&spec()).unwrap().1.starts_with("2026-"));
         assert_eq!((dollars(100), dollars(1), dollars(2350)), ("$0.10".into(), "$0.01".into(), "$2.35".into()));
     }

@@ -53,6 +53,7 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: true,
     nodes_may_grow: Answer::No,
     costs: Answer::No,
+    volumes_outlive_it: false,
     answers_within: Duration::from_secs(60),
 };
 

@@ -48,6 +48,7 @@ impl MinikubeSpec {
             pulls_while_made: false,
             nodes_may_grow: Answer::No,
             costs: Answer::No,
+            volumes_outlive_it: false,
             answers_within: Duration::from_secs(60),
         }
     }

@@ -98,7 +98,7 @@ fn a_load_balancer_leads_to_the_same_pods_and_the_service_within_stays_as_it_is(
     assert!(is_public(new[0]) && before.iter().all(|object| !is_public(object)));
     assert_eq!(before.len() + 1, after.len());
     let certificate = stack.sets.last().unwrap().certificate.as_ref().unwrap();
-    assert_eq!(certificate.service, Some(object(&stack, "edge-public").key()));
+    assert_eq!(certificate.service, Some(public::key("shop")));
 }
 
 #[test]
