@@ -14,6 +14,7 @@ mod controllers;
 mod data;
 mod edge;
 mod faults;
+mod fleet;
 mod ground;
 mod removal;
 mod upward;
@@ -29,7 +30,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, edge::ALL, data::ALL].concat();
+    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, fleet::ALL, edge::ALL, data::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

@@ -4,7 +4,8 @@ use super::{
     client::Doing,
     cluster::EksCluster,
     look::{self, filter},
-    names, price,
+    names,
+    price::Prices,
 };
 use crate::{
     error::Result,
@@ -47,6 +48,7 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
     let answer = aws.ec2.describe_security_groups().filters(tagged()).send().await;
     let groups = answer.doing("looking for security groups")?.security_groups.unwrap_or_default();
     add("security group", groups.into_iter().filter_map(|group| group.group_id).collect());
+    let prices = Prices::of(&aws.region).ok();
     let kept = cluster.volumes().await?.into_iter().filter_map(|volume| {
         let size = u32::try_from(volume.size.unwrap_or_default()).unwrap_or_default();
         let of_claim = look::tag(volume.tags(), CLAIM).map(|claim| {
@@ -54,7 +56,11 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
             format!(" of claim {namespace}/{claim}")
         });
         let name = format!("volume {}{}", volume.volume_id()?, of_claim.unwrap_or_default());
-        Some(Kept { name, size: u64::from(size) * GIB, per_month: price::volume_per_month(size).ok() })
+        Some(Kept {
+            name,
+            size: u64::from(size) * GIB,
+            per_month: prices.as_ref().map(|prices| prices.volume_per_month(size)),
+        })
     });
     Ok(Swept { kept: kept.collect(), left })
 }

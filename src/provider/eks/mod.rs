@@ -17,6 +17,8 @@ mod cluster;
 mod control_plane;
 mod edge;
 #[cfg(feature = "eks")]
+mod fleet;
+#[cfg(feature = "eks")]
 mod inside;
 mod layout;
 #[cfg(feature = "eks")]
@@ -47,6 +49,7 @@ pub mod teardown;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traces;
 #[cfg(feature = "eks")]
 mod volumes;
 #[cfg(feature = "eks")]
@@ -59,13 +62,15 @@ use std::time::Duration;
 use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 #[cfg(feature = "eks")]
 pub use cluster::EksCluster;
+#[cfg(feature = "eks")]
+pub use fleet::fleet;
 pub use policy::policy;
 pub use seen::Seen;
 #[cfg(feature = "eks")]
 pub use signing::token;
 pub use spec::EksSpec;
 #[cfg(not(feature = "eks"))]
-pub use without::{missing, token};
+pub use without::{fleet, missing, token};
 
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
