@@ -114,8 +114,9 @@ fn the_policy_is_what_is_called(ground: &Ground) {
         "/automode/load-balancer",
         &json!({ "cluster": cluster, "service": "small/edge", "dns_name": "localhost" }),
     );
+    ground.account.post("/automode/volume", &json!({ "cluster": cluster, "size": 8, "claim": "small/data" }));
     home.ok(&["sweep", "--dry-run"]);
-    home.down();
+    home.ok(&["down", "--yes", "--delete-data"]);
     let called: BTreeSet<String> = ground.account.calls().iter().map(action).collect();
     let policy: Value = serde_json::from_str(&home.ok(&["eks-policy"]).stdout).unwrap();
     let statements = policy["Statement"].as_array().unwrap().iter();
