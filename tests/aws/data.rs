@@ -39,7 +39,9 @@ fn workloads_go_before_nodes(ground: &Ground) {
         let nodes = json!({ "cluster": name, "count": 1, "zone": "us-east-1a", "pool": "custom" });
         ground.account.post("/automode/nodes", &nodes);
         ground.account.post("/automode/volume", &json!({ "cluster": name, "size": 8, "claim": "small/data" }));
-        assert!(kubectl.ask(&["create", "-f", "-"], Some(&claim)).is_some(), "a claim");
+        // As the controller of a StatefulSet makes it: one that a person makes keeps the cluster.
+        let create = ["create", "--field-manager=kube-controller-manager", "-f", "-"];
+        assert!(kubectl.ask(&create, Some(&claim)).is_some(), "a claim");
     };
     with_data();
     ground.account.post("/automode/volume", &json!({ "cluster": "stackctl-other-000000", "size": 4 }));
