@@ -44,7 +44,7 @@ fn disruptions(place: &Place) {
 
 /// Its requests are answered, and an id that a caller sends is still passed on and logged.
 fn without_telemetry(place: &Place) {
-    let alone = ["--without", "collector,jaeger,prometheus"];
+    let alone = ["--without", "collector", "--without", "jaeger", "--without", "prometheus"];
     place.ok(&[&["up", "mesh"], &alone[..]].concat());
     place
         .ok(&[&["test", "mesh"], &alone[..]].concat())

@@ -2,7 +2,7 @@
 
 // OpenTelemetry traces over OTLP/HTTP. Loaded before anything else, since modules can be instrumented only as they are
 // loaded. Its settings are OpenTelemetry's own variables (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_ENDPOINT,
-// OTEL_SDK_DISABLED, …).
+// OTEL_TRACES_EXPORTER: otlp or none, OTEL_SDK_DISABLED, …).
 
 const { W3CBaggagePropagator, W3CTraceContextPropagator, CompositePropagator } = require('@opentelemetry/core');
 const { B3Propagator } = require('@opentelemetry/propagator-b3');
@@ -37,7 +37,9 @@ function start() {
 
   diag.setLogger(complaints(log), { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
   const resource = defaultResource().merge(detectResources({ detectors: [envDetector] }));
-  const tracers = new NodeTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] });
+  // Traces that nobody takes still have ids, which lead from one log to the other.
+  const spanProcessors = process.env.OTEL_TRACES_EXPORTER === 'none' ? [] : [new BatchSpanProcessor(new OTLPTraceExporter())];
+  const tracers = new NodeTracerProvider({ resource, spanProcessors });
   tracers.register({ propagator: new W3COrB3() });
 
   registerInstrumentations({

@@ -146,6 +146,15 @@ test('without a collector it serves, and ends in time', async (t) => {
   assert.equal(await ended(program), 0);
 });
 
+test('ids are in the log and passed on where nobody takes traces', async (t) => {
+  const program = await started(t, { env: { OTEL_TRACES_EXPORTER: 'none' } });
+  await (await fetch(`${program.url}/slow-page`, single({ traceparent: `00-${TRACE}-${PARENT}-01` }))).text();
+  assert.equal((await program.next()).trace_id, TRACE);
+  assert.equal(program.asked[0].traceparent.split('-')[1], TRACE);
+  assert.equal(await ended(program), 0);
+  assert.deepEqual(program.spans, []);
+});
+
 test('a setting that makes no sense ends it, named', async (t) => {
   const { child } = await start(t, { env: { BL_HOST: 'nowhere' } });
   let text = '';
