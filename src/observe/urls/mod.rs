@@ -120,7 +120,7 @@ pub async fn awaited(machine: &Machine, edge: &Edge<'_>) -> Result<Vec<Url>> {
     machine.until_stopped(Box::pin(tried(machine, edge, RESTARTED.min(machine.timeout)))).await
 }
 
-async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result<Vec<Url>> {
+async fn tried(machine: &Machine, edge: &Edge<'_>, within: Duration) -> Result<Vec<Url>> {
     let at = |name: &str| {
         let port = json::list(edge.service, "/spec/ports").iter().find(|port| port["name"] == name)?;
         edge.published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
@@ -132,7 +132,7 @@ async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
     let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign)?;
-    let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
+    let attempt = |(route, serves)| attempt(&client, &base, route, serves, within);
     let answers = join_all(routes(edge.stack).into_iter().map(attempt));
     let late = async {
         tokio::time::sleep(TIMEOUT).await;
@@ -167,11 +167,11 @@ fn is_excuse(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
-async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>, patience: Duration) -> Url {
+async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>, within: Duration) -> Url {
     // What a browser asks for first: below a prefix, with the slash that pages there count on.
     let path = if route.ends_with('/') { route.clone() } else { format!("{route}/") };
     let url = format!("{base}{path}");
-    let until = Instant::now() + patience;
+    let until = Instant::now() + within;
     loop {
         let began = Instant::now();
         let seen = ask(client, &url).await;
