@@ -16,6 +16,7 @@ use crate::{
         removal::{self, Meant, Removal},
     },
     plan::{Plan, down, summary::Summary},
+    provider::Answer,
     report::{
         self,
         document::{self, RemovalResult},
@@ -84,9 +85,13 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     }
     if down::is_blind(&look.observed) {
         app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
+    } else if args.cluster && others.is_empty() && look.observed.traits.costs == Answer::Yes {
+        let (name, stack) = (&machine.name, &work.down.stack);
+        app.confirm(&format!("this removes the whole cluster {name}, which the stack {stack} is in. Go on?"))?;
     }
     let receipt = work.remove(&look, readable.as_slice()).await?;
-    tell(app, Receipt { stays, ..receipt }).await
+    let whole = work.down.whole_command();
+    tell(app, Receipt { stays, costs: look.observed.traits.costs == Answer::Yes, ..receipt }, &whole).await
 }
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
@@ -94,6 +99,10 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
     if app.common.target.has(&NAMESPACE) {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
+    }
+    if settings.has_cluster_for_each_stack() {
+        return Err(Error::new(Kind::Usage, "--all would look at one of several clusters: each stack has its own")
+            .hint("name the stack: stackctl down STACK; or the cluster of all of them: --cluster-name NAME"));
     }
     let machine = app.machine(&settings).await?;
     let down = down::Options { all: true, known: true, ..args.goal(String::new()) };
@@ -111,7 +120,7 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         }
         let readable: Vec<Stack> = stacks.iter().filter_map(|stack| readable(stack, &settings)).collect();
         let receipt = work.remove(&look, &readable).await?;
-        return tell(app, receipt).await;
+        return tell(app, receipt, &work.down.whole_command()).await;
     }
     let stays = down::stays(&work.down, &look.observed);
     let (mut plans, mut whole) = (Vec::new(), Receipt::default());
@@ -134,7 +143,7 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         show_plans(app, &plans, &[], &stays).await;
         return Ok(());
     }
-    tell(app, Receipt { stays, ..whole }).await
+    tell(app, Receipt { stays, ..whole }, &work.down.whole_command()).await
 }
 
 impl DownArgs {
@@ -199,7 +208,7 @@ impl Work<'_> {
         let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
         let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
         let kept: Vec<report::Kept> = objects.chain(things).collect();
-        Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
+        Ok(Receipt { removed, kept, left: left.things, unseen: left.unseen, ..Receipt::default() })
     }
 }
 
@@ -226,6 +235,8 @@ struct Receipt {
     kept: Vec<report::Kept>,
     /// What keeps the cluster.
     stays: Vec<String>,
+    /// Somebody pays for the cluster as long as it stays.
+    costs: bool,
     left: Vec<Removed>,
     unseen: BTreeMap<String, String>,
 }
@@ -239,16 +250,18 @@ impl Receipt {
     }
 }
 
-async fn tell(app: &App, receipt: Receipt) -> Result<()> {
-    let Receipt { removed, kept, stays, left, unseen } = receipt;
+/// `whole`: the command that removes the cluster too.
+async fn tell(app: &App, receipt: Receipt, whole: &str) -> Result<()> {
+    let Receipt { removed, kept, stays, costs, left, unseen } = receipt;
+    if costs && !stays.is_empty() {
+        app.events.warn(format!("the cluster stays and goes on costing money; `{whole}` removes it"));
+    }
     let value = RemovalResult { removed: &removed, kept: &kept, stays: &stays, left: &left, unseen };
     let text = || {
         let mut lines = vec![report::receipt(&removed, &kept, &left)];
         if !stays.is_empty() {
             let stays = few(&stays);
-            lines.push(format!(
-                "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
-            ));
+            lines.push(format!("the cluster stays, because it also holds {stays}; `{whole}` removes it all"));
         }
         lines.join("\n")
     };

@@ -3,11 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Kept, Store, name, tag};
-use crate::{
-    error::Result,
-    event::Progress,
-    image::engine::Connection,
-};
+use crate::{error::Result, event::Progress, image::engine::Connection};
 
 /// The nodes of a cluster, as far as they have images.
 #[async_trait]

@@ -34,14 +34,15 @@ const AT_ONCE: usize = 20;
 impl EksCluster {
     /// Through the cluster, which cleans up behind them; and what is left then, by AWS itself.
     pub async fn remove_load_balancers(&self, progress: &Progress) -> Result<Vec<Removed>> {
-        self.refuse_elsewhere()?;
-        self.refuse_strangers().await?;
         let there = look::cluster(&self.aws, &self.name).await?;
+        self.refuse_elsewhere(there.is_some() || self.network().await?.is_some())?;
+        self.refuse_strangers().await?;
         let mut gone = Vec::new();
         if there.is_some_and(|cluster| cluster.ours && cluster.status == Status::Active) {
             match Box::pin(self.remove_exposed(progress)).await {
                 Ok(removed) => gone = removed,
-                Err(error) => progress.warn(format!("the API server does not answer, so AWS alone is asked: {error}")),
+                Err(error) if error.kind == Kind::Interrupted => return Err(error),
+                Err(error) => progress.warn(format!("the API server does not help, so AWS alone is asked: {error}")),
             }
         }
         if !gone.is_empty() {
@@ -63,8 +64,14 @@ impl EksCluster {
             gone.push(Removed { kind: "load balancer".to_owned(), name: short(&arn) });
         }
         for arn in self.target_groups().await? {
-            let answer = self.aws.elb.delete_target_group().target_group_arn(&arn).send().await;
-            unless(answer.map_err(Failure::of), &GONE, "removing a target group that the cluster has left")?;
+            let call = self.aws.elb.delete_target_group().target_group_arn(&arn);
+            let delete = || async {
+                match call.clone().send().await.map_err(Failure::of) {
+                    Err(failure) if failure.is(&GONE) => Ok(()),
+                    answer => answer.map(drop),
+                }
+            };
+            self.settled(&format!("the target group {}", short(&arn)), progress, delete).await?;
             gone.push(Removed { kind: "target group".to_owned(), name: short(&arn) });
         }
         Ok(gone)

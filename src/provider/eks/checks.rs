@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     client::{self, Aws, Doing},
-    look, policy,
+    look, names, policy,
     spec::{EksSpec, Nat},
 };
 use crate::{
@@ -144,28 +144,24 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
         Ok(aws) => aws,
         Err(error) => return vec![failed(NAME, &error)],
     };
-    let nats = match spec.nat {
+    let nats: usize = match spec.nat {
         Nat::Single => 1,
         Nat::PerZone => 3,
         Nat::None => 0,
     };
-    let counted = async {
-        let vpcs = aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default().len();
-        let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
-        let clusters = aws.eks.list_clusters().send().await.doing("counting clusters")?.clusters.unwrap_or_default();
-        Ok::<_, Error>((vpcs, addresses.addresses.unwrap_or_default().len(), clusters.len()))
-    };
-    let (vpcs, addresses, clusters) = match counted.await {
+    let counted = async { Ok::<_, Error>((usage(&aws).await?, own(&aws, spec).await?)) };
+    let (all, own) = match Box::pin(counted).await {
         Ok(counted) => counted,
         Err(error) => return vec![failed(NAME, &error)],
     };
     let quota = |service, code, what, needs, used| Quota { service, code, what, needs, used };
     let all = [
-        quota("vpc", "L-F678F1CE", "VPCs", 1, vpcs),
-        quota("ec2", "L-0263D0A3", "addresses", nats, addresses),
-        quota("eks", "L-1194D53C", "clusters", 1, clusters),
+        // What an earlier run has made of this cluster is not needed once more.
+        quota("vpc", "L-F678F1CE", "VPCs", 1_usize.saturating_sub(own.vpcs), all.vpcs),
+        quota("ec2", "L-0263D0A3", "addresses", nats.saturating_sub(own.addresses), all.addresses),
+        quota("eks", "L-1194D53C", "clusters", 1_usize.saturating_sub(own.clusters), all.clusters),
         // Two small nodes are the least that Auto Mode starts.
-        quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, 0),
+        quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, all.cpus),
     ];
     let judged = futures::future::join_all(all.iter().filter(|quota| quota.needs > 0).map(|quota| judge(&aws, quota)));
     let problems: Vec<Check> = judged.await.into_iter().flatten().collect();
@@ -175,11 +171,49 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
     }
 }
 
+/// What counts towards the limits: of the account in its region, or of one cluster.
+struct Usage {
+    vpcs: usize,
+    addresses: usize,
+    clusters: usize,
+    cpus: usize,
+}
+
+async fn usage(aws: &Aws) -> Result<Usage> {
+    let vpcs = aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default().len();
+    let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
+    let addresses = addresses.addresses.unwrap_or_default().len();
+    let mut pages = aws.eks.list_clusters().into_paginator().send();
+    let mut clusters = 0;
+    while let Some(page) = pages.next().await {
+        clusters += page.doing("counting clusters")?.clusters.unwrap_or_default().len();
+    }
+    let mut pages = aws.ec2.describe_instances().filters(look::filter("instance-state-name", ["pending", "running"]));
+    pages = pages.max_results(1000);
+    let mut pages = pages.into_paginator().send();
+    let mut cpus = 0;
+    while let Some(page) = pages.next().await {
+        let reservations = page.doing("counting instances")?.reservations.unwrap_or_default();
+        let instances = reservations.iter().flat_map(|reservation| reservation.instances());
+        let each = instances.filter_map(|instance| instance.cpu_options());
+        let counted = each.map(|cpu| cpu.core_count().unwrap_or(0) * cpu.threads_per_core().unwrap_or(1));
+        cpus += usize::try_from(counted.sum::<i32>()).unwrap_or_default();
+    }
+    Ok(Usage { vpcs, addresses, clusters, cpus })
+}
+
+async fn own(aws: &Aws, spec: &EksSpec) -> Result<Usage> {
+    let name = names::cluster(&look::identity(aws).await?.account, &aws.region, &spec.base);
+    let (vpc, addresses, cluster) =
+        tokio::try_join!(look::bare_vpc(aws, &name), look::addresses(aws, &name), look::cluster(aws, &name))?;
+    let [vpcs, clusters] = [vpc.is_some(), cluster.is_some()].map(usize::from);
+    Ok(Usage { vpcs, addresses: addresses.len(), clusters, cpus: 0 })
+}
+
 async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
-    let call = aws.quotas.get_service_quota().service_code(quota.service).quota_code(quota.code);
     let Quota { what, needs, used, code, service } = quota;
     // A quota that cannot be asked for is told by the call that meets it.
-    let limit = call.send().await.ok()?.quota?.value?;
+    let limit = limit(aws, service, code).await?;
     let room = limit - *used as f64;
     (room < *needs as f64).then(|| {
         Check::failed(
@@ -188,6 +222,18 @@ async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
             format!("remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {}", used + needs),
         )
     })
+}
+
+/// As it is for the account, or as it is for all whose own was never changed.
+async fn limit(aws: &Aws, service: &str, code: &str) -> Option<f64> {
+    let quota = match aws.quotas.get_service_quota().service_code(service).quota_code(code).send().await {
+        Ok(answer) => answer.quota,
+        Err(_) => {
+            let call = aws.quotas.get_aws_default_service_quota().service_code(service).quota_code(code);
+            call.send().await.ok()?.quota
+        }
+    };
+    quota?.value
 }
 
 /// What the policy allows is asked of AWS, as far as it tells.

@@ -152,6 +152,11 @@ impl Failure {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
+    /// AWS knows nothing of what the call names; of what was just made it may say so for a while.
+    pub fn is_unknown_thing(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| code.ends_with(".NotFound") || code == "NoSuchEntity")
+    }
+
     /// `doing`: "making the VPC".
     pub fn error(&self, doing: &str) -> Error {
         let cause = match &self.code {

@@ -17,7 +17,7 @@ use super::{
     look,
     make::Made,
     names,
-    seen::{Identity, Seen},
+    seen::{Cluster, Identity, Seen},
     spec::EksSpec,
     task::{Removal, Task},
     wait::{Pace, Wait},
@@ -52,6 +52,8 @@ pub struct EksCluster {
     user: UserKubeconfig,
     /// Ids of its parts, as far as this run has seen them.
     ids: Mutex<BTreeMap<String, String>>,
+    /// The cluster, as it was last seen.
+    found: Mutex<Option<Cluster>>,
 }
 
 impl EksCluster {
@@ -74,6 +76,7 @@ impl EksCluster {
             cancel: cancel.clone(),
             user: user.clone(),
             ids: Mutex::default(),
+            found: Mutex::default(),
             aws,
             name,
             folder,
@@ -125,8 +128,7 @@ impl EksCluster {
 
     /// Its user is a program: this one, which makes tokens from whatever credentials AWS' tools would use.
     pub(super) fn write_kubeconfig(&self, cluster: &aws_sdk_eks::types::Cluster) -> Result<()> {
-        let authority = cluster.certificate_authority().and_then(|authority| authority.data());
-        let (Some(server), Some(authority)) = (cluster.endpoint(), authority) else {
+        let Some((server, authority)) = look::reached_by(cluster) else {
             return Err(Error::new(
                 Kind::Platform,
                 format!("EKS does not say how the cluster {} is reached", self.name),
@@ -197,14 +199,22 @@ impl EksCluster {
         Ok(removed)
     }
 
-    /// What another account has is not gone because it cannot be seen.
-    pub(super) fn refuse_elsewhere(&self) -> Result<()> {
-        ledger::refuse_elsewhere(&self.folder, &self.name, &self.who.account)
+    /// What another account or region has is not gone because it cannot be seen. `is_here`: this one has something of it.
+    pub(super) fn refuse_elsewhere(&self, is_here: bool) -> Result<()> {
+        ledger::refuse_elsewhere(&self.folder, &self.name, &self.who.account, &self.aws.region, is_here)
     }
 
     pub(super) fn kubeconfig(&self) -> Option<Access> {
         let kubeconfig = self.folder.file(KUBECONFIG_FILE);
         kubeconfig.exists().then(|| Access { kubeconfig, context: self.name.clone() })
+    }
+
+    /// Whether the kubeconfig leads to a cluster that somebody has removed and made anew, under the same name.
+    fn is_of_another(&self, access: &Access) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let reached_by = found.as_ref().and_then(|found| found.reached_by.as_ref());
+        let text = std::fs::read_to_string(&access.kubeconfig).unwrap_or_default();
+        reached_by.is_some_and(|(server, authority)| !text.contains(server) || !text.contains(authority))
     }
 }
 
@@ -220,6 +230,7 @@ impl Provider for EksCluster {
 
     async fn observe(&self) -> Result<ClusterState> {
         let seen = look::cluster(&self.aws, &self.name).await?;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
         let nothing = Seen { cluster: seen, ..Seen::of(&self.spec, &self.who, &self.aws.region, &self.name) };
         Ok(nothing.state())
     }
@@ -227,6 +238,7 @@ impl Provider for EksCluster {
     async fn observe_cloud(&self) -> Result<Option<Box<Seen>>> {
         let seen = look::everything(&self.aws, &self.spec, &self.who).await?;
         self.learn(&seen);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen.cluster);
         Ok(Some(Box::new(seen)))
     }
 
@@ -269,7 +281,7 @@ impl Provider for EksCluster {
     }
 
     async fn access(&self) -> Result<Access> {
-        if let Some(access) = self.kubeconfig() {
+        if let Some(access) = self.kubeconfig().filter(|access| !self.is_of_another(access)) {
             return Ok(access);
         }
         let found = look::described(&self.aws, &self.name).await?.ok_or_else(|| {

@@ -92,9 +92,9 @@ impl Ledger {
     }
 }
 
-/// Fails where a cluster for the same purpose is on record beside this one, in another account: these credentials cannot
-/// see it, and what is not seen is not gone.
-pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str) -> Result<()> {
+/// Fails where a cluster for the same purpose is on record beside this one, in another account, which these credentials
+/// cannot see; or in another region, where this one has nothing to remove: what is not seen is not gone.
+pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str, region: &str, is_here: bool) -> Result<()> {
     let purpose = |name: &str| name.rsplit_once('-').map(|(purpose, _)| purpose.to_owned());
     let beside = folder.path().parent().and_then(|clusters| std::fs::read_dir(clusters).ok());
     for entry in beside.into_iter().flatten().flatten() {
@@ -113,6 +113,15 @@ pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str) -> Result
             )
             .cause(entry.path().join(FILE).display())
             .hint("use the credentials with which it was made: AWS_PROFILE, or `aws sso login`"));
+        }
+        if let Some(other) = entries.iter().find(|other| other.region != region && !is_here) {
+            let elsewhere = &other.region;
+            return Err(Error::new(
+                Kind::Preflight,
+                format!("the cluster {name} is in the region {elsewhere}, and {region} has nothing of it"),
+            )
+            .cause(entry.path().join(FILE).display())
+            .hint(format!("name the region: --region {elsewhere}")));
         }
     }
     Ok(())
@@ -204,12 +213,24 @@ mod tests {
     fn a_cluster_of_another_account_is_not_taken_for_gone() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::at(folder.path());
-        let refuse = |name: &str, account: &str| refuse_elsewhere(&state.cluster(name), name, account);
+        let refuse =
+            |name: &str, account: &str| refuse_elsewhere(&state.cluster(name), name, account, "us-east-1", true);
         refuse("stackctl-hello-222222", "2").unwrap();
         Ledger::of(&state.cluster("stackctl-hello-111111")).write(&entry("vpc", Event::Intended)).unwrap();
         assert_eq!(refuse("stackctl-hello-222222", "2").unwrap_err().kind, Kind::Preflight);
-        // Another region of the same account, and another purpose.
-        refuse("stackctl-hello-333333", "1").unwrap();
         refuse("stackctl-greeter-222222", "2").unwrap();
+    }
+
+    #[test]
+    fn a_cluster_of_another_region_is_not_taken_for_gone_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path());
+        Ledger::of(&state.cluster("stackctl-hello-111111")).write(&entry("vpc", Event::Intended)).unwrap();
+        let name = "stackctl-hello-333333";
+        let refuse = |region: &str, is_here: bool| refuse_elsewhere(&state.cluster(name), name, "1", region, is_here);
+        let refused = refuse("eu-west-1", false).unwrap_err();
+        assert!(refused.hints.concat().contains("--region us-east-1"), "{refused:?}");
+        // Whoever has one in each region may remove either.
+        refuse("eu-west-1", true).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Tag};
+use aws_sdk_ec2::types::{Filter, NatGateway, Tag};
 
 use super::{
     client::{Aws, Doing, Failure, unless_absent},
@@ -145,15 +145,30 @@ pub async fn tables(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, RouteTa
 
 /// Those that are there or come up. AWS goes on listing them for an hour after they are gone.
 pub async fn nats(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Nat>> {
-    let states = filter("state", ["pending", "available", "deleting"]);
-    let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
-    let found = answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default();
-    let named = found.into_iter().filter_map(|nat| {
-        let name = part(nat.tags(), "nat")?;
+    let mut named = BTreeMap::new();
+    for nat in nats_that_are(aws, cluster, &["pending", "available", "deleting"]).await? {
+        let Some(name) = part(nat.tags(), "nat") else { continue };
         let state = nat.state.map(|state| state.as_str().to_owned()).unwrap_or_default();
-        Some((name, Nat { id: nat.nat_gateway_id?, state }))
-    });
-    Ok(named.collect())
+        let Some(id) = nat.nat_gateway_id else { continue };
+        // Beside one that goes another may have come, which is the one that counts.
+        let counts = state != "deleting" || !named.contains_key(&name);
+        if counts {
+            named.insert(name, Nat { id, state });
+        }
+    }
+    Ok(named)
+}
+
+/// Those that AWS could not make, which may hold an address as long as it lists them.
+pub async fn failed_nats(aws: &Aws, cluster: &str) -> Result<Vec<String>> {
+    let failed = nats_that_are(aws, cluster, &["failed"]).await?;
+    Ok(failed.into_iter().filter_map(|nat| nat.nat_gateway_id).collect())
+}
+
+async fn nats_that_are(aws: &Aws, cluster: &str, states: &[&str]) -> Result<Vec<NatGateway>> {
+    let states = filter("state", states.iter().copied());
+    let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
+    Ok(answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default())
 }
 
 pub async fn addresses(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, String>> {
@@ -233,7 +248,13 @@ pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
         vpc: found.resources_vpc_config().and_then(|config| config.vpc_id()).map(str::to_owned),
         complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
         version: found.version().map(str::to_owned),
+        reached_by: reached_by(&found).map(|(server, authority)| (server.to_owned(), authority.to_owned())),
     }))
+}
+
+/// The URL of its API server, and its authority in base64; None: there is none yet.
+pub fn reached_by(cluster: &aws_sdk_eks::types::Cluster) -> Option<(&str, &str)> {
+    cluster.endpoint().zip(cluster.certificate_authority().and_then(|authority| authority.data()))
 }
 
 pub async fn described(aws: &Aws, name: &str) -> Result<Option<aws_sdk_eks::types::Cluster>> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -107,6 +109,24 @@ impl EksCluster {
             }
             if failure.outcome == Outcome::Throttled {
                 tokio::time::sleep(THROTTLED_FOR * attempt / self.pace.times()).await;
+            }
+        }
+    }
+
+    /// The answer of a call about what was just made: AWS may not know it everywhere yet, and says then that there is no
+    /// such thing.
+    pub async fn once_shown<T, E, Answer>(&self, call: impl Fn() -> Answer) -> std::result::Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        Answer: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let deadline = Instant::now() + self.pace.shows_within();
+        loop {
+            match call().await.map_err(Failure::of) {
+                Err(failure) if failure.is_unknown_thing() && Instant::now() < deadline => {
+                    tokio::time::sleep(self.pace.shows_within() / LOOKS).await;
+                }
+                answer => return answer,
             }
         }
     }

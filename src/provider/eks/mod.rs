@@ -52,6 +52,7 @@ mod without;
 use std::time::Duration;
 
 use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
+use crate::object::ProviderObjects;
 #[cfg(feature = "eks")]
 pub use cluster::EksCluster;
 pub use policy::policy;
@@ -69,5 +70,11 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
     costs: Answer::Yes,
+    own_objects: ProviderObjects {
+        groups: &["eks.amazonaws.com", "networking.k8s.aws", "vpcresources.k8s.aws"],
+        definitions: &["karpenter.sh"],
+        objects: &[("NodePool", "general-purpose"), ("NodePool", "system")],
+        prefixes: &["eks:", "eks-", "vpc-resource-"],
+    },
     answers_within: Duration::from_secs(60),
 };

@@ -60,8 +60,9 @@ impl EksCluster {
         let missing = role.policies().iter().filter(|policy| !has.contains(**policy)).collect::<Vec<_>>();
         for policy in &missing {
             let arn = format!("arn:{}:iam::aws:policy/{policy}", names::partition(&aws.region));
-            let answer = aws.iam.attach_role_policy().role_name(name).policy_arn(arn).send().await;
-            answer.doing(&format!("giving the role {name} the policy {policy}"))?;
+            let call = aws.iam.attach_role_policy().role_name(name).policy_arn(arn);
+            let answer = self.once_shown(|| call.clone().send()).await;
+            answer.map_err(|failure| failure.error(&format!("giving the role {name} the policy {policy}")))?;
         }
         Ok(made.new || !missing.is_empty())
     }

@@ -45,7 +45,15 @@ const GONE: [&str; 13] = [
     "ResourceNotFoundException",
     "InvalidPermission.NotFound",
 ];
-const STILL_USED: [&str; 3] = ["DependencyViolation", "InvalidIPAddress.InUse", "InvalidNetworkInterface.InUse"];
+const STILL_USED: [&str; 5] = [
+    "DependencyViolation",
+    "InvalidIPAddress.InUse",
+    "InvalidNetworkInterface.InUse",
+    // A target group whose load balancer has just gone.
+    "ResourceInUse",
+    // An address whose NAT gateway has just gone.
+    "AuthFailure",
+];
 
 fn removed(kind: &str, name: impl Into<String>) -> Removed {
     Removed { kind: kind.to_owned(), name: name.into() }
@@ -84,7 +92,12 @@ impl EksCluster {
     }
 
     /// Once more and again while AWS says that something depends on it: not everything is gone when it says so.
-    async fn settled<T, Answer>(&self, what: &str, progress: &Progress, call: impl Fn() -> Answer) -> Result<()>
+    pub(super) async fn settled<T, Answer>(
+        &self,
+        what: &str,
+        progress: &Progress,
+        call: impl Fn() -> Answer,
+    ) -> Result<()>
     where
         Answer: Future<Output = std::result::Result<T, Failure>>,
     {
@@ -113,10 +126,20 @@ impl EksCluster {
             self.empty_pools(progress).await?;
         }
         let instances = self.instances().await?;
+        if there.is_some() && !active {
+            // It is on its way out, or failed: EKS ends its nodes with it.
+            return Ok(Vec::new());
+        }
         if !active && !instances.is_empty() {
-            // Nobody else will: they go on running, and cost money.
+            // Nobody else may: they go on running, and cost money. AWS lets only EKS end nodes of Auto Mode.
             let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(instances.clone()));
-            call.send().await.doing("ending nodes whose cluster is gone")?;
+            match call.send().await.map_err(Failure::of) {
+                Err(failure) if failure.is(&["UnauthorizedOperation"]) => {
+                    let nodes = instances.join(", ");
+                    progress.warn(format!("AWS does not let {nodes} be ended by hand: waiting until EKS ends them"));
+                }
+                ended => unless(ended, &["InvalidInstanceID.NotFound"], "ending nodes whose cluster is gone")?,
+            }
         }
         let wait = self.wait("the nodes", "2 to 5 minutes", NODES_WITHIN, progress);
         wait.until(|| async {
@@ -188,6 +211,10 @@ impl EksCluster {
             let answer = ec2.delete_nat_gateway().nat_gateway_id(&nat.id).send().await.map_err(Failure::of);
             unless(answer, &GONE, "removing a NAT gateway")?;
             gone.push(removed("NAT gateway", &nat.id));
+        }
+        for id in look::failed_nats(&self.aws, &self.name).await? {
+            let answer = ec2.delete_nat_gateway().nat_gateway_id(&id).send().await.map_err(Failure::of);
+            unless(answer, &GONE, "removing a NAT gateway that failed")?;
         }
         let wait = self.wait("the NAT gateways", "1 to 2 minutes", NAT_WITHIN, progress);
         wait.until(|| async {

@@ -98,6 +98,8 @@ pub struct Cluster {
     /// All that belongs to it was made.
     pub complete: bool,
     pub version: Option<String>,
+    /// The URL of its API server, and its authority in base64.
+    pub reached_by: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,6 +72,7 @@ fn done(mut seen: Seen, steps: &[Planned]) -> Seen {
                     vpc: Some("vpc".to_owned()),
                     complete: false,
                     version: None,
+                    reached_by: None,
                 });
             }
             Task::AwaitCluster => seen.cluster.as_mut().unwrap().status = Status::Active,
@@ -159,7 +160,8 @@ fn the_cluster_waits_neither_for_a_way_out_nor_for_images() {
 #[test]
 fn somebody_elses_cluster_of_that_name_is_refused() {
     let mut seen = nothing(spec());
-    let theirs = Cluster { status: Status::Active, ours: false, vpc: None, complete: false, version: None };
+    let theirs =
+        Cluster { status: Status::Active, ours: false, vpc: None, complete: false, version: None, reached_by: None };
     seen.cluster = Some(theirs);
     let error = plan::up(&seen, true, false, &BTreeSet::new()).unwrap_err();
     assert_eq!(error.kind, crate::error::Kind::Preflight);

@@ -21,7 +21,12 @@ impl RemoteRegistry {
     }
 
     /// The header that answers the challenge.
-    pub(super) async fn authorization(&self, door: &Door, challenge: &Challenge, scope: Option<&str>) -> Checked<HeaderValue> {
+    pub(super) async fn authorization(
+        &self,
+        door: &Door,
+        challenge: &Challenge,
+        scope: Option<&str>,
+    ) -> Checked<HeaderValue> {
         match challenge {
             Challenge::Basic => self.basic().ok_or(Refusal::NoCredentials),
             Challenge::Bearer { realm, service } => self.token(door, realm, service.as_deref(), scope).await,
