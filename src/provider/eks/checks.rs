@@ -6,6 +6,7 @@ use std::{
 };
 
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_ec2::types::Tag;
 use futures::FutureExt;
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -149,8 +150,7 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
         Nat::PerZone => 3,
         Nat::None => 0,
     };
-    let counted = async { Ok::<_, Error>((usage(&aws).await?, own(&aws, spec).await?)) };
-    let (all, own) = match Box::pin(counted).await {
+    let (all, own) = match Box::pin(usage(&aws, spec)).await {
         Ok(counted) => counted,
         Err(error) => return vec![failed(NAME, &error)],
     };
@@ -171,7 +171,8 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
     }
 }
 
-/// What counts towards the limits: of the account in its region, or of one cluster.
+/// What counts towards the limits.
+#[derive(Default)]
 struct Usage {
     vpcs: usize,
     addresses: usize,
@@ -179,35 +180,37 @@ struct Usage {
     cpus: usize,
 }
 
-async fn usage(aws: &Aws) -> Result<Usage> {
-    let vpcs = aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default().len();
-    let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
-    let addresses = addresses.addresses.unwrap_or_default().len();
-    let mut pages = aws.eks.list_clusters().into_paginator().send();
-    let mut clusters = 0;
-    while let Some(page) = pages.next().await {
-        clusters += page.doing("counting clusters")?.clusters.unwrap_or_default().len();
+/// Of the account in its region; and the part of the cluster itself, of which an earlier run may have made some.
+async fn usage(aws: &Aws, spec: &EksSpec) -> Result<(Usage, Usage)> {
+    let name = names::cluster(&look::identity(aws).await?.account, &aws.region, &spec.base);
+    let is_own = |tags: &[Tag]| usize::from(look::tag(tags, names::CLUSTER_TAG) == Some(&name));
+    let (mut all, mut own) = (Usage::default(), Usage::default());
+    for vpc in aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default() {
+        all.vpcs += 1;
+        own.vpcs += is_own(vpc.tags());
     }
-    let mut pages = aws.ec2.describe_instances().filters(look::filter("instance-state-name", ["pending", "running"]));
-    pages = pages.max_results(1000);
-    let mut pages = pages.into_paginator().send();
-    let mut cpus = 0;
+    let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
+    for address in addresses.addresses.unwrap_or_default() {
+        all.addresses += 1;
+        own.addresses += is_own(address.tags());
+    }
+    let mut pages = aws.eks.list_clusters().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        for cluster in page.doing("counting clusters")?.clusters.unwrap_or_default() {
+            all.clusters += 1;
+            own.clusters += usize::from(cluster == name);
+        }
+    }
+    let running = look::filter("instance-state-name", ["pending", "running"]);
+    let mut pages = aws.ec2.describe_instances().filters(running).max_results(1000).into_paginator().send();
     while let Some(page) = pages.next().await {
         let reservations = page.doing("counting instances")?.reservations.unwrap_or_default();
         let instances = reservations.iter().flat_map(|reservation| reservation.instances());
         let each = instances.filter_map(|instance| instance.cpu_options());
         let counted = each.map(|cpu| cpu.core_count().unwrap_or(0) * cpu.threads_per_core().unwrap_or(1));
-        cpus += usize::try_from(counted.sum::<i32>()).unwrap_or_default();
+        all.cpus += usize::try_from(counted.sum::<i32>()).unwrap_or_default();
     }
-    Ok(Usage { vpcs, addresses, clusters, cpus })
-}
-
-async fn own(aws: &Aws, spec: &EksSpec) -> Result<Usage> {
-    let name = names::cluster(&look::identity(aws).await?.account, &aws.region, &spec.base);
-    let (vpc, addresses, cluster) =
-        tokio::try_join!(look::bare_vpc(aws, &name), look::addresses(aws, &name), look::cluster(aws, &name))?;
-    let [vpcs, clusters] = [vpc.is_some(), cluster.is_some()].map(usize::from);
-    Ok(Usage { vpcs, addresses: addresses.len(), clusters, cpus: 0 })
+    Ok((all, own))
 }
 
 async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
