@@ -12,6 +12,8 @@ mod account;
 mod api;
 mod faults;
 mod ground;
+mod order;
+mod others;
 mod removal;
 mod upward;
 
@@ -26,7 +28,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL].concat();
+    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

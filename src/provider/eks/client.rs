@@ -128,6 +128,18 @@ const ENDED: [&str; 5] =
 const FORBIDDEN: [&str; 4] = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"];
 const SKEWED: [&str; 2] = ["SignatureDoesNotMatch", "RequestTimeTooSkewed"];
 
+/// For want of credentials. A connection that ended without an answer may have carried the call.
+fn was_never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 impl Failure {
     pub fn of<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Failure {
         let code = error.code().map(str::to_owned);
@@ -137,8 +149,8 @@ impl Failure {
             _ if throttled => Outcome::Throttled,
             SdkError::ServiceError(context) if context.raw().status().as_u16() < 500 => Outcome::Refused,
             SdkError::ConstructionFailure(_) => Outcome::Refused,
-            // What was not sent, for want of credentials or of a connection.
-            SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => Outcome::Refused,
+            SdkError::DispatchFailure(failure) if failure.is_user() => Outcome::Refused,
+            SdkError::DispatchFailure(_) if was_never_sent(&error) => Outcome::Refused,
             _ => Outcome::Unknown,
         };
         let message = message.unwrap_or_else(|| match error.source() {

@@ -71,7 +71,7 @@ impl EksCluster {
             Removal::InternetGateway => self.remove_gateway(progress).await,
             Removal::Vpc => self.remove_vpc(progress).await,
             Removal::LogGroup => self.remove_log_group().await,
-            Removal::State => self.forget(progress).await,
+            Removal::State => self.forget_if_gone(progress).await,
         }
     }
 
@@ -113,7 +113,8 @@ impl EksCluster {
             self.empty_pools(progress).await?;
         }
         let instances = self.instances().await?;
-        if !active && !instances.is_empty() {
+        let abandoned = there.is_none_or(|cluster| cluster.ours && cluster.status == Status::Failed);
+        if abandoned && !instances.is_empty() {
             // Nobody else will: they go on running, and cost money.
             let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(instances.clone()));
             call.send().await.doing("ending nodes whose cluster is gone")?;
@@ -244,22 +245,35 @@ impl EksCluster {
         let mut gone = Vec::new();
         for role in Role::ALL {
             let name = look::role_name(&self.name, role);
-            let Some(policies) = look::role(&self.aws, &self.name, role).await? else { continue };
+            let Some(found) = look::role(&self.aws, &self.name, role).await? else { continue };
             let doing = format!("removing the role {name}");
             let answer = iam.list_instance_profiles_for_role().role_name(&name).send().await;
             let profiles = unless_absent(answer, &GONE, &doing)?.map(|answer| answer.instance_profiles);
             for profile in profiles.unwrap_or_default() {
                 let profile = profile.instance_profile_name;
+                if !profile.starts_with("eks") {
+                    let error =
+                        Error::new(Kind::Refused, format!("the instance profile {profile} holds the role {name}"));
+                    return Err(error
+                        .cause("neither stackctl nor EKS has made that profile")
+                        .hint("take the role out of it yourself, then run the same command again"));
+                }
                 let call = iam.remove_role_from_instance_profile().instance_profile_name(&profile).role_name(&name);
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
                 gone.push(self.remove_profile(profile).await?);
             }
-            for policy in policies {
-                let arn = format!("arn:{}:iam::aws:policy/{policy}", names::partition(&self.aws.region));
+            // Also those that somebody has given to it since.
+            for arn in found.attached {
                 let answer = iam.detach_role_policy().role_name(&name).policy_arn(arn).send().await;
                 unless(answer.map_err(Failure::of), &GONE, &doing)?;
             }
-            unless(iam.delete_role().role_name(&name).send().await.map_err(Failure::of), &GONE, &doing)?;
+            let delete = || async { iam.delete_role().role_name(&name).send().await.map_err(Failure::of) };
+            let mut answer = delete().await;
+            if answer.as_ref().is_err_and(|failure| failure.is(&["DeleteConflict"])) {
+                self.remove_inline_policies(&name).await?;
+                answer = delete().await;
+            }
+            unless(answer, &GONE, &doing)?;
             gone.push(removed("role", name));
         }
         // One that a removal which was stopped has left without its role.
@@ -267,6 +281,18 @@ impl EksCluster {
             gone.push(self.remove_profile(profile).await?);
         }
         Ok(gone)
+    }
+
+    /// Those that somebody has written into one of our roles: they are nothing without it.
+    async fn remove_inline_policies(&self, role: &str) -> Result<()> {
+        let iam = &self.aws.iam;
+        let doing = format!("removing the policies in the role {role}");
+        let answer = iam.list_role_policies().role_name(role).send().await;
+        for policy in unless_absent(answer, &GONE, &doing)?.map(|answer| answer.policy_names).unwrap_or_default() {
+            let answer = iam.delete_role_policy().role_name(role).policy_name(policy).send().await;
+            unless(answer.map_err(Failure::of), &GONE, &doing)?;
+        }
+        Ok(())
     }
 
     async fn remove_profile(&self, profile: String) -> Result<Removed> {
@@ -279,6 +305,7 @@ impl EksCluster {
     async fn remove_interfaces(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let Some(vpc) = self.network().await? else { return Ok(Vec::new()) };
         let ec2 = &self.aws.ec2;
+        let groups = self.security_groups(&vpc).await?;
         let gone = std::sync::Mutex::new(Vec::new());
         let wait = self.wait("network interfaces in the VPC", "up to 20 minutes", INTERFACES_WITHIN, progress);
         wait.until(|| async {
@@ -287,9 +314,15 @@ impl EksCluster {
             let mut used = Vec::new();
             for interface in &found {
                 let Some(id) = interface.network_interface_id() else { continue };
-                if interface.status().is_some_and(|status| status.as_str() == "available") {
-                    let answer = ec2.delete_network_interface().network_interface_id(id).send().await;
-                    unless(answer.map_err(Failure::of), &GONE, &format!("removing the interface {id}"))?;
+                let is_free = interface.status().is_some_and(|status| status.as_str() == "available");
+                if is_free && self.is_our_interface(interface, &groups) {
+                    let answer =
+                        ec2.delete_network_interface().network_interface_id(id).send().await.map_err(Failure::of);
+                    if answer.as_ref().is_err_and(|failure| failure.is(&["InvalidParameterValue"])) {
+                        used.push(format!("{id} (in use by now)"));
+                        continue;
+                    }
+                    unless(answer, &GONE, &format!("removing the interface {id}"))?;
                     gone.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(removed("interface", id));
                 } else {
                     used.push(format!("{id} ({})", interface.description().unwrap_or_default()));
@@ -301,32 +334,42 @@ impl EksCluster {
         Ok(gone.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    pub(super) async fn security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
+    /// All of the VPC, with its default group.
+    async fn all_security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
         let answer = self.aws.ec2.describe_security_groups().filters(filter("vpc-id", [vpc])).send().await;
-        let found = answer.doing("looking for security groups")?.security_groups.unwrap_or_default();
+        Ok(answer.doing("looking for security groups")?.security_groups.unwrap_or_default())
+    }
+
+    pub(super) async fn security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
+        let found = self.all_security_groups(vpc).await?;
         Ok(found.into_iter().filter(|group| group.group_name() != Some("default")).collect())
     }
 
-    /// A group that a rule of another one names cannot go: rules that name groups go first.
+    /// A group that a rule of another one names cannot go: rules that name groups go first, also those of the default group,
+    /// which goes with the VPC. What somebody has put there meanwhile is not ours to remove: AWS keeps the VPC for it.
     async fn remove_security_groups(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let Some(vpc) = self.network().await? else { return Ok(Vec::new()) };
         let ec2 = &self.aws.ec2;
-        let groups = self.security_groups(&vpc).await?;
-        let groups: Vec<(&str, &SecurityGroup)> =
-            groups.iter().filter_map(|group| Some((group.group_id()?, group))).collect();
-        for (id, group) in &groups {
+        let all = self.all_security_groups(&vpc).await?;
+        let with_id = all.iter().filter_map(|group| Some((group.group_id()?, group)));
+        let (groups, others): (Vec<_>, Vec<_>) = with_id.partition(|(_, group)| self.is_ours(group.tags()));
+        let default = others.into_iter().filter(|(_, group)| group.group_name() == Some("default"));
+        let is_ours = |id: &str| groups.iter().any(|(ours, _)| *ours == id);
+        for (id, group) in groups.iter().copied().chain(default) {
             let naming = |rules: &[aws_sdk_ec2::types::IpPermission]| {
-                let named = rules.iter().filter(|rule| !rule.user_id_group_pairs().is_empty());
-                named.cloned().collect::<Vec<_>>()
+                let names_ours = |rule: &&aws_sdk_ec2::types::IpPermission| {
+                    rule.user_id_group_pairs().iter().any(|pair| pair.group_id().is_some_and(is_ours))
+                };
+                rules.iter().filter(names_ours).cloned().collect::<Vec<_>>()
             };
             let doing = format!("taking rules of the security group {id} back");
             let (inward, outward) = (naming(group.ip_permissions()), naming(group.ip_permissions_egress()));
             if !inward.is_empty() {
-                let call = ec2.revoke_security_group_ingress().group_id(*id).set_ip_permissions(Some(inward));
+                let call = ec2.revoke_security_group_ingress().group_id(id).set_ip_permissions(Some(inward));
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
             }
             if !outward.is_empty() {
-                let call = ec2.revoke_security_group_egress().group_id(*id).set_ip_permissions(Some(outward));
+                let call = ec2.revoke_security_group_egress().group_id(id).set_ip_permissions(Some(outward));
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
             }
         }

@@ -17,6 +17,9 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 /// For emulators of AWS, where nothing takes minutes: how many times faster than usual things are looked at.
 const PACE: &str = "STACKCTL_EKS_PACE";
 
+/// What leads to one.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
 /// How fast things go on the other side.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace(u32);
@@ -24,6 +27,11 @@ pub struct Pace(u32);
 impl Pace {
     pub fn from_env() -> Result<Pace> {
         let Ok(text) = std::env::var(PACE) else { return Ok(Pace(1)) };
+        if std::env::var_os(ENDPOINT).is_none() {
+            return Err(Error::new(Kind::Usage, format!("{PACE} is set, and {ENDPOINT} is not"))
+                .cause("AWS itself takes its time: what was made would be taken for lost, and be made twice")
+                .hint(format!("unset {PACE}")));
+        }
         match text.parse() {
             Ok(times) if (1..=1000).contains(&times) => Ok(Pace(times)),
             _ => Err(Error::new(Kind::Usage, format!("{PACE} is {text:?}, and not a number from 1 to 1000"))
