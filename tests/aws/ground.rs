@@ -88,7 +88,9 @@ impl Ground {
         std::fs::write(stack.join("stack.yaml"), "name: small\nmanifests: [map.yaml]\n").expect("a file");
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: small }\ndata: { a: b }\n";
         std::fs::write(stack.join("map.yaml"), map).expect("a file");
-        Home { folder, stack, environment: self.account.environment() }
+        let mut environment = self.account.environment();
+        environment.insert("STACKCTL_EKS_PACE".to_owned(), PACE.to_owned());
+        Home { folder, stack, environment }
     }
 
     /// A label for whatever an image is built from.
@@ -114,6 +116,10 @@ impl Home {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
         let path = std::env::var("PATH").unwrap_or_default();
@@ -123,7 +129,6 @@ impl Home {
             .env("HOME", self.folder.path())
             .env("NO_COLOR", "1")
             .env("STACKCTL_PROVIDER", "eks")
-            .env("STACKCTL_EKS_PACE", PACE)
             .envs(&self.environment)
             .args(arguments)
             .stdin(Stdio::null())

@@ -12,6 +12,7 @@ mod account;
 mod api;
 mod faults;
 mod ground;
+mod inputs;
 mod order;
 mod others;
 mod removal;
@@ -28,7 +29,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL].concat();
+    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL, inputs::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

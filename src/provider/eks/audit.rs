@@ -20,7 +20,7 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
     let mut add = |kind: &str, names: Vec<String>| {
         left.extend(names.into_iter().map(|name| Removed { kind: kind.to_owned(), name }));
     };
-    let seen = look::everything(aws, &cluster.spec, &cluster.who).await?;
+    let seen = look::parts(aws, &cluster.spec, &cluster.who).await?;
     add("cluster", seen.cluster.iter().filter(|found| found.ours).map(|_| name.clone()).collect());
     add("VPC", seen.vpc.iter().map(|vpc| vpc.id.clone()).collect());
     add("internet gateway", seen.gateway.iter().map(|gateway| gateway.id.clone()).collect());

@@ -67,6 +67,7 @@ pub struct EksCluster {
 impl EksCluster {
     /// Asks AWS who we are: what clusters are called depends on the account.
     pub async fn open(spec: EksSpec, user: &UserKubeconfig, state: &State, cancel: &CancellationToken) -> Result<Self> {
+        let pace = Pace::from_env()?;
         let aws = Aws::open(spec.region.as_deref()).await?;
         let who = look::identity(&aws).await?;
         if let Some(wanted) = spec.account.as_ref().filter(|wanted| **wanted != who.account) {
@@ -80,7 +81,7 @@ impl EksCluster {
             spec,
             who,
             ledger: Ledger::of(&folder),
-            pace: Pace::from_env()?,
+            pace,
             cancel: cancel.clone(),
             locks: state.locks(),
             lock: tokio::sync::Mutex::default(),

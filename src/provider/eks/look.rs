@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{Filter, Tag};
 use serde_json::Value;
 
 use super::{
-    client::{Aws, Doing, Failure, unless_absent},
+    client::{Aws, Doing, Failure, Outcome, unless_absent},
     names,
     seen::{Cluster, Gateway, Identity, LogGroup, Nat, RouteTable, Seen, Status, Subnet, Vpc, Zone},
     spec::EksSpec,
@@ -19,7 +19,16 @@ pub const NO_ROLE: [&str; 1] = ["NoSuchEntity"];
 pub const NO_CLUSTER: [&str; 1] = ["ResourceNotFoundException"];
 
 pub async fn identity(aws: &Aws) -> Result<Identity> {
-    let answer = aws.sts.get_caller_identity().send().await.doing("asking who you are")?;
+    let answer = aws.sts.get_caller_identity().send().await.map_err(Failure::of).map_err(|failure| {
+        let error = failure.error("asking who you are");
+        match failure.code.is_none() && failure.outcome == Outcome::Unknown {
+            true => Error { kind: Kind::Preflight, hints: Vec::new(), ..error }.hint(format!(
+                "is {} a region of AWS, and does this machine reach it? Another one is named by --region",
+                aws.region
+            )),
+            false => error,
+        }
+    })?;
     let known = answer.account.zip(answer.arn);
     let (account, arn) = known.ok_or_else(|| Error::new(Kind::Platform, "AWS does not say who you are"))?;
     Ok(Identity { account, arn })
@@ -57,7 +66,14 @@ fn part(tags: &[Tag], kind: &str) -> Option<String> {
     Some(rest.trim_start_matches('-').to_owned())
 }
 
+/// With the zones, where something has to be put into one.
 pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<Seen> {
+    let seen = parts(aws, spec, who).await?;
+    let zones = if seen.subnets.len() < 6 { zones(aws).await? } else { Vec::new() };
+    Ok(Seen { zones, ..seen })
+}
+
+pub async fn parts(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<Seen> {
     let name = names::cluster(&who.account, &aws.region, &spec.base);
     let (vpc, gateway, subnets, tables, nats, addresses, endpoint) = Box::pin(async {
         tokio::try_join!(
@@ -75,12 +91,10 @@ pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<See
         tokio::try_join!(roles(aws, &name), log_group(aws, &name), repositories(aws, &name), cluster(aws, &name))
     })
     .await?;
-    let zones = if subnets.len() < 6 { zones(aws).await? } else { Vec::new() };
     let nothing = Seen::of(spec, who, &aws.region, &name);
     let distrusted = roles.iter().filter(|(_, found)| !found.is_trusting).map(|(role, _)| *role).collect();
     let roles = roles.into_iter().map(|(role, found)| (role, found.policies)).collect();
     Ok(Seen {
-        zones,
         vpc,
         gateway,
         subnets,
@@ -279,7 +293,11 @@ pub async fn repositories(aws: &Aws, cluster: &str) -> Result<BTreeSet<String>> 
 }
 
 pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
-    Ok(described(aws, name).await?.map(|found| Cluster {
+    Ok(described(aws, name).await?.map(|found| as_data(&found, name)))
+}
+
+pub fn as_data(found: &aws_sdk_eks::types::Cluster, name: &str) -> Cluster {
+    Cluster {
         status: match found.status().map(|status| status.as_str()) {
             Some("CREATING" | "PENDING") => Status::Creating,
             Some("DELETING") => Status::Deleting,
@@ -290,7 +308,7 @@ pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
         vpc: found.resources_vpc_config().and_then(|config| config.vpc_id()).map(str::to_owned),
         complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
         version: found.version().map(str::to_owned),
-    }))
+    }
 }
 
 pub async fn described(aws: &Aws, name: &str) -> Result<Option<aws_sdk_eks::types::Cluster>> {

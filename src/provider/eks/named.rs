@@ -133,7 +133,7 @@ impl EksCluster {
 }
 
 fn refused(error: &dyn std::fmt::Display) -> Failure {
-    Failure { code: None, message: error.to_string(), outcome: super::client::Outcome::Refused }
+    Failure::new(error.to_string(), super::client::Outcome::Refused)
 }
 
 /// That it is there is what was wanted: a call whose answer was lost was repeated by the client itself.

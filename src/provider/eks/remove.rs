@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::SecurityGroup;
+use aws_sdk_ec2::types::{NetworkInterface, SecurityGroup};
 use aws_sdk_eks::types::{
     BlockStorage, ComputeConfigRequest, ElasticLoadBalancing, KubernetesNetworkConfigRequest, StorageConfigRequest,
     UpdateStatus,
@@ -107,9 +107,10 @@ impl EksCluster {
 
     /// No pools and no role for nodes, which EKS takes only together with the other two parts of Auto Mode.
     async fn remove_nodes(&self, progress: &Progress) -> Result<Vec<Removed>> {
-        let there = look::cluster(&self.aws, &self.name).await?;
-        let active = there.as_ref().is_some_and(|cluster| cluster.ours && cluster.status == Status::Active);
-        if active && self.has_pools().await? {
+        let found = look::described(&self.aws, &self.name).await?;
+        let there = found.as_ref().map(|found| look::as_data(found, &self.name));
+        let has_pools = found.and_then(|found| found.compute_config).is_some_and(|it| !it.node_pools().is_empty());
+        if has_pools && there.as_ref().is_some_and(|cluster| cluster.ours && cluster.status == Status::Active) {
             self.empty_pools(progress).await?;
         }
         let instances = self.instances().await?;
@@ -128,11 +129,6 @@ impl EksCluster {
         })
         .await?;
         Ok(instances.into_iter().map(|id| removed("instance", id)).collect())
-    }
-
-    async fn has_pools(&self) -> Result<bool> {
-        let found = look::described(&self.aws, &self.name).await?;
-        Ok(found.and_then(|found| found.compute_config).is_some_and(|compute| !compute.node_pools().is_empty()))
     }
 
     async fn empty_pools(&self, progress: &Progress) -> Result<()> {
@@ -305,17 +301,18 @@ impl EksCluster {
     async fn remove_interfaces(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let Some(vpc) = self.network().await? else { return Ok(Vec::new()) };
         let ec2 = &self.aws.ec2;
-        let groups = self.security_groups(&vpc).await?;
         let gone = std::sync::Mutex::new(Vec::new());
         let wait = self.wait("network interfaces in the VPC", "up to 20 minutes", INTERFACES_WITHIN, progress);
         wait.until(|| async {
             let answer = ec2.describe_network_interfaces().filters(filter("vpc-id", [vpc.as_str()])).send().await;
             let found = answer.doing("looking for network interfaces")?.network_interfaces.unwrap_or_default();
+            let is_free =
+                |interface: &NetworkInterface| interface.status().is_some_and(|status| status.as_str() == "available");
+            let groups = if found.iter().any(is_free) { self.security_groups(&vpc).await? } else { Vec::new() };
             let mut used = Vec::new();
             for interface in &found {
                 let Some(id) = interface.network_interface_id() else { continue };
-                let is_free = interface.status().is_some_and(|status| status.as_str() == "available");
-                if is_free && self.is_our_interface(interface, &groups) {
+                if is_free(interface) && self.is_our_interface(interface, &groups) {
                     let answer =
                         ec2.delete_network_interface().network_interface_id(id).send().await.map_err(Failure::of);
                     if answer.as_ref().is_err_and(|failure| failure.is(&["InvalidParameterValue"])) {

@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 
 /// What EKS puts on the security group of a cluster.
 const GROUP_TAG: &str = "aws:eks:cluster-name";
+const DOING: &str = "looking at what is in the VPC";
 
 impl EksCluster {
     /// By our tag, or by those that AWS puts on what it makes for the cluster.
@@ -42,7 +43,6 @@ impl EksCluster {
     async fn strangers(&self, vpc: &str) -> Result<Vec<String>> {
         let ec2 = &self.aws.ec2;
         let in_vpc = || look::filter("vpc-id", [vpc]);
-        const DOING: &str = "looking at what is in the VPC";
         let (instances, subnets, groups, interfaces) = Box::pin(async {
             tokio::try_join!(
                 async { ec2.describe_instances().filters(in_vpc()).send().await.doing(DOING) },

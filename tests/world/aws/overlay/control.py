@@ -112,5 +112,8 @@ OF_CLUSTER = {
     },
     "POST /log-line": _log_line,
     "POST /others/beside": others.beside,
+    "POST /others/distrusts": others.distrusts,
+    "POST /others/gives": others.gives,
     "POST /others/inside": others.inside,
+    "POST /others/takes": others.takes,
 }

@@ -115,6 +115,28 @@ def _gateway(eks, vpc):
     )
 
 
+def takes(eks, body):
+    """A cluster of this name that somebody else has made: it bears none of our tags."""
+    eks.cluster(body["cluster"]).shown["tags"].clear()
+    return {"ok": True}
+
+
+def distrusts(eks, body):
+    """A role of ours that somebody lets another service take, and no longer whom it is for."""
+    trust = json.dumps(LINK).replace("ec2.amazonaws.com", "lambda.amazonaws.com")
+    emulator.ask(eks, "iam", "UpdateAssumeRolePolicy", RoleName=body["role"], PolicyDocument=trust)
+    return {"ok": True}
+
+
+def gives(eks, body):
+    """Policies that somebody has given to a role of ours: one of AWS's with a path, and one written into it."""
+    arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+    emulator.ask(eks, "iam", "AttachRolePolicy", RoleName=body["role"], PolicyArn=arn)
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]})
+    emulator.ask(eks, "iam", "PutRolePolicy", RoleName=body["role"], PolicyName="payroll", PolicyDocument=document)
+    return {"ok": True}
+
+
 KINDS = {
     "instance": lambda eks, vpc: _instance(eks, _own_subnet(eks, vpc), _default_group(eks, vpc)),
     "subnet": lambda eks, vpc: _subnet(eks, vpc, "10.0.255.0/28"),
