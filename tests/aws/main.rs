@@ -13,6 +13,9 @@ mod api;
 mod faults;
 mod ground;
 mod late;
+mod inputs;
+mod order;
+mod others;
 mod removal;
 mod upward;
 
@@ -27,7 +30,8 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, late::ALL].concat();
+    let tests: Vec<Test> =
+        [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL, inputs::ALL, late::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -20,23 +21,55 @@ use crate::{
     image::Engine,
     provider::{
         check::{Check, Checking},
-        local::checks,
+        local::{checks, host},
     },
 };
 
 /// A cluster takes a quarter of an hour, and its images and objects some more.
 const LASTS: Duration = Duration::from_secs(3600);
+const PLATFORM: &str = "build platform";
+/// Where the kernel names what runs programs of amd64.
+const EMULATORS: [&str; 2] = ["/proc/sys/fs/binfmt_misc/qemu-x86_64", "/proc/sys/fs/binfmt_misc/rosetta"];
 /// The rights that are tried, which all of `up` and `down` stands on.
 const TRIED: usize = 100;
 
 pub fn all<'a>(spec: &'a EksSpec, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
     vec![
         Checking::new("engine", checks::examine(engine, false).boxed()),
+        Checking::new(PLATFORM, platform(engine).boxed()),
         Checking::new("aws", identity(spec).boxed()),
         Checking::new("eks version", one("eks version", version(spec)).boxed()),
         Checking::new("aws quotas", quotas(spec).boxed()),
         Checking::new("aws rights", one("aws rights", rights(spec)).boxed()),
     ]
+}
+
+/// Whether the engine can build what nodes run: an engine of another architecture needs an emulator for that.
+async fn platform(engine: &Result<Engine>) -> Vec<Check> {
+    let Ok(Engine { docker, .. }) = engine else { return Vec::new() };
+    let Ok(info) = docker.info().await else { return Vec::new() };
+    let here = host::hostname().is_some() && info.name.as_deref() == host::hostname().as_deref();
+    let emulates = here.then(|| EMULATORS.iter().any(|path| Path::new(path).exists()));
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    vec![builds(&text(&info.architecture), &text(&info.operating_system), emulates)]
+}
+
+/// `emulates`: None where the engine runs elsewhere.
+fn builds(architecture: &str, system: &str, emulates: Option<bool>) -> Check {
+    let native = matches!(architecture, "x86_64" | "amd64");
+    let how = format!("the engine is of {architecture}, and nodes are of amd64");
+    let fix = "give it an emulator: docker run --privileged --rm tonistiigi/binfmt --install amd64; or point DOCKER_HOST at an \
+               engine of amd64";
+    match emulates {
+        _ if native => Check::ok(PLATFORM, "builds for linux/amd64"),
+        Some(true) => Check::ok(PLATFORM, format!("{how}: it builds for them by emulation")),
+        // It brings one.
+        _ if system.contains("Docker Desktop") => {
+            Check::ok(PLATFORM, format!("{how}: it builds for them by emulation"))
+        }
+        Some(false) => Check::failed(PLATFORM, format!("{how}: it cannot build for them"), fix),
+        None => Check::warning(PLATFORM, format!("{how}: whether it can build for them is not known"), fix),
+    }
 }
 
 fn failed(name: &'static str, error: &Error) -> Check {
@@ -276,6 +309,18 @@ fn source(arn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_of_another_architecture_needs_an_emulator() {
+        use crate::provider::check::Status::{Failed, Ok, Warning};
+        let status = |architecture, system, emulates| builds(architecture, system, emulates).status;
+        assert_eq!(status("x86_64", "Debian", Some(false)), Ok);
+        assert_eq!(status("aarch64", "Debian", Some(true)), Ok);
+        assert_eq!(status("aarch64", "Docker Desktop", None), Ok);
+        assert_eq!(status("aarch64", "Debian", None), Warning);
+        let cannot = builds("aarch64", "Debian", Some(false));
+        assert!(cannot.status == Failed && cannot.fix.unwrap().contains("binfmt --install amd64"));
+    }
 
     #[test]
     fn rights_are_those_of_the_role_behind_a_session() {

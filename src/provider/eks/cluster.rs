@@ -28,7 +28,10 @@ use crate::{
     object::Removed,
     provider::{
         Access, ClusterState, OwnRegistry, Provider, Traits,
-        local::kubeconfig::UserKubeconfig,
+        local::{
+            kubeconfig::UserKubeconfig,
+            lock::{Lock, Waiting},
+        },
         step::{Acted, Step, StepContext},
         sweep::Swept,
     },
@@ -36,6 +39,8 @@ use crate::{
 };
 
 const KUBECONFIG_FILE: &str = "kubeconfig";
+/// A cluster that another process makes or removes takes so long at most.
+const LOCKED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A cluster on EKS, with credentials that are known to be taken.
 #[derive(Debug)]
@@ -49,6 +54,11 @@ pub struct EksCluster {
     pub(super) pace: Pace,
     pub(super) cancel: CancellationToken,
     folder: Folder,
+    locks: Folder,
+    /// Held from the first step on that changes something, as long as this lives.
+    lock: tokio::sync::Mutex<Option<Lock>>,
+    /// What the last step of a removal has found.
+    audited: Mutex<Option<Swept>>,
     user: UserKubeconfig,
     /// Ids of its parts, as far as this run has seen them.
     ids: Mutex<BTreeMap<String, String>>,
@@ -59,6 +69,7 @@ pub struct EksCluster {
 impl EksCluster {
     /// Asks AWS who we are: what clusters are called depends on the account.
     pub async fn open(spec: EksSpec, user: &UserKubeconfig, state: &State, cancel: &CancellationToken) -> Result<Self> {
+        let pace = Pace::from_env()?;
         let aws = Aws::open(spec.region.as_deref()).await?;
         let who = look::identity(&aws).await?;
         if let Some(wanted) = spec.account.as_ref().filter(|wanted| **wanted != who.account) {
@@ -72,8 +83,11 @@ impl EksCluster {
             spec,
             who,
             ledger: Ledger::of(&folder),
-            pace: Pace::from_env()?,
+            pace,
             cancel: cancel.clone(),
+            locks: state.locks(),
+            lock: tokio::sync::Mutex::default(),
+            audited: Mutex::default(),
             user: user.clone(),
             ids: Mutex::default(),
             found: Mutex::default(),
@@ -184,8 +198,26 @@ impl EksCluster {
         }
     }
 
+    /// Of several processes on this machine each sees what the one before has made.
+    async fn alone(&self, doing: &str, progress: &Progress) -> Result<()> {
+        let mut lock = self.lock.lock().await;
+        if lock.is_none() {
+            let waiting = Waiting { doing, within: LOCKED_WITHIN, cancel: &self.cancel, progress };
+            *lock = Some(Lock::take(&self.locks, &self.name, &waiting).await?);
+        }
+        Ok(())
+    }
+
+    /// Forgets it if nothing is left: where something is, the ledger is needed.
+    pub(super) async fn forget_if_gone(&self, progress: &Progress) -> Result<Vec<Removed>> {
+        let swept = audit::sweep(self).await?;
+        let is_gone = swept.left.is_empty();
+        *self.audited.lock().unwrap_or_else(PoisonError::into_inner) = Some(swept);
+        if is_gone { self.forget(progress).await } else { Ok(Vec::new()) }
+    }
+
     /// What this machine knows of it: its context in the user's kubeconfig, tokens, the ledger.
-    pub(super) async fn forget(&self, progress: &Progress) -> Result<Vec<Removed>> {
+    async fn forget(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.name.clone());
         let taken = blocking(move || user.remove(&context, &folder)).await?;
         let mut removed = taken.removed;
@@ -251,6 +283,10 @@ impl Provider for EksCluster {
     }
 
     async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted> {
+        if let Step::Cloud(task) = step {
+            let doing = if matches!(task, Task::Remove { .. }) { "removing" } else { "making" };
+            self.alone(doing, context.progress).await?;
+        }
         match step {
             Step::Cloud(task @ Task::Remove { removal: Removal::LoadBalancers }) => {
                 if self.kubeconfig().is_some() {
@@ -269,7 +305,11 @@ impl Provider for EksCluster {
     }
 
     async fn sweep(&self, _bases: &BTreeSet<String>) -> Result<Swept> {
-        audit::sweep(self).await
+        let audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match audited {
+            Some(swept) => Ok(swept),
+            None => audit::sweep(self).await,
+        }
     }
 
     async fn start(&self, _progress: &Progress) -> Result<()> {

@@ -117,7 +117,10 @@ impl EksCluster {
             }
             progress.say("waiting until the new roles are known everywhere");
             asked += 1;
-            tokio::time::sleep(ROLES_EVERY / self.pace.times()).await;
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(failure),
+                () = tokio::time::sleep(ROLES_EVERY / self.pace.times()) => {}
+            }
         }
     }
 

@@ -13,7 +13,10 @@ use super::{
     ledger::{Entry, Event},
     names,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    event::{Progress, interrupt::interrupted},
+};
 
 /// Of calls of which nobody knows what became of them, or that were too many.
 const ATTEMPTS: u32 = 4;
@@ -75,14 +78,12 @@ impl EksCluster {
         if let Some(id) = find().await? {
             return Ok(self.known(part, id, false));
         }
-        if let Some(pending) = self.ledger.pending(part)? {
-            // An earlier run made the call and did not live to see its answer.
-            let since = Timestamp::now().duration_since(pending.at).unsigned_abs();
-            let left = self.pace.shows_within().saturating_sub(since);
-            if let Some(id) = self.shows(&find, left).await? {
+        // An earlier run made the call, and perhaps did not live to see its answer.
+        if let Some(id) = self.shows(&find, self.may_show_for(Some(part))?).await? {
+            if let Some(pending) = self.ledger.pending(part)? {
                 self.ledger.write(&self.entry(part, &pending.operation, Event::Made { id: id.clone() }))?;
-                return Ok(self.known(part, id, false));
             }
+            return Ok(self.known(part, id, false));
         }
         let mut attempt = 0;
         loop {
@@ -131,12 +132,35 @@ impl EksCluster {
         }
     }
 
+    /// How long it takes at most until all shows that earlier runs have made, or may have made.
+    pub(super) fn may_show_for(&self, part: Option<&str>) -> Result<Duration> {
+        let Some(last) = self.ledger.last_made(part)? else { return Ok(Duration::ZERO) };
+        let since = Timestamp::now().duration_since(last).unsigned_abs();
+        Ok(self.pace.shows_within().saturating_sub(since))
+    }
+
+    /// What is not seen yet cannot be removed, and would be left.
+    pub(super) async fn until_all_shows(&self, progress: &Progress) -> Result<()> {
+        let left = self.may_show_for(None)?;
+        if left.is_zero() {
+            return Ok(());
+        }
+        progress.say(format!("waiting {} s until AWS shows what an earlier run has begun", left.as_secs() + 1));
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(interrupted()),
+            () = tokio::time::sleep(left) => Ok(()),
+        }
+    }
+
     /// What a call made whose answer was lost: it may take a while to show.
     async fn shows<Found>(&self, find: &impl Fn() -> Found, within: Duration) -> Result<Option<String>>
     where
         Found: Future<Output = Result<Option<String>>>,
     {
         let deadline = Instant::now() + within;
+        if within.is_zero() {
+            return Ok(None);
+        }
         loop {
             if let Some(id) = find().await? {
                 return Ok(Some(id));

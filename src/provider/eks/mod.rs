@@ -39,6 +39,8 @@ pub mod settings;
 #[cfg(feature = "eks")]
 mod signing;
 mod spec;
+#[cfg(feature = "eks")]
+mod strangers;
 pub mod task;
 pub mod teardown;
 #[cfg(test)]

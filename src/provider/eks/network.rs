@@ -27,7 +27,7 @@ fn specification(kind: ResourceType, tags: Tags) -> TagSpecification {
 }
 
 fn no_id(what: &str) -> Failure {
-    Failure { code: None, message: format!("AWS gave {what} no id"), outcome: super::client::Outcome::Unknown }
+    Failure::new(format!("AWS gave {what} no id"), super::client::Outcome::Unknown)
 }
 
 impl EksCluster {

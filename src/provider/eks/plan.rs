@@ -70,6 +70,7 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
         return Err(Error::new(Kind::Preflight, why.clone())
             .hint("it may be somebody else's: choose another name with --cluster-name"));
     }
+    refuse_unusable(seen)?;
     let is_there = matches!(state, ClusterState::Ours { .. });
     if !is_there && !make_cluster {
         return Err(
@@ -89,6 +90,23 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
         cluster(&mut steps, seen, kubeconfig)?;
     }
     Ok(steps.0)
+}
+
+fn refuse_unusable(seen: &Seen) -> Result<()> {
+    let twice = seen.twice();
+    if !twice.is_empty() {
+        return Err(Error::new(Kind::Preflight, format!("the cluster {} has some things more than once", seen.name))
+            .cause("two runs at the same time have made them")
+            .details(twice)
+            .hint("`stackctl down` removes all of them; then `stackctl up` makes the cluster anew"));
+    }
+    if let Some(role) = seen.distrusted.first() {
+        let (name, service) = (format!("{}-{}", seen.name, role.suffix()), role.service());
+        return Err(Error::new(Kind::Preflight, format!("the role {name} cannot be taken by {service}"))
+            .cause("its trust policy does not allow sts:AssumeRole to it")
+            .hint(format!("remove the role, and it is made anew: aws iam delete-role --role-name {name}; or let it trust {service} again")));
+    }
+    Ok(())
 }
 
 fn network(steps: &mut Steps, seen: &Seen) -> Result<()> {

@@ -188,3 +188,26 @@ fn roles_have_no_more_than_auto_mode_asks_for() {
     assert_eq!(policies.len(), 7);
     assert!(policies.iter().all(|policy| policy.starts_with("AmazonEKS") || policy.ends_with("PullOnly")));
 }
+
+#[test]
+fn subnets_lie_in_the_network_that_the_vpc_has() {
+    let mut seen = nothing(spec());
+    seen.vpc = Some(Vpc { id: "vpc".to_owned(), cidr: "10.5.0.0/16".to_owned(), host_names: true });
+    for step in planned(&seen) {
+        if let Step::Cloud(Task::Subnet(subnet)) = step.step {
+            assert!(subnet.cidr.starts_with("10.5."), "{subnet:?}");
+        }
+    }
+}
+
+#[test]
+fn what_two_runs_have_made_and_a_role_that_trusts_nobody_stop_the_next_one() {
+    let mut twice = nothing(spec());
+    let nat = super::seen::Nat { id: "nat-a".to_owned(), state: "available".to_owned() };
+    twice.nats.insert("1#2".to_owned(), nat);
+    let distrusted = Seen { distrusted: BTreeSet::from([Role::Node]), ..nothing(spec()) };
+    for (seen, word) in [(twice, "more than once"), (distrusted, "cannot be taken by ec2.amazonaws.com")] {
+        let error = plan::up(&seen, true, false, &BTreeSet::new()).unwrap_err();
+        assert!(error.kind == crate::error::Kind::Preflight && error.message.contains(word), "{error:?}");
+    }
+}
