@@ -10,6 +10,7 @@
 
 mod account;
 mod api;
+mod asked;
 mod faults;
 mod fleet;
 mod ground;
@@ -27,7 +28,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, fleet::ALL].concat();
+    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, fleet::ALL, asked::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

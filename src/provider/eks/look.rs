@@ -233,6 +233,7 @@ pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
         vpc: found.resources_vpc_config().and_then(|config| config.vpc_id()).map(str::to_owned),
         complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
         version: found.version().map(str::to_owned),
+        open_to: found.resources_vpc_config().map(|it| it.public_access_cidrs().to_vec()).unwrap_or_default(),
     }))
 }
 

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(feature = "eks"), allow(dead_code, reason = "without the clients of AWS nobody asks for it"))]
 
+mod asked;
 #[cfg(feature = "eks")]
 mod audit;
 #[cfg(feature = "eks")]
@@ -47,6 +48,8 @@ pub mod teardown;
 mod tests;
 mod token;
 mod traces;
+#[cfg(feature = "eks")]
+mod update;
 #[cfg(feature = "eks")]
 mod wait;
 #[cfg(not(feature = "eks"))]

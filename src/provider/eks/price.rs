@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    asked,
     seen::Seen,
     spec::{EksSpec, Nat},
 };
@@ -177,7 +178,7 @@ impl Prices {
 
 pub fn of(seen: &Seen) -> Result<Bill> {
     let prices = Prices::of(&seen.region)?;
-    let lines = expected(&seen.spec, &prices);
+    let lines = expected(&asked::settled(seen).spec, &prices);
     Ok(Bill {
         account: seen.account.clone(),
         region: seen.region.clone(),

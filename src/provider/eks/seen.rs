@@ -98,6 +98,8 @@ pub struct Cluster {
     /// All that belongs to it was made.
     pub complete: bool,
     pub version: Option<String>,
+    /// From where, beside its network, its API server may be reached.
+    pub open_to: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
