@@ -90,8 +90,8 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
         app.confirm(&format!("this removes the whole cluster {name}, which the stack {stack} is in. Go on?"))?;
     }
     let receipt = work.remove(&look, readable.as_slice()).await?;
-    let whole = work.down.whole_command();
-    tell(app, Receipt { stays, costs: look.observed.traits.costs == Answer::Yes, ..receipt }, &whole).await
+    let (costs, command) = (look.observed.traits.costs == Answer::Yes, work.down.whole_command());
+    tell(app, Receipt { stays, costs, command, ..receipt }).await
 }
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
@@ -120,7 +120,7 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         }
         let readable: Vec<Stack> = stacks.iter().filter_map(|stack| readable(stack, &settings)).collect();
         let receipt = work.remove(&look, &readable).await?;
-        return tell(app, receipt, &work.down.whole_command()).await;
+        return tell(app, receipt).await;
     }
     let stays = down::stays(&work.down, &look.observed);
     let (mut plans, mut whole) = (Vec::new(), Receipt::default());
@@ -143,7 +143,8 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         show_plans(app, &plans, &[], &stays).await;
         return Ok(());
     }
-    tell(app, Receipt { stays, ..whole }, &work.down.whole_command()).await
+    let command = work.down.whole_command();
+    tell(app, Receipt { stays, command, ..whole }).await
 }
 
 impl DownArgs {
@@ -169,22 +170,22 @@ impl DownArgs {
 }
 
 /// The removal of one stack, or of all.
-struct Work<'a> {
-    app: &'a App,
-    machine: &'a Machine,
-    how: execute::Options,
-    down: down::Options,
+pub struct Work<'a> {
+    pub app: &'a App,
+    pub machine: &'a Machine,
+    pub how: execute::Options,
+    pub down: down::Options,
 }
 
 impl Work<'_> {
-    async fn look(&self, meant: Option<Meant>) -> Result<Look> {
+    pub async fn look(&self, meant: Option<Meant>) -> Result<Look> {
         let goal = Goal::Down(self.down.clone(), meant);
         let stack = Stack::named(&self.down.stack);
         pipeline::look(self.machine, &stack, &Options { goal, how: self.how.clone() }).await
     }
 
     /// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
-    async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
+    pub async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
         let app = self.app;
         let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
         let Removal { removed, kept, left } =
@@ -230,48 +231,64 @@ async fn show_plans(app: &App, plans: &[(Plan, Summary)], others: &[String], sta
 
 /// What was removed, what is kept, and after another look at everything what is left.
 #[derive(Debug, Default)]
-struct Receipt {
+pub struct Receipt {
     removed: Vec<Removed>,
     kept: Vec<report::Kept>,
     /// What keeps the cluster.
     stays: Vec<String>,
     /// Somebody pays for the cluster as long as it stays.
     costs: bool,
+    /// What removes the cluster that stays.
+    command: String,
     left: Vec<Removed>,
     unseen: BTreeMap<String, String>,
 }
 
 impl Receipt {
-    fn add(&mut self, other: Receipt) {
+    pub fn add(&mut self, other: Receipt) {
         self.removed.extend(other.removed);
         self.kept.extend(other.kept);
         self.left.extend(other.left);
         self.unseen.extend(other.unseen);
     }
-}
 
-/// `whole`: the command that removes the cluster too.
-async fn tell(app: &App, receipt: Receipt, whole: &str) -> Result<()> {
-    let Receipt { removed, kept, stays, costs, left, unseen } = receipt;
-    if costs && !stays.is_empty() {
-        app.events.warn(format!("the cluster stays and goes on costing money; `{whole}` removes it"));
+    pub fn document(&self) -> RemovalResult<'_> {
+        let Receipt { removed, kept, stays, left, unseen, .. } = self;
+        RemovalResult { removed, kept, stays, left, unseen: unseen.clone() }
     }
-    let value = RemovalResult { removed: &removed, kept: &kept, stays: &stays, left: &left, unseen };
-    let text = || {
-        let mut lines = vec![report::receipt(&removed, &kept, &left)];
-        if !stays.is_empty() {
-            let stays = few(&stays);
-            lines.push(format!("the cluster stays, because it also holds {stays}; `{whole}` removes it all"));
+
+    pub fn text(&self) -> String {
+        let mut lines = vec![report::receipt(&self.removed, &self.kept, &self.left)];
+        if !self.stays.is_empty() {
+            let stays = few(&self.stays);
+            let command = &self.command;
+            lines.push(format!("the cluster stays, because it also holds {stays}; `{command}` removes it all"));
         }
         lines.join("\n")
-    };
-    if left.is_empty() {
-        app.show(text, &value).await;
-        return Ok(());
     }
-    let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.len(), "thing")))
-        .hint("run the same command again; what stays can be removed by these names with docker or kubectl");
-    app.fail_with(text, &value, error).await
+}
+
+async fn tell(app: &App, receipt: Receipt) -> Result<()> {
+    if receipt.costs && !receipt.stays.is_empty() {
+        app.events.warn(format!("the cluster stays and goes on costing money; `{}` removes it", receipt.command));
+    }
+    let value = receipt.document();
+    match left_behind(&receipt) {
+        None => {
+            app.show(|| receipt.text(), &value).await;
+            Ok(())
+        }
+        Some(error) => app.fail_with(|| receipt.text(), &value, error).await,
+    }
+}
+
+/// What is there after all is a failure.
+pub fn left_behind(receipt: &Receipt) -> Option<Error> {
+    let number = receipt.left.len();
+    (number > 0).then(|| {
+        Error::new(Kind::LeftBehind, format!("{} left behind", report::count(number, "thing")))
+            .hint("run the same command again; what stays can be removed by these names with docker or kubectl")
+    })
 }
 
 /// The stack, where it can still be read.

@@ -10,10 +10,12 @@
 
 mod account;
 mod api;
+mod asked;
 mod faults;
+mod fleet;
 mod ground;
-mod late;
 mod inputs;
+mod late;
 mod order;
 mod others;
 mod removal;
@@ -30,8 +32,18 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> =
-        [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL, inputs::ALL, late::ALL].concat();
+    let tests: Vec<Test> = [
+        upward::ALL,
+        faults::ALL,
+        removal::ALL,
+        order::ALL,
+        others::ALL,
+        inputs::ALL,
+        late::ALL,
+        fleet::ALL,
+        asked::ALL,
+    ]
+    .concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

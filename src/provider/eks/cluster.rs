@@ -193,6 +193,7 @@ impl EksCluster {
             }
             Task::AwaitCluster => self.await_cluster(progress).await.map(|()| Acted::default()),
             Task::StorageClass => Ok(Acted { object: Some(EksCluster::storage_class()), ..Acted::default() }),
+            Task::Access { cidrs } => self.open_to(cidrs, progress).await.map(|()| Acted::default()),
             Task::Complete => self.mark_complete().await.map(|()| Acted::default()),
             Task::Remove { removal } => self.remove(*removal, progress).await.map(Acted::removed),
         }

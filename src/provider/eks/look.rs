@@ -321,6 +321,7 @@ pub fn as_data(found: &aws_sdk_eks::types::Cluster, name: &str) -> Cluster {
         complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
         version: found.version().map(str::to_owned),
         reached_by: reached_by(found).map(|(server, authority)| (server.to_owned(), authority.to_owned())),
+        open_to: found.resources_vpc_config().map(|it| it.public_access_cidrs().to_vec()).unwrap_or_default(),
     }
 }
 

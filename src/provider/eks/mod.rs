@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(feature = "eks"), allow(dead_code, reason = "without the clients of AWS nobody asks for it"))]
 
+mod asked;
 #[cfg(feature = "eks")]
 mod audit;
 #[cfg(feature = "eks")]
@@ -15,6 +16,8 @@ mod client;
 mod cluster;
 #[cfg(feature = "eks")]
 mod control_plane;
+#[cfg(feature = "eks")]
+mod fleet;
 mod layout;
 #[cfg(feature = "eks")]
 mod ledger;
@@ -46,6 +49,9 @@ pub mod teardown;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traces;
+#[cfg(feature = "eks")]
+mod update;
 #[cfg(feature = "eks")]
 mod wait;
 #[cfg(not(feature = "eks"))]
@@ -57,13 +63,15 @@ use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 use crate::object::ProviderObjects;
 #[cfg(feature = "eks")]
 pub use cluster::EksCluster;
+#[cfg(feature = "eks")]
+pub use fleet::fleet;
 pub use policy::policy;
 pub use seen::Seen;
 #[cfg(feature = "eks")]
 pub use signing::token;
 pub use spec::EksSpec;
 #[cfg(not(feature = "eks"))]
-pub use without::{missing, token};
+pub use without::{fleet, missing, token};
 
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,

@@ -115,12 +115,26 @@ impl EksCluster {
         for subnet in &table.subnets {
             let subnet = self.id(&format!("subnet-{subnet}")).await?;
             if !has(&subnet) {
-                let call = aws.ec2.associate_route_table().route_table_id(&made.id).subnet_id(subnet);
-                let answer = self.once_shown(|| call.clone().send()).await;
-                unless(answer, &TAKEN, "giving a subnet its route table")?;
+                let call = aws.ec2.associate_route_table().route_table_id(&made.id).subnet_id(&subnet);
+                match self.once_shown(|| call.clone().send()).await {
+                    Ok(_) => {}
+                    Err(failure) if failure.is(&TAKEN) => self.check_table(&table.name, &subnet).await?,
+                    Err(failure) => return Err(failure.error("giving a subnet its route table")),
+                }
             }
         }
         Ok(made)
+    }
+
+    /// Fails where a subnet has another route table: its nodes would have no way out, or one that nobody asked for.
+    async fn check_table(&self, wanted: &str, subnet: &str) -> Result<()> {
+        let table = look::tables(&self.aws, &self.name).await?.remove(wanted);
+        if table.is_some_and(|table| table.associated.contains_key(subnet)) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Preflight, format!("the subnet {subnet} has another route table than {wanted}"))
+            .cause("an earlier run was asked for another way out")
+            .hint("with the same --nat as then `up` goes on from there; `stackctl down` and `up` make it anew"))
     }
 
     pub async fn make_endpoint(&self, tables: &[String]) -> Result<Made> {

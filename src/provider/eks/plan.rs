@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
+    asked,
     layout::Layout,
     seen::{Seen, Status},
     task::{Role, Task},
@@ -21,6 +22,7 @@ const LOG_GROUP: &str = "log-group";
 const REPOSITORIES: &str = "repositories";
 const CLUSTER: &str = "cluster:create";
 const ACTIVE: &str = "cluster:active";
+const ACCESS: &str = "cluster:access";
 const STORAGE: &str = "storage-class";
 const KUBECONFIG: &str = "kubeconfig";
 const COMPLETE: &str = "cluster:complete";
@@ -77,6 +79,10 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
             Error::new(Kind::Preflight, "there is no running cluster to deploy to").hint("`stackctl up` makes one")
         );
     }
+    if make_cluster {
+        asked::check(seen)?;
+    }
+    let seen = &asked::settled(seen);
     let mut steps = Steps::default();
     if make_cluster {
         network(&mut steps, seen)?;
@@ -175,6 +181,9 @@ fn identities(steps: &mut Steps, seen: &Seen) {
 
 fn cluster(steps: &mut Steps, seen: &Seen, kubeconfig: bool) -> Result<()> {
     let there = seen.cluster.as_ref();
+    if let Some(cidrs) = asked::opening(seen) {
+        steps.add(ACCESS, &[], Task::Access { cidrs });
+    }
     if there.is_some_and(|cluster| cluster.status == Status::Active && cluster.complete) {
         steps.0.extend(kubeconfig.then(|| Planned::new(KUBECONFIG, &[], Step::MergeKubeconfig)));
         return Ok(());

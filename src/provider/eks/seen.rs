@@ -102,6 +102,8 @@ pub struct Cluster {
     pub version: Option<String>,
     /// The URL of its API server, and its authority in base64.
     pub reached_by: Option<(String, String)>,
+    /// From where, beside its network, its API server may be reached.
+    pub open_to: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
