@@ -16,7 +16,7 @@ use crate::{
         removal::{self, Meant, Removal},
     },
     plan::{Plan, down, summary::Summary},
-    provider::Answer,
+    provider::{Answer, sweep::Kept},
     report::{
         self,
         document::{self, RemovalResult},
@@ -44,8 +44,8 @@ pub struct DownArgs {
     /// Only print what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// Remove volumes too, and definitions and namespaces that others use
-    #[arg(long, help_heading = "Removal options")]
+    /// Remove volumes too, also those that outlive the cluster, and definitions and namespaces that others use
+    #[arg(long, visible_alias = "delete-data", help_heading = "Removal options")]
     prune_data: bool,
     /// Delete objects that were taken over with --adopt too, instead of leaving them in place
     #[arg(long, help_heading = "Removal options")]
@@ -206,8 +206,9 @@ impl Work<'_> {
         if let Some(lookalikes) = left.lookalikes() {
             app.events.warn(lookalikes);
         }
-        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
-        let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
+        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None, per_month: None });
+        let thing = |kept: Kept| report::Kept { what: kept.name, bytes: Some(kept.size), per_month: kept.per_month };
+        let things = left.kept.into_iter().map(thing);
         let kept: Vec<report::Kept> = objects.chain(things).collect();
         Ok(Receipt { removed, kept, left: left.things, unseen: left.unseen, ..Receipt::default() })
     }
@@ -297,6 +298,7 @@ fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
         stack: stack.to_owned(),
         provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
+        edge_balanced: shared::balanced(settings),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };

@@ -1,5 +1,6 @@
 //! Kubernetes objects as data: what identifies them, where they are declared, and what a removal says of them.
 
+pub mod balancer;
 pub mod json;
 mod own;
 pub mod podspec;

@@ -31,6 +31,7 @@ pub const TRAITS: Traits = Traits {
     nodes_may_grow: Answer::Unknown,
     costs: Answer::Unknown,
     own_objects: ProviderObjects::NONE,
+    volumes_outlive_it: false,
     answers_within: Duration::ZERO,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::object::ProviderObjects;
+use crate::object::{ProviderObjects, balancer::Balancer};
 
 /// What a provider's clusters are like. It is known before the cluster is, and does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,6 +23,8 @@ pub struct Traits {
     pub costs: Answer,
     /// What it puts into its clusters by itself, also long after they were made: nobody loses it with the cluster.
     pub own_objects: ProviderObjects,
+    /// Whether volumes are there without the cluster, too: then their data does not keep it.
+    pub volumes_outlive_it: bool,
     /// How long the API server of a cluster that is there may take to answer: it may still be starting, after the engine
     /// or the machine did.
     pub answers_within: Duration,
@@ -57,6 +59,8 @@ pub enum EdgeBy {
     ProxyContainer,
     /// What the cluster itself has for that; stackctl does not know the address.
     LoadBalancer,
+    /// A load balancer of the cloud, which the cluster makes for a Service that asks for it in this way.
+    Service(Balancer),
     /// Nothing but a forward to its Service.
     Forward,
 }
@@ -74,6 +78,14 @@ impl Traits {
     /// Whether stackctl makes the cluster and may remove it.
     pub fn is_ours(&self) -> bool {
         self.lifecycle == Lifecycle::Ours
+    }
+
+    /// How a Service asks for a load balancer, where the edge is reached by one.
+    pub fn balancer(&self) -> Option<Balancer> {
+        match self.edge_reached_by {
+            EdgeBy::Service(balancer) => Some(balancer),
+            _ => None,
+        }
     }
 
     /// Whether a container of this machine's engine leads to the edge.

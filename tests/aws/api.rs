@@ -41,7 +41,7 @@ fn program(name: &str) -> Result<PathBuf, String> {
     newest.ok_or_else(|| format!("the world has no {name}; tests/world/up builds it where images cannot be pulled"))
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 

@@ -73,9 +73,14 @@ impl Ground {
     }
 
     /// An empty account, whose clusters are served by the API server.
-    pub fn fresh(&self, mut settings: Value) -> Home {
-        settings["api_endpoint"] = json!(self.api.endpoint);
-        settings["api_ca"] = json!(self.api.authority);
+    pub fn fresh(&self, settings: Value) -> Home {
+        self.fresh_at(&self.api, settings)
+    }
+
+    /// The same, served by another one: what is left in it is of no concern to anybody else.
+    pub fn fresh_at(&self, api: &ApiServer, mut settings: Value) -> Home {
+        settings["api_endpoint"] = json!(api.endpoint);
+        settings["api_ca"] = json!(api.authority);
         self.account.reset(settings);
         self.home()
     }

@@ -11,6 +11,9 @@
 mod account;
 mod api;
 mod asked;
+mod controllers;
+mod data;
+mod edge;
 mod faults;
 mod fleet;
 mod ground;
@@ -42,6 +45,8 @@ fn main() {
         late::ALL,
         fleet::ALL,
         asked::ALL,
+        edge::ALL,
+        data::ALL,
     ]
     .concat();
     let ground = match Ground::start(arguments.list) {

@@ -91,7 +91,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
         ClusterState::HalfMade { .. } if options.cluster => Ok(whole_cluster(observed)),
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(options, live)),
         _ if observed.traits.is_ours() && (options.cluster || last && stays(options, observed).is_empty()) => {
-            Ok(whole_cluster(observed))
+            Ok(whole_cluster(options, observed))
         }
         _ => Ok(one_stack(options, observed)),
     }
@@ -116,9 +116,9 @@ fn unknown(options: &Options, live: Option<&LiveState>) -> Error {
     }
 }
 
-fn whole_cluster(observed: &Observed) -> Plan {
+fn whole_cluster(options: &Options, observed: &Observed) -> Plan {
     let mut graph = Graph::default();
-    graph.add_provided(provider::plan::take_down(&observed.provider), None);
+    graph.add_provided(provider::plan::take_down(&observed.provider, options.prune_data), None);
     graph.into()
 }
 
@@ -126,7 +126,8 @@ fn whole_cluster(observed: &Observed) -> Plan {
 pub fn stays(options: &Options, observed: &Observed) -> Vec<String> {
     let asked = |live: &&LiveState| observed.traits.is_ours() && !options.cluster && options.is_last(live);
     let Some(live) = observed.live.as_ref().filter(asked) else { return Vec::new() };
-    if live.foreign.is_empty(options.prune_data) { Vec::new() } else { live.foreign.lines() }
+    let safe = options.prune_data || observed.traits.volumes_outlive_it;
+    if live.foreign.is_empty(safe) { Vec::new() } else { live.foreign.lines() }
 }
 
 /// All else that a removal of the cluster takes with it.

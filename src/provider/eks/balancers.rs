@@ -40,11 +40,8 @@ impl EksCluster {
         self.refuse_strangers().await?;
         let mut gone = Vec::new();
         if there.is_some_and(|cluster| cluster.ours && cluster.status == Status::Active) {
-            match Box::pin(self.remove_exposed(progress)).await {
-                Ok(removed) => gone = removed,
-                Err(error) if error.kind == Kind::Interrupted => return Err(error),
-                Err(error) => progress.warn(format!("the API server does not help, so AWS alone is asked: {error}")),
-            }
+            let work = Box::pin(self.remove_exposed(progress));
+            gone = self.unless_blind("Services and Ingresses are not removed first", work, progress).await?;
         }
         if !gone.is_empty() {
             let wait = self.wait("the load balancers", "1 to 3 minutes", GONE_WITHIN, progress);
@@ -59,6 +56,13 @@ impl EksCluster {
                 _ => {}
             }
         }
+        gone.extend(self.remove_left_balancers().await?);
+        Ok(gone)
+    }
+
+    /// Those that the cluster itself has not taken away.
+    pub(super) async fn remove_left_balancers(&self) -> Result<Vec<Removed>> {
+        let mut gone = Vec::new();
         for arn in self.balancers().await? {
             let answer = self.aws.elb.delete_load_balancer().load_balancer_arn(&arn).send().await;
             unless(answer.map_err(Failure::of), &GONE, "removing a load balancer that the cluster has left")?;

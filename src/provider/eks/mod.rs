@@ -16,8 +16,11 @@ mod client;
 mod cluster;
 #[cfg(feature = "eks")]
 mod control_plane;
+mod edge;
 #[cfg(feature = "eks")]
 mod fleet;
+#[cfg(feature = "eks")]
+mod inside;
 mod layout;
 #[cfg(feature = "eks")]
 mod ledger;
@@ -53,6 +56,8 @@ mod traces;
 #[cfg(feature = "eks")]
 mod update;
 #[cfg(feature = "eks")]
+mod volumes;
+#[cfg(feature = "eks")]
 mod wait;
 #[cfg(not(feature = "eks"))]
 mod without;
@@ -76,7 +81,7 @@ pub use without::{fleet, missing, token};
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,
     images_reach_nodes_by: ImagesBy::OwnRegistry,
-    edge_reached_by: EdgeBy::LoadBalancer,
+    edge_reached_by: EdgeBy::Service(edge::BALANCER),
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
     costs: Answer::Yes,
@@ -86,5 +91,6 @@ pub const TRAITS: Traits = Traits {
         objects: &[("NodePool", "general-purpose"), ("NodePool", "system")],
         prefixes: &["eks:", "eks-", "vpc-resource-"],
     },
+    volumes_outlive_it: true,
     answers_within: Duration::from_secs(60),
 };

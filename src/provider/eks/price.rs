@@ -104,6 +104,11 @@ pub struct BillLine {
 }
 
 impl Prices {
+    /// Thousandths of a US dollar, of a volume that is so many GiB.
+    pub fn volume_per_month(&self, size: u32) -> u32 {
+        size * self.region.volume
+    }
+
     /// Where a price of the region is not known for certain, it is that of the model region, which is said.
     pub fn of(region: &str) -> Result<Prices> {
         let table: Table = serde_json::from_str(TABLE)
@@ -248,6 +253,7 @@ mod tests {
             |nat| expected(&EksSpec { nat, ..spec() }, &prices).iter().map(|line| line.per_hour).sum::<u32>();
         let (none, single, zones) = (per_hour(Nat::None), per_hour(Nat::Single), per_hour(Nat::PerZone));
         assert_eq!((single - none, zones - none), (50, 150));
+        assert_eq!(prices.volume_per_month(8), 640);
         assert_eq!((dollars(100), dollars(1), dollars(2350)), ("$0.10".into(), "$0.01".into(), "$2.35".into()));
     }
 

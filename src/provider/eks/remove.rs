@@ -63,7 +63,9 @@ impl EksCluster {
     pub async fn remove(&self, removal: Removal, progress: &Progress) -> Result<Vec<Removed>> {
         match removal {
             Removal::LoadBalancers => Box::pin(self.remove_load_balancers(progress)).await,
-            Removal::Nodes => self.remove_nodes(progress).await,
+            Removal::Claims => Box::pin(self.remove_claims(progress)).await,
+            Removal::Volumes => self.remove_volumes(progress).await,
+            Removal::Nodes => Box::pin(self.remove_nodes(progress)).await,
             Removal::Cluster => {
                 let was = self.delete_cluster(progress).await?;
                 Ok(was.then(|| removed("cluster", &self.name)).into_iter().collect())
@@ -72,7 +74,11 @@ impl EksCluster {
             Removal::Repositories => self.remove_repositories().await,
             Removal::Endpoints => self.remove_endpoints(progress).await,
             Removal::Roles => self.remove_roles().await,
-            Removal::Interfaces => self.remove_interfaces(progress).await,
+            Removal::Interfaces => {
+                // One that a controller has made again since would hold them.
+                let gone = self.remove_left_balancers().await?;
+                Ok([gone, self.remove_interfaces(progress).await?].concat())
+            }
             Removal::SecurityGroups => self.remove_security_groups(progress).await,
             Removal::Subnets => self.remove_subnets(progress).await,
             Removal::RouteTables => self.remove_tables(progress).await,
@@ -123,7 +129,13 @@ impl EksCluster {
         let found = look::described(&self.aws, &self.name).await?;
         let there = found.as_ref().map(|found| look::as_data(found, &self.name));
         let has_pools = found.and_then(|found| found.compute_config).is_some_and(|it| !it.node_pools().is_empty());
-        if has_pools && there.as_ref().is_some_and(|cluster| cluster.ours && cluster.status == Status::Active) {
+        let active = there.as_ref().is_some_and(|cluster| cluster.ours && cluster.status == Status::Active);
+        let mut gone = Vec::new();
+        if active {
+            gone.extend(self.remove_workloads(progress).await?);
+            gone.extend(self.remove_own_pools(progress).await?);
+        }
+        if active && has_pools {
             self.empty_pools(progress).await?;
         }
         let instances = self.instances().await?;
@@ -140,14 +152,17 @@ impl EksCluster {
             }
         }
         let wait = self.wait("the nodes", "2 to 5 minutes", NODES_WITHIN, progress);
-        wait.until(|| async {
+        let ended = wait.until(|| async {
             Ok(match self.instances().await?.len() {
                 0 => Look::Done(()),
                 number => Look::NotYet(format!("{number} left")),
             })
-        })
-        .await?;
-        Ok(instances.into_iter().map(|id| removed("instance", id)).collect())
+        });
+        if let Err(error) = ended.await {
+            return Err(error.details(self.why_nodes_stay().await));
+        }
+        gone.extend(instances.into_iter().map(|id| removed("instance", id)));
+        Ok(gone)
     }
 
     async fn empty_pools(&self, progress: &Progress) -> Result<()> {

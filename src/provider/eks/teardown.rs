@@ -24,9 +24,19 @@ pub const ORDER: [&[Removal]; 8] = [
     &[Removal::State],
 ];
 
-/// All of it, whatever was seen: each part looks for what there is of it.
-pub fn down() -> Vec<Planned> {
-    in_order(&order())
+/// All of it, whatever was seen: each part looks for what there is of it. `data`: volumes go, too.
+pub fn down(data: bool) -> Vec<Planned> {
+    let waves: Vec<Vec<Removal>> = order().into_iter().map(<[Removal]>::to_vec).collect();
+    in_order(&if data { with_data(waves) } else { waves })
+}
+
+/// Claims go while nodes can still detach their volumes; what is left of these, once no node has them.
+fn with_data(waves: Vec<Vec<Removal>>) -> Vec<Vec<Removal>> {
+    let around = |wave: Vec<Removal>| match wave.contains(&Removal::Nodes) {
+        true => vec![vec![Removal::Claims], wave, vec![Removal::Volumes]],
+        false => vec![wave],
+    };
+    waves.into_iter().flat_map(around).collect()
 }
 
 #[cfg(not(debug_assertions))]
@@ -45,11 +55,11 @@ fn order() -> Vec<&'static [Removal]> {
     order
 }
 
-fn in_order(waves: &[&[Removal]]) -> Vec<Planned> {
+fn in_order(waves: &[Vec<Removal>]) -> Vec<Planned> {
     let mut steps = Vec::new();
     let mut before: Vec<&'static str> = Vec::new();
     for wave in waves {
-        for removal in *wave {
+        for removal in wave {
             steps.push(Planned::new(removal.id(), &before, Step::Cloud(Task::Remove { removal: *removal })));
         }
         before = wave.iter().map(|removal| removal.id()).collect();

@@ -243,7 +243,10 @@ fn deploy_makes_no_network_and_no_cluster() {
 
 #[test]
 fn the_way_back_takes_one_thing_after_the_other() {
-    insta::assert_snapshot!(graph(&teardown::down()));
+    insta::assert_snapshot!(graph(&teardown::down(false)));
+    let with_data = graph(&teardown::down(true));
+    assert!(with_data.contains("delete:nodes < delete:claims"), "{with_data}");
+    assert!(with_data.contains("delete:volumes < delete:nodes"), "{with_data}");
 }
 
 #[test]

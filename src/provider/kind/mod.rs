@@ -55,6 +55,7 @@ pub const TRAITS: Traits = Traits {
     nodes_may_grow: Answer::No,
     costs: Answer::No,
     own_objects: ProviderObjects::NONE,
+    volumes_outlive_it: false,
     answers_within: Duration::from_secs(60),
 };
 

@@ -50,6 +50,7 @@ impl MinikubeSpec {
             nodes_may_grow: Answer::No,
             costs: Answer::No,
             own_objects: ProviderObjects::NONE,
+            volumes_outlive_it: false,
             answers_within: Duration::from_secs(60),
         }
     }
