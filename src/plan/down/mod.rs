@@ -88,7 +88,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
                 .hint(format!("try again; `{}` removes it with all that it holds", options.whole_command())))
         }
         // What is half made holds no stack yet, and may belong to one that can no longer be read.
-        ClusterState::HalfMade { .. } if options.cluster => Ok(whole_cluster(observed)),
+        ClusterState::HalfMade { .. } if options.cluster => Ok(whole_cluster(options, observed)),
         _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(options, live)),
         _ if observed.traits.is_ours() && (options.cluster || last && stays(options, observed).is_empty()) => {
             Ok(whole_cluster(options, observed))

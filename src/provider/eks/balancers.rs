@@ -56,12 +56,12 @@ impl EksCluster {
                 _ => {}
             }
         }
-        gone.extend(self.remove_left_balancers().await?);
+        gone.extend(self.remove_left_balancers(progress).await?);
         Ok(gone)
     }
 
     /// Those that the cluster itself has not taken away.
-    pub(super) async fn remove_left_balancers(&self) -> Result<Vec<Removed>> {
+    pub(super) async fn remove_left_balancers(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let mut gone = Vec::new();
         for arn in self.balancers().await? {
             let answer = self.aws.elb.delete_load_balancer().load_balancer_arn(&arn).send().await;

@@ -76,7 +76,7 @@ impl EksCluster {
             Removal::Roles => self.remove_roles().await,
             Removal::Interfaces => {
                 // One that a controller has made again since would hold them.
-                let gone = self.remove_left_balancers().await?;
+                let gone = self.remove_left_balancers(progress).await?;
                 Ok([gone, self.remove_interfaces(progress).await?].concat())
             }
             Removal::SecurityGroups => self.remove_security_groups(progress).await,
