@@ -160,22 +160,22 @@ impl DownArgs {
 }
 
 /// The removal of one stack, or of all.
-struct Work<'a> {
-    app: &'a App,
-    machine: &'a Machine,
-    how: execute::Options,
-    down: down::Options,
+pub struct Work<'a> {
+    pub app: &'a App,
+    pub machine: &'a Machine,
+    pub how: execute::Options,
+    pub down: down::Options,
 }
 
 impl Work<'_> {
-    async fn look(&self, meant: Option<Meant>) -> Result<Look> {
+    pub async fn look(&self, meant: Option<Meant>) -> Result<Look> {
         let goal = Goal::Down(self.down.clone(), meant);
         let stack = Stack::named(&self.down.stack);
         pipeline::look(self.machine, &stack, &Options { goal, how: self.how.clone() }).await
     }
 
     /// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
-    async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
+    pub async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
         let app = self.app;
         let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
         let Removal { removed, kept, left } =
@@ -221,7 +221,7 @@ async fn show_plans(app: &App, plans: &[(Plan, Summary)], others: &[String], sta
 
 /// What was removed, what is kept, and after another look at everything what is left.
 #[derive(Debug, Default)]
-struct Receipt {
+pub struct Receipt {
     removed: Vec<Removed>,
     kept: Vec<report::Kept>,
     /// What keeps the cluster.
@@ -231,34 +231,48 @@ struct Receipt {
 }
 
 impl Receipt {
-    fn add(&mut self, other: Receipt) {
+    pub fn add(&mut self, other: Receipt) {
         self.removed.extend(other.removed);
         self.kept.extend(other.kept);
         self.left.extend(other.left);
         self.unseen.extend(other.unseen);
     }
-}
 
-async fn tell(app: &App, receipt: Receipt) -> Result<()> {
-    let Receipt { removed, kept, stays, left, unseen } = receipt;
-    let value = RemovalResult { removed: &removed, kept: &kept, stays: &stays, left: &left, unseen };
-    let text = || {
-        let mut lines = vec![report::receipt(&removed, &kept, &left)];
-        if !stays.is_empty() {
-            let stays = few(&stays);
+    pub fn document(&self) -> RemovalResult<'_> {
+        let Receipt { removed, kept, stays, left, unseen } = self;
+        RemovalResult { removed, kept, stays, left, unseen: unseen.clone() }
+    }
+
+    pub fn text(&self) -> String {
+        let mut lines = vec![report::receipt(&self.removed, &self.kept, &self.left)];
+        if !self.stays.is_empty() {
+            let stays = few(&self.stays);
             lines.push(format!(
                 "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
             ));
         }
         lines.join("\n")
-    };
-    if left.is_empty() {
-        app.show(text, &value).await;
-        return Ok(());
     }
-    let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.len(), "thing")))
-        .hint("run the same command again; what stays can be removed by these names with docker or kubectl");
-    app.fail_with(text, &value, error).await
+}
+
+async fn tell(app: &App, receipt: Receipt) -> Result<()> {
+    let value = receipt.document();
+    match left_behind(&receipt) {
+        None => {
+            app.show(|| receipt.text(), &value).await;
+            Ok(())
+        }
+        Some(error) => app.fail_with(|| receipt.text(), &value, error).await,
+    }
+}
+
+/// What is there after all is a failure.
+pub fn left_behind(receipt: &Receipt) -> Option<Error> {
+    let number = receipt.left.len();
+    (number > 0).then(|| {
+        Error::new(Kind::LeftBehind, format!("{} left behind", report::count(number, "thing")))
+            .hint("run the same command again; what stays can be removed by these names with docker or kubectl")
+    })
 }
 
 /// The stack, where it can still be read.

@@ -7,6 +7,7 @@ use super::{
     check::Checking,
     eks::{self, EksSpec},
     existing::{self, ExistingCluster},
+    fleet::Fleet,
     kind::{self, KindCluster},
     local::{checks, kubeconfig::UserKubeconfig},
     minikube::{self, MinikubeCluster, MinikubeSpec},
@@ -159,6 +160,15 @@ impl Choice {
                     .and_then(|state| ExistingCluster::new(&UserKubeconfig::from_env()?, context.as_deref(), &state));
                 Some(opened.map(|cluster| cluster.where_it_is().clone()))
             }
+        }
+    }
+
+    /// Clusters of ours that are where this one would be, as the cloud alone shows them.
+    pub async fn fleet(&self) -> Result<Fleet> {
+        match self {
+            Choice::Eks(spec) => Box::pin(eks::fleet(spec)).await,
+            other => Err(Error::new(Kind::Usage, format!("clusters of {} are in no cloud", other.name()))
+                .hint(format!("--provider {} looks at an account of AWS", Name::Eks.text()))),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod check;
 mod choice;
 pub mod eks;
 pub mod existing;
+pub mod fleet;
 pub mod hosting;
 pub mod kind;
 pub mod local;

@@ -142,6 +142,11 @@ impl Settings {
         if !self.has_cluster_for_each_stack() {
             return self;
         }
-        Settings { choice: self.choice.of_stack(stack), cluster_name: stack.to_owned(), ..self }
+        self.of_cluster(stack)
+    }
+
+    /// The same for the cluster of that name, where each stack may have one of its own.
+    pub fn of_cluster(self, name: &str) -> Settings {
+        Settings { choice: self.choice.of_stack(name), cluster_name: name.to_owned(), ..self }
     }
 }

@@ -194,9 +194,11 @@ fn who(token: &str, account: &Account) -> Option<String> {
     let url = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.")?).ok()?;
     let url = String::from_utf8(url).ok()?;
     let (host, query) = url.strip_prefix("https://")?.split_once("/?")?;
-    // The cluster whose name the token must be signed with is the only one that the account has.
+    // It must be signed with the name of one of the account's clusters: all of them are served here.
     let clusters = account.inventory().remove("eks:cluster")?;
-    let cluster: Value = serde_json::from_str(clusters.first()?).ok()?;
-    let name = cluster["name"].as_str().or_else(|| cluster["id"].as_str())?;
-    account.caller(query, host, name)
+    clusters.iter().find_map(|cluster| {
+        let cluster: Value = serde_json::from_str(cluster).ok()?;
+        let name = cluster["name"].as_str().or_else(|| cluster["id"].as_str())?;
+        account.caller(query, host, name)
+    })
 }

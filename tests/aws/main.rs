@@ -11,6 +11,7 @@
 mod account;
 mod api;
 mod faults;
+mod fleet;
 mod ground;
 mod inputs;
 mod order;
@@ -29,7 +30,8 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL, inputs::ALL].concat();
+    let tests: Vec<Test> =
+        [upward::ALL, faults::ALL, removal::ALL, order::ALL, others::ALL, inputs::ALL, fleet::ALL].concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

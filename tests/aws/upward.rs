@@ -116,6 +116,7 @@ fn the_policy_is_what_is_called(ground: &Ground) {
         "/automode/load-balancer",
         &json!({ "cluster": cluster, "service": "small/edge", "dns_name": "localhost" }),
     );
+    home.ok(&["sweep", "--dry-run"]);
     home.down();
     let called: BTreeSet<String> = ground.account.calls().iter().map(action).collect();
     let policy: Value = serde_json::from_str(&home.ok(&["eks-policy"]).stdout).unwrap();

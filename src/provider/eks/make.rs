@@ -35,18 +35,21 @@ pub struct Made {
 impl EksCluster {
     pub fn tags(&self, part: &str, operation: &str) -> Tags {
         let owner = self.who.arn.rsplit(':').next().unwrap_or(&self.who.arn);
-        let created = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        [
+        let now = Timestamp::now();
+        let at = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let expires = self.spec.ttl.and_then(|ttl| now.checked_add(ttl).ok()).map(at);
+        let expires = expires.map(|expires| (names::EXPIRES_TAG.to_owned(), expires));
+        let tags = [
             ("Name", format!("{}-{part}", self.name)),
             (names::STACK_TAG, self.spec.base.clone()),
             (names::CLUSTER_TAG, self.name.clone()),
             (names::PART_TAG, part.to_owned()),
             (names::OWNER_TAG, owner.to_owned()),
-            (names::CREATED_TAG, created),
+            (names::CREATED_TAG, at(now)),
             (names::OPERATION_TAG, operation.to_owned()),
         ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .map(|(key, value)| (key.to_owned(), value));
+        tags.into_iter().chain(expires).collect()
     }
 
     fn entry(&self, part: &str, operation: &str, event: Event) -> Entry {

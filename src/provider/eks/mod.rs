@@ -15,6 +15,8 @@ mod client;
 mod cluster;
 #[cfg(feature = "eks")]
 mod control_plane;
+#[cfg(feature = "eks")]
+mod fleet;
 mod layout;
 #[cfg(feature = "eks")]
 mod ledger;
@@ -46,6 +48,7 @@ pub mod teardown;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traces;
 #[cfg(feature = "eks")]
 mod wait;
 #[cfg(not(feature = "eks"))]
@@ -56,13 +59,15 @@ use std::time::Duration;
 use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 #[cfg(feature = "eks")]
 pub use cluster::EksCluster;
+#[cfg(feature = "eks")]
+pub use fleet::fleet;
 pub use policy::policy;
 pub use seen::Seen;
 #[cfg(feature = "eks")]
 pub use signing::token;
 pub use spec::EksSpec;
 #[cfg(not(feature = "eks"))]
-pub use without::{missing, token};
+pub use without::{fleet, missing, token};
 
 pub const TRAITS: Traits = Traits {
     lifecycle: Lifecycle::Ours,

@@ -1,5 +1,7 @@
 //! What a user can say about a cluster on EKS.
 
+use std::time::Duration;
+
 use ipnet::{IpNet, Ipv4Net};
 
 /// Everything here is decided before anybody is asked.
@@ -15,6 +17,8 @@ pub struct EksSpec {
     pub nat: Nat,
     /// From where the API server may be reached, beside the VPC itself. Empty: from anywhere, with credentials.
     pub public_cidrs: Vec<IpNet>,
+    /// After how long what is made may go.
+    pub ttl: Option<Duration>,
     /// `1.36`; None: what EKS makes by default.
     pub kubernetes_version: Option<String>,
 }

@@ -19,6 +19,7 @@ pub fn spec() -> EksSpec {
         vpc_cidr: "10.0.0.0/16".parse().unwrap(),
         nat: Nat::Single,
         public_cidrs: Vec::new(),
+        ttl: None,
         kubernetes_version: None,
     }
 }
