@@ -14,6 +14,7 @@ pub const ALL: &[Test] = &[
     ("killed_after_each_write_of_down", killed_after_each_write_of_down),
     ("each_write_fails_in_each_way", each_write_fails_in_each_way),
     ("what_shows_late_is_removed_as_well", what_shows_late_is_removed_as_well),
+    ("two_at_once_make_one_cluster", two_at_once_make_one_cluster),
     ("what_is_forbidden_is_told", what_is_forbidden_is_told),
 ];
 
@@ -144,6 +145,22 @@ fn what_shows_late_is_removed_as_well(ground: &Ground) {
     home.down();
     let made = |call: &serde_json::Value| call["action"] == "AllocateAddress" && call["applied"] == true;
     until("the address", &|| ground.account.calls().iter().any(made));
+    assert_eq!(ground.account.inventory(), before);
+}
+
+fn two_at_once_make_one_cluster(ground: &Ground) {
+    let home = ground.fresh(json!({}));
+    let before = ground.account.inventory();
+    let both = [home.start(&["up", "--yes"]), home.start(&["up", "--yes"])];
+    for mut up in both {
+        assert!(up.wait().unwrap().success());
+    }
+    let made = shape(&ground.account.inventory());
+    let of = |kind: &str| made.get(kind).copied().unwrap_or_default();
+    let once = ["ec2:vpc", "ec2:internet-gateway", "ec2:nat-gateway", "ec2:address", "ec2:vpc-endpoint", "eks:cluster"];
+    assert!(once.iter().all(|kind| of(kind) == 1), "{made:?}");
+    assert_eq!((of("ec2:subnet"), of("ec2:route-table"), of("iam:role")), (6, 2, 2), "{made:?}");
+    home.down();
     assert_eq!(ground.account.inventory(), before);
 }
 

@@ -6,6 +6,7 @@ use crate::{Test, ground::Ground, upward::cluster};
 
 pub const ALL: &[Test] = &[
     ("what_others_have_stays_as_it_is", what_others_have_stays_as_it_is),
+    ("a_sweep_takes_nothing_of_others", a_sweep_takes_nothing_of_others),
     ("what_others_have_in_the_network_stops_its_removal", what_others_have_in_the_network_stops_its_removal),
 ];
 
@@ -37,6 +38,21 @@ fn what_others_have_stays_as_it_is(ground: &Ground) {
     assert_eq!(ground.account.inventory(), theirs);
     home.down();
     assert_eq!(ground.account.inventory(), theirs, "after another down");
+}
+
+fn a_sweep_takes_nothing_of_others(ground: &Ground) {
+    let home = ground.fresh(json!({}));
+    home.up();
+    ground.account.post("/others/beside", &json!({ "cluster": cluster(ground) }));
+    let everything = ground.account.inventory();
+    ground.home().ok(&["sweep", "--yes", "--cluster-name", "small"]);
+    let left = ground.account.inventory();
+    assert!(!left.contains_key("eks:cluster"), "{left:?}");
+    let payroll = |inventory: &std::collections::BTreeMap<String, Vec<String>>| {
+        inventory.values().flatten().filter(|thing| thing.contains("payroll")).cloned().collect::<Vec<_>>()
+    };
+    assert!(payroll(&everything).len() > 12, "{everything:?}");
+    assert_eq!(payroll(&left), payroll(&everything));
 }
 
 /// It is named, and nothing is removed before its owner has taken it away.
