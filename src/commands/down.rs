@@ -16,6 +16,7 @@ use crate::{
         removal::{self, Meant, Removal},
     },
     plan::{Plan, down, summary::Summary},
+    provider::{Answer, sweep::Kept},
     report::{
         self,
         document::{self, RemovalResult},
@@ -43,8 +44,8 @@ pub struct DownArgs {
     /// Only print what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// Remove volumes too, and definitions and namespaces that others use
-    #[arg(long, help_heading = "Removal options")]
+    /// Remove volumes too, also those that outlive the cluster, and definitions and namespaces that others use
+    #[arg(long, visible_alias = "delete-data", help_heading = "Removal options")]
     prune_data: bool,
     /// Delete objects that were taken over with --adopt too, instead of leaving them in place
     #[arg(long, help_heading = "Removal options")]
@@ -84,9 +85,13 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     }
     if down::is_blind(&look.observed) {
         app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
+    } else if args.cluster && others.is_empty() && look.observed.traits.costs == Answer::Yes {
+        let (name, stack) = (&machine.name, &work.down.stack);
+        app.confirm(&format!("this removes the whole cluster {name}, which the stack {stack} is in. Go on?"))?;
     }
     let receipt = work.remove(&look, readable.as_slice()).await?;
-    tell(app, Receipt { stays, ..receipt }).await
+    let (costs, command) = (look.observed.traits.costs == Answer::Yes, work.down.whole_command());
+    tell(app, Receipt { stays, costs, command, ..receipt }).await
 }
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
@@ -94,6 +99,10 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
     if app.common.target.has(&NAMESPACE) {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
+    }
+    if settings.has_cluster_for_each_stack() {
+        return Err(Error::new(Kind::Usage, "--all would look at one of several clusters: each stack has its own")
+            .hint("name the stack: stackctl down STACK; or the cluster of all of them: --cluster-name NAME"));
     }
     let machine = app.machine(&settings).await?;
     let down = down::Options { all: true, known: true, ..args.goal(String::new()) };
@@ -134,7 +143,8 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         show_plans(app, &plans, &[], &stays).await;
         return Ok(());
     }
-    tell(app, Receipt { stays, ..whole }).await
+    let command = work.down.whole_command();
+    tell(app, Receipt { stays, command, ..whole }).await
 }
 
 impl DownArgs {
@@ -160,22 +170,22 @@ impl DownArgs {
 }
 
 /// The removal of one stack, or of all.
-struct Work<'a> {
-    app: &'a App,
-    machine: &'a Machine,
-    how: execute::Options,
-    down: down::Options,
+pub struct Work<'a> {
+    pub app: &'a App,
+    pub machine: &'a Machine,
+    pub how: execute::Options,
+    pub down: down::Options,
 }
 
 impl Work<'_> {
-    async fn look(&self, meant: Option<Meant>) -> Result<Look> {
+    pub async fn look(&self, meant: Option<Meant>) -> Result<Look> {
         let goal = Goal::Down(self.down.clone(), meant);
         let stack = Stack::named(&self.down.stack);
         pipeline::look(self.machine, &stack, &Options { goal, how: self.how.clone() }).await
     }
 
     /// Executes the plan and looks at everything again. `readable`: the stacks that go, as far as they can be read.
-    async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
+    pub async fn remove(&self, look: &Look, readable: &[Stack]) -> Result<Receipt> {
         let app = self.app;
         let bases: BTreeSet<String> = readable.iter().flat_map(bases).collect();
         let Removal { removed, kept, left } =
@@ -196,10 +206,11 @@ impl Work<'_> {
         if let Some(lookalikes) = left.lookalikes() {
             app.events.warn(lookalikes);
         }
-        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None });
-        let things = left.kept.into_iter().map(|kept| report::Kept { what: kept.name, bytes: Some(kept.size) });
+        let objects = kept.iter().map(|key| report::Kept { what: key.place(), bytes: None, per_month: None });
+        let thing = |kept: Kept| report::Kept { what: kept.name, bytes: Some(kept.size), per_month: kept.per_month };
+        let things = left.kept.into_iter().map(thing);
         let kept: Vec<report::Kept> = objects.chain(things).collect();
-        Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
+        Ok(Receipt { removed, kept, left: left.things, unseen: left.unseen, ..Receipt::default() })
     }
 }
 
@@ -221,44 +232,64 @@ async fn show_plans(app: &App, plans: &[(Plan, Summary)], others: &[String], sta
 
 /// What was removed, what is kept, and after another look at everything what is left.
 #[derive(Debug, Default)]
-struct Receipt {
+pub struct Receipt {
     removed: Vec<Removed>,
     kept: Vec<report::Kept>,
     /// What keeps the cluster.
     stays: Vec<String>,
+    /// Somebody pays for the cluster as long as it stays.
+    costs: bool,
+    /// What removes the cluster that stays.
+    command: String,
     left: Vec<Removed>,
     unseen: BTreeMap<String, String>,
 }
 
 impl Receipt {
-    fn add(&mut self, other: Receipt) {
+    pub fn add(&mut self, other: Receipt) {
         self.removed.extend(other.removed);
         self.kept.extend(other.kept);
         self.left.extend(other.left);
         self.unseen.extend(other.unseen);
     }
+
+    pub fn document(&self) -> RemovalResult<'_> {
+        let Receipt { removed, kept, stays, left, unseen, .. } = self;
+        RemovalResult { removed, kept, stays, left, unseen: unseen.clone() }
+    }
+
+    pub fn text(&self) -> String {
+        let mut lines = vec![report::receipt(&self.removed, &self.kept, &self.left)];
+        if !self.stays.is_empty() {
+            let stays = few(&self.stays);
+            let command = &self.command;
+            lines.push(format!("the cluster stays, because it also holds {stays}; `{command}` removes it all"));
+        }
+        lines.join("\n")
+    }
 }
 
 async fn tell(app: &App, receipt: Receipt) -> Result<()> {
-    let Receipt { removed, kept, stays, left, unseen } = receipt;
-    let value = RemovalResult { removed: &removed, kept: &kept, stays: &stays, left: &left, unseen };
-    let text = || {
-        let mut lines = vec![report::receipt(&removed, &kept, &left)];
-        if !stays.is_empty() {
-            let stays = few(&stays);
-            lines.push(format!(
-                "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
-            ));
-        }
-        lines.join("\n")
-    };
-    if left.is_empty() {
-        app.show(text, &value).await;
-        return Ok(());
+    if receipt.costs && !receipt.stays.is_empty() {
+        app.events.warn(format!("the cluster stays and goes on costing money; `{}` removes it", receipt.command));
     }
-    let error = Error::new(Kind::LeftBehind, format!("{} left behind", report::count(left.len(), "thing")))
-        .hint("run the same command again; what stays can be removed by these names with docker or kubectl");
-    app.fail_with(text, &value, error).await
+    let value = receipt.document();
+    match left_behind(&receipt) {
+        None => {
+            app.show(|| receipt.text(), &value).await;
+            Ok(())
+        }
+        Some(error) => app.fail_with(|| receipt.text(), &value, error).await,
+    }
+}
+
+/// What is there after all is a failure.
+pub fn left_behind(receipt: &Receipt) -> Option<Error> {
+    let number = receipt.left.len();
+    (number > 0).then(|| {
+        Error::new(Kind::LeftBehind, format!("{} left behind", report::count(number, "thing")))
+            .hint("run the same command again; what stays can be removed by these names with docker or kubectl")
+    })
 }
 
 /// The stack, where it can still be read.
@@ -267,6 +298,7 @@ fn readable(stack: &str, settings: &Settings) -> Option<Stack> {
         stack: stack.to_owned(),
         provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
+        edge_balanced: shared::balanced(settings),
         without: settings.without.clone(),
         ..LoadRequest::default()
     };

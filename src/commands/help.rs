@@ -9,11 +9,11 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["plan", "diff", "status", "logs", "urls", "open", "forward", "doctor", "list", "render", "schema"]),
     ("Images", &["build", "push", "gc", "login", "logout"]),
     ("Local machine", &["stop", "start", "kubeconfig", "ca", "password"]),
-    ("AWS", &["eks-token", "eks-policy"]),
+    ("AWS", &["cost", "sweep", "eks-token", "eks-policy"]),
     ("Shell", &["completions", "man", "version", "help"]),
 ];
 
-const EXAMPLES: [(&str, [&str; 2]); 34] = [
+const EXAMPLES: [(&str, [&str; 2]); 36] = [
     ("up", ["stackctl up", "stackctl up ./shop --test"]),
     (
         "deploy",
@@ -38,6 +38,8 @@ const EXAMPLES: [(&str, [&str; 2]); 34] = [
     ("doctor", ["stackctl doctor", "stackctl doctor --registry ghcr.io/acme"]),
     ("list", ["stackctl list", "stackctl list --output json"]),
     ("render", ["stackctl render ./shop > shop.yaml", "stackctl render hello --set maxReplicas=20"]),
+    ("cost", ["stackctl cost --provider eks", "stackctl cost --provider eks --region eu-central-1 --output json"]),
+    ("sweep", ["stackctl sweep --provider eks --dry-run", "stackctl sweep --provider eks --expired --yes"]),
     ("eks-token", ["stackctl eks-token stackctl-hello-1a2b3c", "stackctl eks-token prod --region eu-central-1"]),
     (
         "eks-policy",

@@ -6,6 +6,7 @@ pub mod artifacts;
 mod build;
 mod ca;
 mod completions;
+mod cost;
 mod deploy;
 mod diff;
 mod doctor;
@@ -32,6 +33,7 @@ mod run;
 mod schema;
 mod shared;
 mod status;
+mod sweep;
 mod test;
 mod up;
 mod up_all;
@@ -93,6 +95,8 @@ pub enum Command {
     Ca(ca::CaArgs),
     Password(password::PasswordArgs),
     Gc(gc::GcArgs),
+    Sweep(sweep::SweepArgs),
+    Cost(cost::CostArgs),
     EksToken(eks_token::EksTokenArgs),
     EksPolicy(eks_policy::EksPolicyArgs),
     Version(version::VersionArgs),
@@ -140,6 +144,8 @@ impl Command {
             Command::Ca(args) => ca::run(args, app).await,
             Command::Password(args) => password::run(args, app).await,
             Command::Gc(args) => gc::run(args, app).await,
+            Command::Sweep(args) => Box::pin(sweep::run(args, app)).await,
+            Command::Cost(args) => Box::pin(cost::run(args, app)).await,
             Command::EksToken(args) => Box::pin(eks_token::run(args, app)).await,
             Command::EksPolicy(args) => eks_policy::run(args, app).await,
             Command::Version(args) => version::run(args, app).await,

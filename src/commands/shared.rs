@@ -20,7 +20,7 @@ use crate::{
     },
     settings::Settings,
     settings::{DEFAULT_STACK, default_stack},
-    stack::{self, LoadRequest, model::Stack},
+    stack::{self, LoadRequest, edge::Balanced, model::Stack},
 };
 
 /// The stack that was named, else the one of the working folder, else the embedded one, which is said: it may not be what
@@ -47,12 +47,20 @@ pub fn request(args: &StackArgs, settings: &Settings, app: &App) -> Result<LoadR
         stack: meant(args.stack.as_deref(), app),
         provider: settings.choice.name().to_owned(),
         edge_on_nodes: choice(settings).traits().has_proxy(),
+        edge_balanced: balanced(settings),
         values,
         without: settings.without.clone(),
         left_out_now: args.without().to_vec(),
         namespace: settings.namespace.clone(),
         for_several: false,
     })
+}
+
+/// The load balancer that leads to a stack's edge, where the cluster makes one: at the usual ports, or those asked for.
+pub fn balanced(settings: &Settings) -> Option<Balanced> {
+    let balancer = choice(settings).traits().balancer()?;
+    let (https, http) = (settings.https_port.unwrap_or(443), settings.http_port.unwrap_or(80));
+    Some(Balanced { balancer, https, http })
 }
 
 /// How images are built.

@@ -13,7 +13,11 @@ use crate::{
     execute::{self, ChangeOptions},
     kube::ownership::holds::Kept,
     machine::Machine,
-    observe::{certificates, reach, urls},
+    observe::{
+        certificates,
+        entrance::{self, Entrance},
+        reach, urls,
+    },
     pipeline::{self, Goal, Look, Options, Outcome},
     plan::{self, Action, Plan, summary::Summary},
     provider::Asked,
@@ -109,26 +113,33 @@ pub async fn run(args: UpArgs, app: &App) -> Result<()> {
 /// Where the stack is reached: through its edge where this machine has a way to it, else by a forward to each Service.
 async fn reached(work: &Work<'_>, outcome: &Outcome) -> Result<(Vec<reach::Way>, Vec<urls::Url>)> {
     let Outcome { observed, plan, outputs, .. } = outcome;
-    let Some((set, object)) = plan::up::edge::declared(&plan.sets).filter(|_| observed.traits.has_proxy()) else {
+    let Some(entrance) = entrance(work.machine, outcome).await? else {
         let options = reach::options(work.stack, work.settings);
         return Ok((reach::ways(work.machine, plan, &options).await, Vec::new()));
     };
-    let published = match outputs.proxy_ports() {
+    let seen = observed.live.as_ref().map(|live| certificates::foreign(work.stack, &live.certificates));
+    let mut foreign = seen.unwrap_or_default();
+    foreign.extend(outputs.foreign_certificates());
+    let edge = urls::Edge { stack: work.stack, entrance, foreign: foreign.values().next() };
+    Ok((Vec::new(), urls::awaited(work.machine, &edge).await?))
+}
+
+/// None: this machine has no way to the edge, or the stack has no edge.
+async fn entrance(machine: &Machine, outcome: &Outcome) -> Result<Option<Entrance>> {
+    let Outcome { observed, plan, outputs, .. } = outcome;
+    if let Some(service) = plan::up::edge::balanced(&plan.sets) {
+        return entrance::of_service(machine, service).await;
+    }
+    let declared = plan::up::edge::declared(&plan.sets).filter(|_| observed.traits.has_proxy());
+    let published = || match outputs.proxy_ports() {
         ports if !ports.is_empty() => ports,
         _ => {
             observed.provider.proxy.container.as_ref().map(|container| container.published.clone()).unwrap_or_default()
         }
     };
-    let seen = observed.live.as_ref().map(|live| certificates::foreign(work.stack, &live.certificates));
-    let mut foreign = seen.unwrap_or_default();
-    foreign.extend(outputs.foreign_certificates());
-    let edge = urls::Edge {
-        stack: work.stack,
-        service: &plan.sets[set].objects[object].object.value,
-        published: &published,
-        foreign: foreign.values().next(),
-    };
-    Ok((Vec::new(), urls::awaited(work.machine, &edge).await?))
+    let of =
+        |(set, object): (usize, usize)| Entrance::of_proxy(&plan.sets[set].objects[object].object.value, &published());
+    Ok(declared.map(of))
 }
 
 /// One stack on its way into a cluster.

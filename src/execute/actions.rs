@@ -3,7 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Done, agent, apply, certificate, delete, disruption, images, job, load, prove, provider, prune, run::Run, wait,
+    Done, address, agent, apply, certificate, delete, disruption, images, job, load, prove, provider, prune, run::Run,
+    wait,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -44,6 +45,10 @@ pub async fn act(run: &Run<'_>, step: &Step, progress: Progress, cancel: Cancell
         Action::Await { set, object } => {
             let key = plan.sets[*set].objects[*object].object.key();
             wait::ready(run, &key, &progress, &cancel).await
+        }
+        Action::AwaitAddress { set, object } => {
+            let key = plan.sets[*set].objects[*object].object.key();
+            address::known(run, &key, &progress, &cancel).await
         }
         Action::EndDisruption => disruption::restore(run, &progress).await,
         Action::Prove => Box::pin(prove::prove(run, step, &progress, &cancel)).await,

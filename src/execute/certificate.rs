@@ -9,7 +9,7 @@ use crate::{
     kube::Kube,
     observe::certificates,
     stack::desired::DesiredSet,
-    tls::{Authority, Decision, authority, decide},
+    tls::{Authority, Decision, authority, decide, decision::names},
 };
 
 pub async fn issue(run: &Run<'_>, set: &DesiredSet) -> Result<Done> {
@@ -25,7 +25,12 @@ pub async fn issue(run: &Run<'_>, set: &DesiredSet) -> Result<Done> {
     let (serial, note) = match decision {
         Decision::Keep { serial } | Decision::KeepForeign { serial, .. } => (serial, None),
         Decision::Issue(reason) => {
-            let issued = authority.issue(&wanted.names, authority::now())?;
+            let host = certificates::host(kube, wanted).await?;
+            let names = names(wanted, host.as_deref()).ok_or_else(|| {
+                Error::new(Kind::NotReady, "the load balancer that leads to the edge has no name any more")
+                    .hint("run the same command again: it waits for one")
+            })?;
+            let issued = authority.issue(&names, authority::now())?;
             let data = json!({
                 "tls.crt": BASE64_STANDARD.encode(&issued.certificate),
                 "tls.key": BASE64_STANDARD.encode(&issued.key),

@@ -1,6 +1,7 @@
 //! Runs a plan. Each step is idempotent, looks again before it destroys, and says what it came to as data.
 
 mod actions;
+mod address;
 mod agent;
 mod apply;
 mod certificate;

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     kube::{Kube, MANAGER},
     machine::Machine,
-    object::{Key, json},
+    object::{Key, balancer, json},
     stack::model::Stack,
     tls::{self, Authority, Decision, OwnTrust, Seen, authority, wanted::Certificate},
 };
@@ -60,7 +60,7 @@ pub fn foreign(stack: &Stack, seen: &BTreeMap<Key, Seen>) -> BTreeMap<String, Ow
 /// A certificate's Secret as it is now; None: there is none. Its key is not looked at.
 pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&Authority>) -> Result<Option<Seen>> {
     let (secret_key, bundle_key) = (wanted.secret_key(), wanted.bundle_key());
-    let (secret, bundle) = tokio::try_join!(kube.get(&secret_key), kube.get(&bundle_key))?;
+    let (secret, bundle, host) = tokio::try_join!(kube.get(&secret_key), kube.get(&bundle_key), host(kube, wanted))?;
     let Some(secret) = secret else { return Ok(None) };
     let text = pem(&secret, "tls.crt");
     let facts = text.as_deref().ok_or_else(|| "it has no tls.crt".to_owned()).and_then(tls::certificate::facts);
@@ -73,7 +73,14 @@ pub async fn certificate(kube: &Kube, wanted: &Certificate, authority: Option<&A
     // A foreign Secret that does not name its authority leaves nothing to say about it.
     let bundled = named_authority(&secret).is_none_or(|wanted| known == Some(wanted.as_str()));
     let own = text.filter(|_| !ours).map(|certificate| OwnTrust { certificate, authority: own_authority(&secret) });
-    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled, own }))
+    Ok(Some(Seen { now: authority::now(), certificate: facts, ours, signed, bundled, own, host }))
+}
+
+/// The name of the load balancer that leads to the edge, where the certificate is to have it and there is one.
+pub async fn host(kube: &Kube, wanted: &Certificate) -> Result<Option<String>> {
+    let Some(service) = &wanted.service else { return Ok(None) };
+    let service = kube.get(service).await?.filter(|service| !json::is_being_deleted(service));
+    Ok(service.as_ref().and_then(balancer::host).map(str::to_owned))
 }
 
 fn own_authority(secret: &Value) -> Option<String> {

@@ -79,7 +79,7 @@ pub async fn of_cluster(machine: &Machine, bases: &BTreeSet<String>) -> Result<L
     // One that cannot be used any more is told by whatever uses it.
     if let Ok(Some(authority)) = machine.known_authority().await {
         let size = u64::try_from(authority.certificate().len()).unwrap_or_default();
-        kept.push(Kept { name: "certificate authority".to_owned(), size });
+        kept.push(Kept { name: "certificate authority".to_owned(), size, per_month: None });
     }
     Ok(Left { things, kept, copies: Vec::new(), unseen: BTreeMap::new() })
 }

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod doctor;
+pub mod entrance;
 pub mod images;
 pub mod left;
 pub mod overview;

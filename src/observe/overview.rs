@@ -19,7 +19,7 @@ use crate::{
     },
     machine::Machine,
     object::{Key, json},
-    observe,
+    observe::{self, entrance},
     plan::observed::LiveState,
     proof::result::LastProof,
     provider::ClusterState,
@@ -105,6 +105,7 @@ pub async fn look(machine: &Machine, only: Option<&str>) -> Result<Overview> {
     overview.objects = objects?;
     overview.images = images(&overview.objects, &trees);
     overview.edges = edges;
+    overview.edges.extend(entrance::balanced(of_stacks(&recorded)));
     overview.edges.retain(|stack, _| only.is_none_or(|only| only == stack));
     overview.alerts = alerts;
     overview.proofs = overview.stacks.iter().filter_map(|stack| LastProof::kept(machine.folder(), stack)).collect();
@@ -127,11 +128,17 @@ fn images(objects: &[ObjectStatus], trees: &BTreeMap<String, String>) -> Vec<Ima
 
 /// By tag, what the engine's images say about themselves.
 async fn trees(machine: &Machine) -> BTreeMap<String, String> {
-    let Ok(engine) = machine.engine() else { return BTreeMap::new() };
+    let Ok(engine) = machine.engine().await else { return BTreeMap::new() };
     let labelled = image::store::tag::labelled(engine, LABEL_TREE).await.unwrap_or_default();
     let tagged =
         labelled.into_iter().filter_map(|(reference, tree)| Some((reference.rsplit_once(':')?.1.to_owned(), tree)));
     tagged.collect()
+}
+
+/// All objects of stacks, each with the name of its stack.
+fn of_stacks(recorded: &LiveState) -> impl Iterator<Item = (&str, &Value)> {
+    let stacks = recorded.parents.iter().filter_map(|(name, parent)| Some((name.strip_prefix("stack-")?, parent)));
+    stacks.flat_map(|(stack, parent)| recorded.live.of_set(&parent.id).map(move |(_, object)| (stack, object)))
 }
 
 async fn edges(machine: &Machine) -> BTreeMap<String, Vec<String>> {

@@ -38,7 +38,7 @@ pub async fn check(
         machine.choice.clone(),
         &machine.mirrors,
         machine.registry.clone(),
-        machine.engine.clone(),
+        machine.engine.result().await.clone(),
         ports,
     );
     let checks = doctor::examine(&request).await;
@@ -87,6 +87,8 @@ pub fn doctor_request(
 
 /// Ports of 127.0.0.1 that were asked for by number: for an edge, and in the cluster's own configuration.
 pub fn wanted_ports(asked: Asked, choice: &Choice) -> Result<Vec<u16>> {
+    // Elsewhere they are ports of a load balancer, or of nobody.
+    let asked = if choice.traits().has_proxy() { asked } else { Asked::default() };
     let mut ports: Vec<u16> = asked.https.into_iter().chain(asked.http).collect();
     ports.extend(choice.host_ports()?);
     Ok(ports)

@@ -27,6 +27,7 @@ impl Step {
             | Action::RelaxWebhook { set, .. }
             | Action::PruneFirst { set }
             | Action::Prune { set }
+            | Action::AwaitAddress { set, .. }
             | Action::Await { set, .. } => of_set(sets[*set].kind, &sets[*set].name),
             Action::DeleteSet { kind, name } => of_set(*kind, name),
             Action::LeaveComponent { name } => of_set(SetKind::Component, name),

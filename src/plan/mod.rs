@@ -127,6 +127,11 @@ pub enum Action {
     Prune {
         set: usize,
     },
+    /// Waits until a Service has the name of its load balancer.
+    AwaitAddress {
+        set: usize,
+        object: usize,
+    },
     /// Waits for an object to be ready. The set tells where it was declared.
     Await {
         set: usize,
@@ -193,6 +198,7 @@ impl Action {
         matches!(
             self,
             Action::Await { .. }
+                | Action::AwaitAddress { .. }
                 | Action::AwaitNetwork
                 | Action::Preload { .. }
                 | Action::Prove

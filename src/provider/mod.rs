@@ -5,6 +5,7 @@ pub mod check;
 mod choice;
 pub mod eks;
 pub mod existing;
+pub mod fleet;
 pub mod hosting;
 pub mod kind;
 pub mod local;
@@ -21,7 +22,7 @@ pub use crate::provider::local::{
     proxy::ProxyState,
 };
 pub use choice::{Choice, imply, open};
-pub use eks::price::Bill;
+pub use eks::price::{Bill, dollars};
 pub use observation::{Observation, RegistryState};
 pub use traits::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
 

@@ -89,10 +89,10 @@ pub fn publish_registry(seen: &Observation, wanted: Wanted<'_>, after: &[Planned
     vec![Planned { needs, ..Planned::new("registry:publish", &[], Step::PublishRegistry) }]
 }
 
-/// The cluster with all that belongs to it.
-pub fn take_down(seen: &Observation) -> Vec<Planned> {
+/// The cluster with all that belongs to it. `data`: volumes that would outlive it go, too.
+pub fn take_down(seen: &Observation, data: bool) -> Vec<Planned> {
     if seen.cloud.is_some() {
-        return eks::teardown::down();
+        return eks::teardown::down(data);
     }
     let cluster = Planned::new("delete:cluster", &[], Step::DeleteCluster);
     let images = Planned::new("delete:images", &["delete:cluster"], Step::DeleteImages);

@@ -15,4 +15,6 @@ pub struct Swept {
 pub struct Kept {
     pub name: String,
     pub size: u64,
+    /// What it costs as long as it stays: thousandths of a US dollar.
+    pub per_month: Option<u32>,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::object::{ProviderObjects, balancer::Balancer};
+
 /// What a provider's clusters are like. It is known before the cluster is, and does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Traits {
@@ -19,6 +21,10 @@ pub struct Traits {
     pub nodes_may_grow: Answer,
     /// Whether somebody pays for the cluster as long as it is there.
     pub costs: Answer,
+    /// What it puts into its clusters by itself, also long after they were made: nobody loses it with the cluster.
+    pub own_objects: ProviderObjects,
+    /// Whether volumes are there without the cluster, too: then their data does not keep it.
+    pub volumes_outlive_it: bool,
     /// How long the API server of a cluster that is there may take to answer: it may still be starting, after the engine
     /// or the machine did.
     pub answers_within: Duration,
@@ -53,6 +59,8 @@ pub enum EdgeBy {
     ProxyContainer,
     /// What the cluster itself has for that; stackctl does not know the address.
     LoadBalancer,
+    /// A load balancer of the cloud, which the cluster makes for a Service that asks for it in this way.
+    Service(Balancer),
     /// Nothing but a forward to its Service.
     Forward,
 }
@@ -70,6 +78,14 @@ impl Traits {
     /// Whether stackctl makes the cluster and may remove it.
     pub fn is_ours(&self) -> bool {
         self.lifecycle == Lifecycle::Ours
+    }
+
+    /// How a Service asks for a load balancer, where the edge is reached by one.
+    pub fn balancer(&self) -> Option<Balancer> {
+        match self.edge_reached_by {
+            EdgeBy::Service(balancer) => Some(balancer),
+            _ => None,
+        }
     }
 
     /// Whether a container of this machine's engine leads to the edge.

@@ -1,5 +1,7 @@
 //! Tables, results and receipts as text for stdout.
 
+use std::fmt;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use schemars::JsonSchema;
 
@@ -7,6 +9,7 @@ use super::style::{Paint, bytes, clean, duration};
 use crate::error::words::count;
 use crate::object::Removed;
 use crate::proof::ProofResult;
+use crate::provider::dollars;
 
 /// Columns without lines, as kubectl prints them; cells wrap where `width` (in characters) is given.
 pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Option<u16>) -> String {
@@ -96,6 +99,20 @@ impl Prefixes {
 pub struct Kept {
     pub what: String,
     pub bytes: Option<u64>,
+    /// What it costs as long as it stays: thousandths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_month: Option<u32>,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cost = self.per_month.map(|cost| format!("{} a month", dollars(cost)));
+        let about: Vec<String> = self.bytes.map(bytes).into_iter().chain(cost).collect();
+        match about.is_empty() {
+            true => f.write_str(&self.what),
+            false => write!(f, "{} ({})", self.what, about.join(", ")),
+        }
+    }
 }
 
 /// The first line of a receipt.
@@ -116,8 +133,7 @@ pub fn removed(removed: &[Removed]) -> String {
 pub fn receipt(removed: &[Removed], kept: &[Kept], left: &[Removed]) -> String {
     let mut lines = vec![self::removed(removed)];
     if !kept.is_empty() {
-        let size = |kept: &Kept| kept.bytes.map(|size| format!(" ({})", bytes(size))).unwrap_or_default();
-        let kept: Vec<String> = kept.iter().map(|kept| format!("{}{}", kept.what, size(kept))).collect();
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
         lines.push(format!("kept: {}", kept.join(", ")));
     }
     lines.push(format!("{} left", left.len()));
@@ -159,10 +175,14 @@ mod tests {
             removed("container", "proxy"),
             removed("kubeconfig context", "kind-stackctl"),
         ];
-        let kept = [Kept { what: "1 base image".into(), bytes: Some(226_000_000) }];
+        let kept = [
+            Kept { what: "1 base image".into(), bytes: Some(226_000_000), per_month: None },
+            Kept { what: "volume vol-1".into(), bytes: Some(8_589_934_592), per_month: Some(640) },
+            Kept { what: "PersistentVolume/data".into(), bytes: None, per_month: None },
+        ];
         insta::assert_snapshot!(receipt(&gone, &kept, &[]), @r###"
         removed: 1 cluster, 2 containers, 1 kubeconfig context
-        kept: 1 base image (226.0 MB)
+        kept: 1 base image (226.0 MB), volume vol-1 (8.6 GB, $0.64 a month), PersistentVolume/data
         0 left
         "###);
         insta::assert_snapshot!(receipt(&[], &[], &[removed("volume", "data")]), @r###"

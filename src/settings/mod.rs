@@ -57,11 +57,16 @@ pub const WITHOUT: Setting<String> =
     Setting::new("without", "--without", "COMPONENT", "Leave out a component; may be repeated", parse::text).list();
 pub const TIMEOUT: Setting<Duration> =
     Setting::new("timeout", "--timeout", "DURATION", "For everything that is waited for", duration).with_default("5m");
-const HTTPS_PORT: Setting<u16> =
-    Setting::new("httpsPort", "--https-port", "PORT", "Port of 127.0.0.1 for a local cluster's edge", parse::port)
-        .otherwise("8443 or a free one");
+const HTTPS_PORT: Setting<u16> = Setting::new(
+    "httpsPort",
+    "--https-port",
+    "PORT",
+    "Port of 127.0.0.1 for a local cluster's edge, or of the edge's load balancer",
+    parse::port,
+)
+.otherwise("8443 or a free one; 443 of a load balancer");
 const HTTP_PORT: Setting<u16> = Setting::new("httpPort", "--http-port", "PORT", "The same for plain HTTP", parse::port)
-    .otherwise("8080 or a free one");
+    .otherwise("8080 or a free one; 80 of a load balancer");
 
 /// All of them, in the order of the documentation.
 fn sections() -> Vec<&'static Section> {
@@ -99,7 +104,7 @@ pub struct Settings {
     pub without: Vec<String>,
     /// For everything that `up` waits for.
     pub timeout: Duration,
-    /// Of 127.0.0.1, for the edge on a local cluster; None: the usual one, or any that is free.
+    /// Of 127.0.0.1, for the edge on a local cluster, or of its load balancer; None: the usual one, or any that is free.
     pub https_port: Option<u16>,
     pub http_port: Option<u16>,
     /// (key, value as text, where from), in the order of the documentation.
@@ -142,6 +147,11 @@ impl Settings {
         if !self.has_cluster_for_each_stack() {
             return self;
         }
-        Settings { choice: self.choice.of_stack(stack), cluster_name: stack.to_owned(), ..self }
+        self.of_cluster(stack)
+    }
+
+    /// The same for the cluster of that name, where each stack may have one of its own.
+    pub fn of_cluster(self, name: &str) -> Settings {
+        Settings { choice: self.choice.of_stack(name), cluster_name: name.to_owned(), ..self }
     }
 }

@@ -1,9 +1,10 @@
 //! Stacks in temporary folders, for tests.
 
-use crate::object::Object;
+use crate::object::{Object, balancer::Balancer};
 use crate::{
     error::Error,
     stack::{
+        edge::Balanced,
         load::{LoadRequest, load},
         model::Stack,
     },
@@ -58,6 +59,14 @@ impl Repository {
     pub fn edge_in_the_cluster(mut self) -> Self {
         self.request.edge_on_nodes = false;
         self
+    }
+
+    /// With a load balancer that leads to it.
+    pub fn balanced(mut self) -> Self {
+        let annotations = &[("example.com/scheme", "public")];
+        let balancer = Balancer { class: "example.com/lb", annotations, in_vain: &[], usually: "1 minute" };
+        self.request.edge_balanced = Some(Balanced { balancer, https: 443, http: 80 });
+        self.edge_in_the_cluster()
     }
 
     pub fn without(mut self, component: &str) -> Self {

@@ -1,6 +1,6 @@
 //! Whether a certificate has to be issued. Pure.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::certificate::Facts;
 use crate::tls::wanted::Certificate;
@@ -23,6 +23,8 @@ pub struct Seen {
     pub bundled: bool,
     /// What to trust of a Secret that is somebody else's.
     pub own: Option<OwnTrust>,
+    /// The name of the load balancer that leads to the edge, where the certificate is to have it.
+    pub host: Option<String>,
 }
 
 /// What a certificate's Secret itself says about whom to trust, PEM.
@@ -94,9 +96,19 @@ pub fn decide(wanted: &Certificate, seen: Option<&Seen>) -> Decision {
     match () {
         () if !seen.signed => Decision::Issue(Reason::Authority),
         () if left < RENEW || facts.not_before > seen.now => Decision::Issue(Reason::Expires),
-        () if facts.names != wanted.names => Decision::Issue(Reason::Names),
+        () if names(wanted, seen.host.as_deref()).is_none_or(|names| facts.names != names) => {
+            Decision::Issue(Reason::Names)
+        }
         () => Decision::Keep { serial },
     }
+}
+
+/// All that the certificate is to be good for. None: the name of the load balancer is not known yet. `host`: its name.
+pub fn names(wanted: &Certificate, host: Option<&str>) -> Option<BTreeSet<String>> {
+    if wanted.service.is_some() && host.is_none() {
+        return None;
+    }
+    Some(wanted.names.iter().cloned().chain(host.map(str::to_owned)).collect())
 }
 
 /// Whether anything has to be written.
@@ -109,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::object::Origin;
+    use crate::object::{Key, Origin};
 
     const DAY: i64 = 24 * 3600;
 
@@ -119,6 +131,7 @@ mod tests {
             bundle: "edge-ca".into(),
             namespace: "hello".into(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            service: None,
             origin: Origin::default(),
         }
     }
@@ -133,7 +146,15 @@ mod tests {
             subject: "CN=edge".into(),
             is_authority: false,
         };
-        Seen { now: 1_000_000_000, certificate: Ok(facts), ours: true, signed: true, bundled: true, own: None }
+        Seen {
+            now: 1_000_000_000,
+            certificate: Ok(facts),
+            ours: true,
+            signed: true,
+            bundled: true,
+            own: None,
+            host: None,
+        }
     }
 
     #[test]
@@ -151,6 +172,26 @@ mod tests {
             Decision::Issue(Reason::Names)
         );
         assert!(is_due(&wanted, Some(&Seen { bundled: false, ..seen(60 * DAY) })));
+    }
+
+    #[test]
+    fn the_name_of_a_load_balancer_belongs_to_it_once_there_is_one() {
+        let service = Key { group: String::new(), kind: "Service".into(), namespace: None, name: "edge-public".into() };
+        let wanted = Certificate { service: Some(service), ..wanted(&["edge"]) };
+        let with = |host: Option<&str>, names: &[&str]| {
+            let names = super::tests::wanted(names).names;
+            let facts = Facts { names, ..seen(60 * DAY).certificate.unwrap() };
+            decide(&wanted, Some(&Seen { certificate: Ok(facts), host: host.map(str::to_owned), ..seen(60 * DAY) }))
+        };
+        assert_eq!(with(Some("lb.example"), &["edge", "lb.example"]), Decision::Keep { serial: "0a".into() });
+        for (host, names) in [
+            (None, &["edge"][..]),
+            (None, &["edge", "lb.example"]),
+            (Some("lb.example"), &["edge"]),
+            (Some("new.example"), &["edge", "lb.example"]),
+        ] {
+            assert_eq!(with(host, names), Decision::Issue(Reason::Names), "{host:?} {names:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Certificate {
     pub namespace: String,
     /// Host names and IP addresses.
     pub names: BTreeSet<String>,
+    /// The Service whose load balancer's name belongs to them, once it has one.
+    pub service: Option<Key>,
     pub origin: Origin,
 }
 

@@ -225,7 +225,12 @@ pub fn longer_may_help(object: &Value, around: &Surroundings) -> bool {
         && workload::newest(object, around).iter().all(|pod| pod::may_come(pod))
 }
 
-fn last_seen(event: &Value) -> &str {
+/// Whether an event was seen at that time or later. Events are dated with whole seconds.
+pub(in crate::kube) fn is_since(event: &Value, time: jiff::Timestamp) -> bool {
+    last_seen(event).parse::<jiff::Timestamp>().is_ok_and(|seen| seen.as_second() >= time.as_second())
+}
+
+pub(in crate::kube) fn last_seen(event: &Value) -> &str {
     let times = ["/lastTimestamp", "/series/lastObservedTime", "/eventTime", "/metadata/creationTimestamp"];
     times.iter().find_map(|pointer| json::text(event, pointer)).unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! Waiting until an object is ready, or until it is clear that it never will be.
 
+mod address;
+mod nodes;
 pub mod surroundings;
 
 use std::{collections::BTreeSet, pin::Pin, time::Duration};
@@ -265,6 +267,9 @@ impl Kube {
         let mut error = Error::new(Kind::NotReady, format!("{key} is {why}"));
         error.roots.push(Root { subject: key.to_string(), what: What::Other(why) });
         let Some(object) = object else { return error };
+        if around.nodes_may_grow && nodes::lack_a_node(&around.pods) {
+            error = self.why_no_node().await.into_iter().rev().fold(error, Error::cause);
+        }
         let warnings = readiness::warnings(object, around);
         error = error.details(warnings.iter().skip(warnings.len().saturating_sub(5)));
         let unready = |pod: &&Value| json::condition_status(pod, "Ready") != Some(true) && !json::is_being_deleted(pod);

@@ -12,17 +12,18 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode};
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     client,
     error::{Error, Kind, Result},
     machine::Machine,
-    object::json,
-    observe::certificates,
+    observe::{
+        certificates,
+        entrance::{self, Entrance},
+    },
     plan::up::edge,
     stack::{desired, model::Stack},
     tls::{self, OwnTrust},
@@ -32,8 +33,12 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// After a restart of the machine pods count as ready before they are: nobody has looked again yet.
 const RESTARTED: Duration = Duration::from_secs(90);
+/// A new load balancer starts, and its name spreads.
+const SPREAD: Duration = Duration::from_secs(600);
 const ATTEMPT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Who asks for a name that is not there yet is told the same again for a while.
+const FAR_PAUSE: Duration = Duration::from_secs(3);
 
 /// A route and what came back from it just now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -85,10 +90,7 @@ fn routes(stack: &Stack) -> Vec<(String, Option<String>)> {
 /// The edge of a stack, as this machine reaches it.
 pub struct Edge<'a> {
     pub stack: &'a Stack,
-    /// Its Service, as it is declared.
-    pub service: &'a Value,
-    /// Ports of the Service, to ports of 127.0.0.1.
-    pub published: &'a BTreeMap<u16, u16>,
+    pub entrance: Entrance,
     /// Whom to trust, where its certificate is somebody else's.
     pub foreign: Option<&'a OwnTrust>,
 }
@@ -96,47 +98,53 @@ pub struct Edge<'a> {
 /// The routes of a stack that is up, tried. None: it has no edge that this machine reaches.
 pub async fn of_stack(machine: &Machine, stack: &Stack) -> Result<Option<Vec<Url>>> {
     let sets = desired::desired(stack, &BTreeMap::new());
-    let Some((set, object)) = edge::declared(&sets).filter(|_| machine.provider.traits().has_proxy()) else {
+    let entrance = if let Some(service) = edge::balanced(&sets) {
+        entrance::of_service(machine, service).await?.ok_or_else(|| {
+            Error::new(Kind::Preflight, "the edge has no load balancer").hint("`stackctl up` makes it and waits for it")
+        })?
+    } else if let Some((set, object)) = edge::declared(&sets).filter(|_| machine.provider.traits().has_proxy()) {
+        let container = machine.provider.observe_proxy(&stack.name).await?.container;
+        let container = container.filter(|it| it.running && it.foreign.is_none()).ok_or_else(|| {
+            Error::new(Kind::Preflight, "the container that leads to the edge does not run")
+                .hint("`stackctl up` makes it")
+        })?;
+        Entrance::of_proxy(&sets[set].objects[object].object.value, &container.published)
+    } else {
         return Ok(None);
     };
-    let container = machine.provider.observe_proxy(&stack.name).await?.container;
-    let container = container.filter(|it| it.running && it.foreign.is_none());
-    let Some(container) = container else {
-        return Err(Error::new(Kind::Preflight, "the container that leads to the edge does not run")
-            .hint("`stackctl up` makes it"));
-    };
     let foreign = certificates::foreign(stack, &certificates::all(machine, stack).await?);
-    let edge = Edge {
-        stack,
-        service: &sets[set].objects[object].object.value,
-        published: &container.published,
-        foreign: foreign.values().next(),
-    };
+    let edge = Edge { stack, entrance, foreign: foreign.values().next() };
     tried(machine, &edge, TIMEOUT).await.map(Some)
 }
 
 /// After an `up`: what is ready must answer in the end.
 pub async fn awaited(machine: &Machine, edge: &Edge<'_>) -> Result<Vec<Url>> {
-    machine.until_stopped(Box::pin(tried(machine, edge, RESTARTED.min(machine.timeout)))).await
+    let within = if edge.entrance.far { SPREAD } else { RESTARTED };
+    machine.until_stopped(Box::pin(tried(machine, edge, within.min(machine.timeout)))).await
 }
 
-async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result<Vec<Url>> {
-    let at = |name: &str| {
-        let port = json::list(edge.service, "/spec/ports").iter().find(|port| port["name"] == name)?;
-        edge.published.get(&u16::try_from(port["port"].as_u64()?).ok()?)
-    };
+async fn tried(machine: &Machine, edge: &Edge<'_>, within: Duration) -> Result<Vec<Url>> {
+    let entrance = &edge.entrance;
     let (authority, foreign) = (machine.known_authority().await?, edge.foreign);
-    let base = match (at("https").filter(|_| authority.is_some() || foreign.is_some()), at("http")) {
-        (Some(port), _) => format!("https://localhost:{port}"),
-        (None, Some(port)) => format!("http://localhost:{port}"),
+    let https = entrance.https.as_ref().filter(|_| authority.is_some() || foreign.is_some());
+    let base = match (https, &entrance.http) {
+        (Some(at), _) => format!("https://{at}"),
+        (None, Some(at)) => format!("http://{at}"),
         (None, None) => return Err(Error::new(Kind::Unexpected, "the edge has no published port")),
     };
-    let client = trusting(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign)?;
-    let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience);
+    let tls = trust(authority.as_ref().map(|authority| authority.certificate().as_bytes()), foreign)?;
+    let (client, pause) = match entrance.far {
+        true => (client::outward(tls, ATTEMPT), FAR_PAUSE),
+        false => (client::near(tls), PAUSE),
+    };
+    let attempt = |(route, serves)| attempt(&client, &base, route, serves, within, pause);
     let answers = join_all(routes(edge.stack).into_iter().map(attempt));
     let late = async {
         tokio::time::sleep(TIMEOUT).await;
-        machine.events.progress("urls").say("waiting for the edge to answer");
+        machine.events.progress("urls").say(match entrance.far {
+            true => "waiting for the name of the load balancer to lead to the edge (2 to 5 minutes as a rule)",
+            false => "waiting for the edge to answer",
+        });
         std::future::pending().await
     };
     tokio::select! {
@@ -148,18 +156,17 @@ async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result
 type Http = client::Client<Empty<Bytes>>;
 
 /// Trusts the authority and nobody else; where the edge has somebody else's certificate, that one and its authority.
-fn trusting(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<Http> {
+fn trust(authority: Option<&[u8]>, foreign: Option<&OwnTrust>) -> Result<ClientConfig> {
     let what = || "the certificate of the local authority cannot be used".to_owned();
     let roots = |pem| tls::client::roots(pem, Kind::Preflight, what);
-    let config = match foreign {
+    match foreign {
         // What its ca.crt holds may be anything; the certificate itself is what counts.
         Some(own) => {
             let authority = own.authority.as_ref().and_then(|pem| roots(pem.as_bytes()).ok());
-            tls::client::pinned(authority.unwrap_or_else(RootCertStore::empty), own.certificate.as_bytes())?
+            tls::client::pinned(authority.unwrap_or_else(RootCertStore::empty), own.certificate.as_bytes())
         }
-        None => tls::client::config(Some(authority.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty)))?,
-    };
-    Ok(client::near(config))
+        None => tls::client::config(Some(authority.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty))),
+    }
 }
 
 /// A gateway's excuses are not yet an answer.
@@ -167,16 +174,23 @@ fn is_excuse(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
-async fn attempt(client: &Http, base: &str, route: String, serves: Option<String>, patience: Duration) -> Url {
+async fn attempt(
+    client: &Http,
+    base: &str,
+    route: String,
+    serves: Option<String>,
+    within: Duration,
+    pause: Duration,
+) -> Url {
     // What a browser asks for first: below a prefix, with the slash that pages there count on.
     let path = if route.ends_with('/') { route.clone() } else { format!("{route}/") };
     let url = format!("{base}{path}");
-    let until = Instant::now() + patience;
+    let until = Instant::now() + within;
     loop {
         let began = Instant::now();
         let seen = ask(client, &url).await;
         let done = matches!(&seen, Ok(status) if !is_excuse(*status));
-        if done || Instant::now() + PAUSE > until {
+        if done || Instant::now() + pause > until {
             let took_ms = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
             let (status, error) = match seen {
                 Ok(status) if is_excuse(status) => (None, Some(format!("the edge says {status}"))),
@@ -185,7 +199,7 @@ async fn attempt(client: &Http, base: &str, route: String, serves: Option<String
             };
             return Url { route, url, serves, status, took_ms, error };
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

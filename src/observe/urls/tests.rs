@@ -42,8 +42,8 @@ async fn an_excuse_is_tried_again_until_there_is_an_answer() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
-    let client = trusting(None, None).unwrap();
-    let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, TIMEOUT).await;
+    let client = client::near(trust(None, None).unwrap());
+    let seen = attempt(&client, &format!("http://127.0.0.1:{port}"), "/hello".to_owned(), None, TIMEOUT, PAUSE).await;
     assert_eq!((seen.status, seen.error), (Some(302), None));
 }
 
@@ -88,16 +88,16 @@ async fn somebody_elses_certificate_is_trusted_itself_and_no_other() {
         (own(&other, None), false),
         (own(&other, Some(&other)), false),
     ] {
-        let seen = ask(&trusting(None, Some(&own)).unwrap(), &url).await;
+        let seen = ask(&client::near(trust(None, Some(&own)).unwrap()), &url).await;
         assert_eq!(seen.is_ok(), trusted, "{seen:?}");
     }
-    let local = ask(&trusting(Some(certificate.as_bytes()), None).unwrap(), &url).await;
+    let local = ask(&client::near(trust(Some(certificate.as_bytes()), None).unwrap()), &url).await;
     assert!(local.is_err(), "without it localhost is not its name");
 }
 
 #[tokio::test]
 async fn what_does_not_answer_says_why() {
-    let client = trusting(None, None).unwrap();
+    let client = client::near(trust(None, None).unwrap());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let seen = ask(&client, &format!("http://127.0.0.1:{port}/")).await.unwrap_err();
     assert!(seen.contains("refused"), "{seen}");

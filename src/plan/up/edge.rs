@@ -7,7 +7,11 @@ use crate::{
     object::json,
     plan::{Action, Graph, Node, observed::Observed},
     provider::plan::{Edge, lead_to_edge},
-    stack::{desired::DesiredSet, edge::MARK, model::SetKind},
+    stack::{
+        desired::DesiredSet,
+        edge::{MARK, is_public},
+        model::SetKind,
+    },
 };
 
 /// Where the stack declares an edge that listens on the nodes: its set and its object.
@@ -19,6 +23,17 @@ pub fn declared(sets: &[DesiredSet]) -> Option<(usize, usize)> {
         let object = set.objects.iter().position(|object| is_edge(&object.object.value))?;
         Some((index, object))
     })
+}
+
+/// The Service of a set that has the cluster make a load balancer for the edge.
+pub fn public(set: &DesiredSet) -> Option<usize> {
+    set.objects.iter().position(|object| is_public(&object.object.value))
+}
+
+/// The same, wherever the stack declares it.
+pub fn balanced(sets: &[DesiredSet]) -> Option<&Value> {
+    let own = sets.iter().filter(|set| set.kind == SetKind::Stack);
+    own.flat_map(|set| &set.objects).map(|object| &object.object.value).find(|value| is_public(value))
 }
 
 /// Adds what makes the edge reachable, or takes away what is no longer wanted.

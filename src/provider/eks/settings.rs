@@ -1,16 +1,22 @@
 //! The settings that only clusters on AWS have.
 
+use std::time::Duration;
+
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{EksSpec, spec::Nat};
+use super::{
+    EksSpec,
+    spec::{Given, Nat},
+};
 use crate::{
     error::Result,
     provider::settings::{CLUSTER_NAME, KUBERNETES_VERSION},
+    quantity::duration,
     setting::{Parsed, Section, Setting, Values, parse},
 };
 
 pub static SECTION: Section =
-    Section { heading: Some("EKS options"), provider: Some("eks"), settings: &[&VPC_CIDR, &NAT, &PUBLIC_CIDRS] };
+    Section { heading: Some("EKS options"), provider: Some("eks"), settings: &[&VPC_CIDR, &NAT, &PUBLIC_CIDRS, &TTL] };
 
 /// Where its clusters are.
 pub static PLACE: Section =
@@ -36,6 +42,15 @@ const PUBLIC_CIDRS: Setting<IpNet> = Setting::new(
 .list()
 .otherwise("anywhere, with credentials");
 
+const TTL: Setting<Duration> = Setting::new(
+    "ttl",
+    "--ttl",
+    "DURATION",
+    "After how long what is made on eks may go: `sweep --expired` removes it then",
+    duration,
+)
+.otherwise("never");
+
 pub fn spec(values: &Values) -> Result<EksSpec> {
     Ok(EksSpec {
         base: values.required(&CLUSTER_NAME)?,
@@ -44,6 +59,8 @@ pub fn spec(values: &Values) -> Result<EksSpec> {
         vpc_cidr: values.required(&VPC_CIDR)?,
         nat: values.required(&NAT)?,
         public_cidrs: values.list(&PUBLIC_CIDRS)?,
+        ttl: values.optional(&TTL)?,
+        given: Given { nat: values.optional(&NAT)?.is_some(), vpc_cidr: values.optional(&VPC_CIDR)?.is_some() },
         kubernetes_version: values.optional(&KUBERNETES_VERSION)?.as_deref().map(minor),
     })
 }
@@ -116,6 +133,7 @@ mod tests {
             ("vpcCidr", "10.0.7.0/16", "the network of that address is 10.0.0.0/16"),
             ("nat", "two", "single, per-zone, none"),
             ("publicCidrs", "everywhere", "such as 203.0.113.7/32"),
+            ("ttl", "tomorrow", "expected a duration"),
         ] {
             let error = values(&[(key, value)], &[]).unwrap_err();
             assert!(error.kind == Kind::Usage && error.message.contains(why), "{key} {value}: {error:?}");

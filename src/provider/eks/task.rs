@@ -46,6 +46,10 @@ pub enum Task {
     AwaitCluster,
     /// The one that claims mean which name none.
     StorageClass,
+    /// From where the API server of a cluster that is there may be reached.
+    Access {
+        cidrs: Vec<String>,
+    },
     /// Marks the cluster as whole.
     Complete,
     Remove {
@@ -125,8 +129,12 @@ impl Role {
 pub enum Removal {
     /// Services and Ingresses that have one, until theirs are gone: the cluster never cleans them.
     LoadBalancers,
-    /// No pools any more, until no instance is left: nodes that are alive at its end keep its security group.
+    /// Claims with their volumes, where data is to go: while nodes are there to detach them.
+    Claims,
+    /// What runs, and then the pools, until no instance is left: nodes that are alive at its end keep its security group.
     Nodes,
+    /// Those that are left of it, where data is to go.
+    Volumes,
     Cluster,
     NatGateways,
     Repositories,
@@ -148,6 +156,8 @@ impl Removal {
     pub fn id(self) -> &'static str {
         match self {
             Removal::LoadBalancers => "delete:load-balancers",
+            Removal::Claims => "delete:claims",
+            Removal::Volumes => "delete:volumes",
             Removal::Nodes => "delete:nodes",
             Removal::Cluster => "delete:cluster",
             Removal::NatGateways => "delete:nat",
@@ -170,7 +180,7 @@ impl Task {
     pub fn change(&self) -> Option<ClusterChange> {
         match self {
             Task::Cluster { .. } => Some(ClusterChange::Create),
-            Task::Complete => Some(ClusterChange::Configure),
+            Task::Complete | Task::Access { .. } => Some(ClusterChange::Configure),
             Task::Remove { removal: Removal::Cluster } => Some(ClusterChange::Delete),
             _ => None,
         }

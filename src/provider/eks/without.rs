@@ -1,8 +1,9 @@
 //! What a program says that was compiled without the clients of AWS.
 
-use super::token::Token;
+use super::{EksSpec, token::Token};
 use crate::{
     error::{Error, Kind, Result},
+    provider::fleet::Fleet,
     state::State,
 };
 
@@ -12,5 +13,9 @@ pub fn missing() -> Error {
 }
 
 pub async fn token(_: &str, _: Option<&str>, _: &State) -> Result<Token> {
+    Err(missing())
+}
+
+pub async fn fleet(_: &EksSpec) -> Result<Fleet> {
     Err(missing())
 }

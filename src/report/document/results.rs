@@ -14,7 +14,7 @@ use crate::{
     observe::{overview::Overview, reach::Way, urls::Url},
     plan::{document::PlanStep, summary, up::aside::Aside},
     proof::ProofResult,
-    provider::check::Check,
+    provider::{check::Check, fleet::Fleet},
     report::{Kept, Summary, timings::Timings},
     stack::StackSummary,
 };
@@ -62,6 +62,8 @@ documents! {
     BuildContext<'_> => "BuildContext",
     FileSchema => "FileSchema",
     AccessPolicy => "AccessPolicy",
+    FleetCosts<'_> => "FleetCosts",
+    SweepResult<'_> => "SweepResult",
     Version => "Version",
     Event => "Event",
     Timings => "Timings",
@@ -396,6 +398,26 @@ pub struct Picture<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct BuildContext<'a> {
     pub entries: &'a [String],
+}
+
+/// What clusters in a cloud cost as they are now.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetCosts<'a> {
+    #[serde(flatten)]
+    pub fleet: &'a Fleet,
+    /// Of all of them: thousandths of a US dollar.
+    pub per_hour: u32,
+}
+
+/// What `sweep` found, and what it came to.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepResult<'a> {
+    #[serde(flatten)]
+    pub fleet: &'a Fleet,
+    #[serde(flatten)]
+    pub removal: RemovalResult<'a>,
 }
 
 /// An IAM policy.

@@ -35,11 +35,12 @@ const OF_FILES: [&str; 2] = ["component.schema.json", "stack.schema.json"];
 type Make = fn(&mut SchemaGenerator) -> Value;
 
 /// Each command with the documents that it may print; and what else is printed or written as JSON.
-const PAGES: [(&str, &[Make]); 36] = [
+const PAGES: [(&str, &[Make]); 38] = [
     ("backup", &[one::<JobResult>, one::<JobPlan>, failure]),
     ("build", &[one::<Images>, failure]),
     ("ca", &[one::<CertificateAuthority>, failure]),
     ("completions", &[one::<Completions>, failure]),
+    ("cost", &[one::<FleetCosts>, failure]),
     ("deploy", &[one::<UpResult>, failure]),
     ("diff", &[one::<Diff>, failure]),
     ("doctor", &[one::<DoctorReport>, failure]),
@@ -67,6 +68,7 @@ const PAGES: [(&str, &[Make]); 36] = [
     ("start", &[one::<ClusterPower>, failure]),
     ("status", &[one::<Overview>, failure]),
     ("stop", &[one::<ClusterPower>, failure]),
+    ("sweep", &[one::<SweepResult>, failure]),
     ("test", &[one::<TestResult>, failure]),
     ("timings", &[one::<Timings>]),
     ("up", &[one::<UpResult>, one::<UpAllResult>, one::<Plan>, one::<Plans>, failure]),

@@ -5,6 +5,7 @@ mod ingress;
 mod nginx;
 pub mod nginx_conf;
 mod proofs;
+mod public;
 pub mod services;
 #[cfg(test)]
 pub mod tests;
@@ -24,6 +25,7 @@ use crate::{
     object::{Object, Origin},
     tls::wanted::Certificate,
 };
+pub use public::{Balanced, is_public};
 use services::Service;
 
 /// The name of all that the edge consists of, and what `--without` calls it.
@@ -44,6 +46,8 @@ pub struct Request<'a> {
     pub components: &'a Components<'a>,
     /// It listens on the nodes, from which the provider leads on to this machine.
     pub on_nodes: bool,
+    /// The cluster makes a load balancer that leads to it.
+    pub balanced: Option<Balanced>,
     /// `--without edge`
     pub left_out: bool,
     /// Parts of the manifests are not known, so what is missing may be there.
@@ -98,6 +102,7 @@ pub fn assemble(request: &Request, sets: &mut [Set], problems: &mut Problems) ->
         hosts: declaration.edge.as_ref().map(|edge| edge.hosts.as_slice()).unwrap_or_default(),
         class: declaration.edge.as_ref().and_then(|edge| edge.class.as_deref()),
         on_nodes: request.on_nodes,
+        balanced: request.balanced.as_ref().filter(|_| kind == EdgeKind::Nginx),
         backends: &backends,
     };
     let origin = backends[0].route.origin.clone();
@@ -180,6 +185,7 @@ struct EdgeInput<'a> {
     hosts: &'a [String],
     class: Option<&'a str>,
     on_nodes: bool,
+    balanced: Option<&'a Balanced>,
     backends: &'a [Backend],
 }
 
@@ -204,6 +210,7 @@ impl EdgeInput<'_> {
             bundle: BUNDLE.to_owned(),
             namespace: namespace.to_owned(),
             names,
+            service: self.balanced.map(|_| public::key(namespace)),
             origin: origin.clone(),
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     Backend, EdgeInput, HTTP, HTTPS, MARK, NAME, SECRET,
     nginx_conf::{self, DRAIN, HEALTH, SCRATCH, TLS},
+    public,
 };
 
 const IMAGE: &str = "nginx:1.30.6";
@@ -55,13 +56,14 @@ pub fn objects(input: &EdgeInput) -> Vec<Value> {
         }),
         network_policy(input),
     ];
+    objects.extend(input.balanced.map(|balanced| public::service(input, balanced)));
     for object in &mut objects {
         object["metadata"]["namespace"] = input.namespace.into();
     }
     objects
 }
 
-fn labels() -> Value {
+pub fn labels() -> Value {
     json!({"app.kubernetes.io/name": NAME})
 }
 

@@ -89,6 +89,19 @@ fn only_where_the_nodes_are_led_to_there_is_a_node_port() {
 }
 
 #[test]
+fn a_load_balancer_leads_to_the_same_pods_and_the_service_within_stays_as_it_is() {
+    let within = repository(ROUTES).edge_in_the_cluster().stack();
+    let stack = repository(ROUTES).balanced().stack();
+    let (before, after) = (own_objects(&within), own_objects(&stack));
+    let new: Vec<&Value> = after.iter().filter(|object| !before.contains(object)).copied().collect();
+    insta::assert_snapshot!("balanced", crate::stack::to_yaml(new.clone()));
+    assert!(is_public(new[0]) && before.iter().all(|object| !is_public(object)));
+    assert_eq!(before.len() + 1, after.len());
+    let certificate = stack.sets.last().unwrap().certificate.as_ref().unwrap();
+    assert_eq!(certificate.service, Some(public::key("shop")));
+}
+
+#[test]
 fn ingress() {
     let edge = "edge: { kind: ingress, hosts: [shop.example.org], class: nginx }\n";
     let stack = repository(&format!("{ROUTES}{edge}")).stack();
@@ -299,7 +312,7 @@ proptest! {
 
     #[test]
     fn every_kind_says_each_route_once(backends in backends(), on_nodes: bool) {
-        let input = EdgeInput { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, backends: &backends };
+        let input = EdgeInput { namespace: "shop", hosts: &[], class: Some("c"), on_nodes, balanced: None, backends: &backends };
         let text = |objects: Vec<Value>| serde_json::to_string(&objects).unwrap();
         let (ingress, gateway) = (text(ingress::objects(&input)), text(gateway::objects(&input)));
         prop_assert_eq!(ingress.matches("\"pathType\"").count(), backends.len());

@@ -37,6 +37,8 @@ pub struct LoadRequest {
     pub provider: String,
     /// A generated edge listens on the nodes: the provider leads from there to this machine.
     pub edge_on_nodes: bool,
+    /// The cluster makes a load balancer for a generated edge.
+    pub edge_balanced: Option<edge::Balanced>,
     /// `--set`: a value's name, or `COMPONENT.NAME`, to its text.
     pub values: BTreeMap<String, String>,
     /// The values are meant for several stacks: those that this one does not have are ignored.
@@ -221,6 +223,7 @@ fn assemble(
         declaration,
         components: &components,
         on_nodes: request.edge_on_nodes,
+        balanced: request.edge_balanced,
         left_out: request.without.iter().any(|name| name == edge::NAME),
         incomplete,
     };

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Options,
+    Options, edge,
     held::{Held, held},
     inventory_with, stale_objects,
 };
@@ -37,7 +37,10 @@ use crate::{
     },
     tls,
 };
-use crate::{object::Key, tls::wanted::Certificate};
+use crate::{
+    object::{Key, balancer},
+    tls::wanted::Certificate,
+};
 
 /// The first wave with pods.
 const WORKLOADS: u8 = 4;
@@ -217,7 +220,10 @@ impl<'a> SetPlanner<'a> {
                 secrets.extend(self.pull_secrets(index, &begun.gate));
                 ends.extend(&secrets);
                 begun.planned.applied.extend(secrets);
-                let certificate = self.certificate(index, &begun.gate);
+                let address = self.address(index, &begun.gate, &begun.planned.applied);
+                ends.extend(address);
+                let gate: Vec<Node> = begun.gate.iter().copied().chain(address).collect();
+                let certificate = self.certificate(index, &gate);
                 ends.extend(certificate);
                 begun.planned.applied.extend(certificate);
             }
@@ -333,6 +339,24 @@ impl<'a> SetPlanner<'a> {
             nodes.push(made);
         }
         nodes
+    }
+
+    /// The name of the load balancer is part of the certificate, so it is known before that is issued, and before the pods
+    /// that have it. None: there is none, or its name is known. `applied`: what is applied before or beside it.
+    fn address(&mut self, index: usize, gate: &[Node], applied: &[Node]) -> Option<Node> {
+        let set = &self.given.sets[index];
+        set.certificate.as_ref()?.service.as_ref()?;
+        let object = edge::public(set)?;
+        let key = set.objects[object].object.key();
+        let there = self.live().and_then(|live| live.live.objects.get(&key));
+        if there.is_some_and(|there| !json::is_being_deleted(there) && balancer::host(there).is_some()) {
+            return None;
+        }
+        let apply = Action::Apply { set: index, object };
+        let applies = applied.iter().copied().filter(|node| self.graph.steps[node.0].action == apply);
+        let needs: Vec<Node> = gate.iter().copied().chain(applies).collect();
+        let id = self.graph.object_step("address", &key, &set.namespace);
+        Some(self.graph.add(id, &needs, Action::AwaitAddress { set: index, object }))
     }
 
     fn certificate(&mut self, index: usize, gate: &[Node]) -> Option<Node> {

@@ -1,3 +1,4 @@
+mod balanced;
 mod components;
 mod held;
 mod ids;

@@ -111,14 +111,19 @@ pub async fn node_images(docker: &Docker, repository: &str) -> Result<Vec<String
 pub async fn kept(docker: &Docker, endpoint: &str, names: &[String]) -> Result<Vec<Kept>> {
     let image = |name: String| async move {
         match docker.inspect_image(&name).await {
-            Ok(image) => Ok(Some(Kept { name, size: image.size.and_then(|size| size.try_into().ok()).unwrap_or(0) })),
+            Ok(image) => Ok(Some(Kept {
+                name,
+                size: image.size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+                per_month: None,
+            })),
             Err(error) if engine::status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).context(Kind::Platform, || format!("cannot look at the image {name}")),
         }
     };
     let (images, cache) =
         tokio::try_join!(try_join_all(names.iter().cloned().map(image)), usage::build_cache(endpoint))?;
-    let cache = cache.filter(|size| *size > 0).map(|size| Kept { name: "build cache".to_owned(), size });
+    let cache =
+        cache.filter(|size| *size > 0).map(|size| Kept { name: "build cache".to_owned(), size, per_month: None });
     Ok(images.into_iter().flatten().chain(cache).collect())
 }
 
@@ -133,7 +138,7 @@ async fn held_network(place: &Place) -> Result<Option<Kept>> {
     let all = engine::containers(&place.docker, &[]).await?;
     let is_used = all.iter().any(|container| container.networks.contains(&place.network));
     let name = format!("network {}, held by the volume {}", place.network, holders.join(", "));
-    Ok((!holders.is_empty() && !is_used).then_some(Kept { name, size: 0 }))
+    Ok((!holders.is_empty() && !is_used).then_some(Kept { name, size: 0, per_month: None }))
 }
 
 async fn networks(place: &Place) -> Result<Vec<Removed>> {
