@@ -16,7 +16,7 @@ use crate::{
         removal::{self, Meant, Removal},
     },
     plan::{Plan, down, summary::Summary},
-    provider::sweep::Kept,
+    provider::{Answer, sweep::Kept},
     report::{
         self,
         document::{self, RemovalResult},
@@ -85,9 +85,13 @@ pub async fn run(args: DownArgs, app: &App) -> Result<()> {
     }
     if down::is_blind(&look.observed) {
         app.confirm("the cluster's contents cannot be listed. Remove it all?")?;
+    } else if args.cluster && others.is_empty() && look.observed.traits.costs == Answer::Yes {
+        let (name, stack) = (&machine.name, &work.down.stack);
+        app.confirm(&format!("this removes the whole cluster {name}, which the stack {stack} is in. Go on?"))?;
     }
     let receipt = work.remove(&look, readable.as_slice()).await?;
-    tell(app, Receipt { stays, ..receipt }).await
+    let (costs, command) = (look.observed.traits.costs == Answer::Yes, work.down.whole_command());
+    tell(app, Receipt { stays, costs, command, ..receipt }).await
 }
 
 /// `--all`: the cluster with all stacks, where nothing else is in it; else one stack after the other.
@@ -95,6 +99,10 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
     if app.common.target.has(&NAMESPACE) {
         return Err(Error::new(Kind::Usage, "--namespace and --all do not go together")
             .hint("each stack is removed from the namespaces in which it has objects"));
+    }
+    if settings.has_cluster_for_each_stack() {
+        return Err(Error::new(Kind::Usage, "--all would look at one of several clusters: each stack has its own")
+            .hint("name the stack: stackctl down STACK; or the cluster of all of them: --cluster-name NAME"));
     }
     let machine = app.machine(&settings).await?;
     let down = down::Options { all: true, known: true, ..args.goal(String::new()) };
@@ -135,7 +143,8 @@ async fn all(args: &DownArgs, settings: Settings, app: &App) -> Result<()> {
         show_plans(app, &plans, &[], &stays).await;
         return Ok(());
     }
-    tell(app, Receipt { stays, ..whole }).await
+    let command = work.down.whole_command();
+    tell(app, Receipt { stays, command, ..whole }).await
 }
 
 impl DownArgs {
@@ -201,7 +210,7 @@ impl Work<'_> {
         let thing = |kept: Kept| report::Kept { what: kept.name, bytes: Some(kept.size), per_month: kept.per_month };
         let things = left.kept.into_iter().map(thing);
         let kept: Vec<report::Kept> = objects.chain(things).collect();
-        Ok(Receipt { removed, kept, stays: Vec::new(), left: left.things, unseen: left.unseen })
+        Ok(Receipt { removed, kept, left: left.things, unseen: left.unseen, ..Receipt::default() })
     }
 }
 
@@ -228,6 +237,10 @@ pub struct Receipt {
     kept: Vec<report::Kept>,
     /// What keeps the cluster.
     stays: Vec<String>,
+    /// Somebody pays for the cluster as long as it stays.
+    costs: bool,
+    /// What removes the cluster that stays.
+    command: String,
     left: Vec<Removed>,
     unseen: BTreeMap<String, String>,
 }
@@ -241,7 +254,7 @@ impl Receipt {
     }
 
     pub fn document(&self) -> RemovalResult<'_> {
-        let Receipt { removed, kept, stays, left, unseen } = self;
+        let Receipt { removed, kept, stays, left, unseen, .. } = self;
         RemovalResult { removed, kept, stays, left, unseen: unseen.clone() }
     }
 
@@ -249,15 +262,17 @@ impl Receipt {
         let mut lines = vec![report::receipt(&self.removed, &self.kept, &self.left)];
         if !self.stays.is_empty() {
             let stays = few(&self.stays);
-            lines.push(format!(
-                "the cluster stays, because it also holds {stays}; `stackctl down --cluster` removes it all"
-            ));
+            let command = &self.command;
+            lines.push(format!("the cluster stays, because it also holds {stays}; `{command}` removes it all"));
         }
         lines.join("\n")
     }
 }
 
 async fn tell(app: &App, receipt: Receipt) -> Result<()> {
+    if receipt.costs && !receipt.stays.is_empty() {
+        app.events.warn(format!("the cluster stays and goes on costing money; `{}` removes it", receipt.command));
+    }
     let value = receipt.document();
     match left_behind(&receipt) {
         None => {

@@ -25,6 +25,6 @@ pub async fn provide(run: &Run<'_>, progress: &Progress) -> Result<Done> {
 
 async fn build(run: &Run<'_>, agent: AgentImage, reference: &String, progress: &Progress) -> Result<()> {
     let labels = labels(run, image::agent::SERVICE);
-    let (engine, spec, references) = (run.machine.engine()?, agent.spec(), std::slice::from_ref(reference));
+    let (engine, spec, references) = (run.machine.engine().await?, agent.spec(), std::slice::from_ref(reference));
     image::build::build_context(engine, &spec, agent.context, references, &labels, progress).await.map(drop)
 }

@@ -35,7 +35,7 @@ const WORKLOADS: [(&str, &str); 9] = [
 /// what went.
 pub async fn collect(machine: &Machine, stack: &Stack, store: &dyn Store, keep: usize) -> Result<Vec<Removed>> {
     let in_use = tags_in_use(machine.kube().await?).await?;
-    let mut removed = gc::engine(machine.engine()?, Some(&stack.name), &in_use, keep).await?;
+    let mut removed = gc::engine(machine.engine().await?, Some(&stack.name), &in_use, keep).await?;
     for service in stack.services.keys().map(String::as_str).chain([image::agent::SERVICE]) {
         removed.extend(store.collect(&image::repository(&stack.name, service), &in_use, keep).await?);
     }

@@ -36,7 +36,7 @@ pub fn labels(run: &Run<'_>, service: &str) -> BTreeMap<String, String> {
 }
 
 pub async fn build(run: &Run<'_>, service: &str, progress: &Progress) -> Result<Done> {
-    let engine = run.machine.engine()?;
+    let engine = run.machine.engine().await?;
     let platform = run.machine.provider.platform().await?;
     let spec = BuildSpec::of(run.stack, service, &platform, &run.options.build)?;
     let ImageState { reference, doubt, .. } = state(run, service)?;

@@ -30,7 +30,7 @@ use crate::{
 
 /// For the removal, and for the last lines of a log.
 const CLEANUP: Duration = Duration::from_secs(30);
-/// The same after an interruption, when whoever waits for the whole run has little patience.
+/// The same after an interruption: whoever has pressed Ctrl-C waits for the whole run.
 const LEAVING: Duration = Duration::from_secs(3);
 
 pub async fn run(
@@ -58,8 +58,8 @@ pub async fn run(
     if !stopped {
         listener.rest_of_log().await;
     }
-    let patience = if stopped { LEAVING } else { CLEANUP };
-    let removed = tokio::time::timeout(patience, kube.end_run(&made, patience, progress)).await;
+    let limit = if stopped { LEAVING } else { CLEANUP };
+    let removed = tokio::time::timeout(limit, kube.end_run(&made, limit, progress)).await;
     if let Err(error) = removed.unwrap_or_else(|_| Err(Error::new(Kind::Platform, "it took too long"))) {
         let key = json::key(&made);
         let remove = format!("kubectl delete {}", key.for_kubectl());

@@ -14,6 +14,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
+    sync::OnceCell,
     time::timeout,
 };
 
@@ -40,6 +41,35 @@ pub struct Engine {
     address: Address,
 }
 
+/// The engine of this machine, which is looked for when it is first needed: an existing cluster needs none unless an image
+/// has to be built, and one that hangs must not keep it waiting.
+pub struct Connection {
+    events: Option<Events>,
+    found: OnceCell<Result<Engine>>,
+}
+
+impl Connection {
+    /// `events` hears of an engine that is slow to answer.
+    pub fn later(events: &Events) -> Connection {
+        Connection { events: Some(events.clone()), found: OnceCell::new() }
+    }
+
+    /// What somebody has found already.
+    #[cfg(test)]
+    pub fn found(found: Result<Engine>) -> Connection {
+        Connection { events: None, found: OnceCell::from(found) }
+    }
+
+    /// The engine, or why there is none; looked for once.
+    pub async fn result(&self) -> &Result<Engine> {
+        self.found.get_or_init(|| Box::pin(connect(self.events.as_ref()))).await
+    }
+
+    pub async fn get(&self) -> Result<&Engine> {
+        of(self.result().await)
+    }
+}
+
 /// The engine, or why there is none.
 pub fn of(found: &Result<Engine>) -> Result<&Engine> {
     found.as_ref().map_err(Clone::clone)
@@ -54,6 +84,12 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 pub async fn connect(events: Option<&Events>) -> Result<Engine> {
     let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await?;
     Box::pin(connect_to(endpoint, events, ANSWER)).await
+}
+
+/// For what is only better with an engine: one that is slow to answer counts as none.
+pub async fn connect_at_once() -> Option<Engine> {
+    let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await.ok()?;
+    Box::pin(connect_to(endpoint, None, CONNECT)).await.ok()
 }
 
 async fn connect_to(endpoint: Endpoint, events: Option<&Events>, within: Duration) -> Result<Engine> {

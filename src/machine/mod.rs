@@ -18,7 +18,7 @@ pub use choice::choice;
 use crate::{
     error::{Kind, Result, blocking},
     event::{Events, interrupt},
-    image::{self, Engine, store::remote::Remote},
+    image::{Engine, engine::Connection, store::remote::Remote},
     kube::{self, Kube, noop::known::Known},
     object::Mirror,
     provider::{self, Choice, Provider, local::kubeconfig::UserKubeconfig},
@@ -40,8 +40,7 @@ pub struct Machine {
     pub mirrors: Vec<Mirror>,
     pub choice: Choice,
     pub provider: Box<dyn Provider>,
-    /// An error where no engine answers: an existing cluster needs one only to build.
-    pub engine: Result<Engine>,
+    pub engine: Connection,
     /// Differences that were found to be only apparent.
     pub known: Arc<Known>,
     /// Requests that change objects, those of all runs together.
@@ -57,10 +56,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks for an engine; all else is looked at when it is needed.
+    /// Looks for an engine if the provider needs one; all else is looked at when it is needed.
     pub async fn open(settings: &Settings, events: &Events, cancel: &CancellationToken) -> Result<Machine> {
         let (state, user) = (State::from_env()?, UserKubeconfig::from_env()?);
-        let engine = image::engine::connect(Some(events)).await;
+        let engine = Connection::later(events);
         let choice = choice(settings);
         let provider = provider::open(choice.clone(), &engine, &user, &state, cancel).await?;
         let known = Arc::new(Known::load(&provider.folder().file(KNOWN_FILE)));
@@ -83,8 +82,9 @@ impl Machine {
         })
     }
 
-    pub fn engine(&self) -> Result<&Engine> {
-        image::engine::of(&self.engine)
+    /// The engine, or why there is none.
+    pub async fn engine(&self) -> Result<&Engine> {
+        self.engine.get().await
     }
 
     pub async fn kube(&self) -> Result<&Kube> {

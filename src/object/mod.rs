@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod json;
+mod own;
 pub mod podspec;
 pub mod retired;
 
@@ -10,6 +11,8 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+
+pub use own::ProviderObjects;
 
 /// A Kubernetes object and the place in a file that declares it.
 #[derive(Debug, Clone)]

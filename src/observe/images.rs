@@ -92,7 +92,7 @@ async fn fingerprints(machine: &Machine, stack: &Stack, build: &BuildOptions) ->
     if stack.services.is_empty() {
         return Ok(Vec::new());
     }
-    let engine = machine.engine()?;
+    let engine = machine.engine().await?;
     let platform = machine.provider.platform().await?;
     let platform = &platform;
     try_join_all(stack.services.keys().map(|service| async move {
@@ -106,10 +106,10 @@ async fn fingerprints(machine: &Machine, stack: &Stack, build: &BuildOptions) ->
     .await
 }
 
-/// References without digests. An engine that answers is asked for the base images that it has, so that the tags are
-/// those of an `up` on this machine; without one, images.lock speaks for them.
+/// References without digests. An engine that answers at once is asked for the base images that it has, so that the
+/// tags are those of an `up` on this machine; without one, images.lock speaks for them.
 pub async fn references(stack: &Stack, settings: &Settings) -> Result<BTreeMap<String, String>> {
-    let engine = image::engine::connect(None).await.ok();
+    let engine = image::engine::connect_at_once().await;
     let engine = engine.as_ref();
     let references = try_join_all(stack.services.values().map(|service| async {
         let tag = image::fingerprint::fingerprint(&BuildSpec::plain(service, NODES), engine, None).await?.tag;

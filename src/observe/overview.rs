@@ -128,7 +128,7 @@ fn images(objects: &[ObjectStatus], trees: &BTreeMap<String, String>) -> Vec<Ima
 
 /// By tag, what the engine's images say about themselves.
 async fn trees(machine: &Machine) -> BTreeMap<String, String> {
-    let Ok(engine) = machine.engine() else { return BTreeMap::new() };
+    let Ok(engine) = machine.engine().await else { return BTreeMap::new() };
     let labelled = image::store::tag::labelled(engine, LABEL_TREE).await.unwrap_or_default();
     let tagged =
         labelled.into_iter().filter_map(|(reference, tree)| Some((reference.rsplit_once(':')?.1.to_owned(), tree)));

@@ -18,7 +18,7 @@ use crate::{
         down,
         observed::{LiveState, Observed, leaving},
     },
-    provider::{ClusterState, Observation},
+    provider::{ClusterState, Observation, Traits},
     stack::model::instance_name,
 };
 
@@ -32,7 +32,7 @@ async fn what_can_be_removed(machine: &Machine, options: &down::Options) -> Resu
     let cluster = machine.provider.observe().await?;
     let live = match cluster {
         ClusterState::Ours { stopped: false } => match machine.kube().await {
-            Ok(kube) => Some(live_of_removal(kube, options, traits.is_ours()).await?),
+            Ok(kube) => Some(live_of_removal(kube, options, &traits).await?),
             // A cluster that is ours but does not answer is removed as a whole, or not at all.
             Err(error) if traits.is_ours() => {
                 machine.events.warn(format!("the API server does not answer: {error}"));
@@ -48,8 +48,8 @@ async fn what_can_be_removed(machine: &Machine, options: &down::Options) -> Resu
 }
 
 /// The sets that go with the stack, with all that carries their label, whatever is on record about them; and where the
-/// cluster may go as well, because it `is_ours`, what else lives in it.
-async fn live_of_removal(kube: &Kube, options: &down::Options, is_ours: bool) -> Result<LiveState> {
+/// cluster may go as well, because it is ours, what else lives in it.
+async fn live_of_removal(kube: &Kube, options: &down::Options, traits: &Traits) -> Result<LiveState> {
     let parents = kube.read_parents().await?;
     let mut ids = leaving(&parents, &options.stack, &options.instances);
     if options.all {
@@ -66,13 +66,13 @@ async fn live_of_removal(kube: &Kube, options: &down::Options, is_ours: bool) ->
         live.objects.extend(list(kube, &going).await?.objects);
     }
     let mut state = LiveState { live, parents, ..LiveState::default() };
-    if is_ours && (options.cluster || options.is_last(&state)) {
+    if traits.is_ours() && (options.cluster || options.is_last(&state)) {
         let recorded = state.parents.values().map(|parent| parent.id.clone());
         let ours: Vec<String> = recorded.chain(ids.iter().cloned()).collect();
         let own = instance_name(&options.stack, "");
         let unused = state.components().filter(|(name, parent)| parent.users.is_empty() && !name.starts_with(&own));
         let unused: Vec<&str> = unused.map(|(_, parent)| parent.id.as_str()).collect();
-        state.foreign = kube.foreign(&ours, &unused).await?;
+        state.foreign = kube.foreign(&ours, &unused, &traits.own_objects).await?;
         state.foreign.objects.extend(copies);
         if !options.delete_adopted {
             let adopted = state.live.objects.iter().filter(|(_, object)| is_adopted(object));

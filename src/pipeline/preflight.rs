@@ -38,7 +38,7 @@ pub async fn check(
         machine.choice.clone(),
         &machine.mirrors,
         machine.registry.clone(),
-        machine.engine.clone(),
+        machine.engine.result().await.clone(),
         ports,
     );
     let checks = doctor::examine(&request).await;

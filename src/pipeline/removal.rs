@@ -13,12 +13,13 @@ use crate::{
         left::{self, Left, Search},
     },
     plan::{self, Action, down, observed::Observed},
-    provider::ClusterState,
+    provider::{Answer, ClusterState},
     stack::model::Stack,
 };
 
-/// Whether another run has removed the cluster.
+/// How often is asked whether another run has removed the cluster: of this machine, and of somebody who counts calls.
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
+const LOOKED_AT_EVERY_WHERE_IT_COSTS: Duration = Duration::from_secs(10);
 
 /// What a person means by the name of a stack: the cluster may have another one of that name.
 #[derive(Debug, Clone, Default)]
@@ -126,10 +127,14 @@ async fn the_rest(machine: &Machine, options: &down::Options) -> Result<Option<L
 
 /// None: another run has removed the cluster meanwhile.
 async fn unless_gone<T>(machine: &Machine, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    let every = match machine.provider.traits().costs {
+        Answer::Yes => LOOKED_AT_EVERY_WHERE_IT_COSTS,
+        Answer::No | Answer::Unknown => LOOKED_AT_EVERY,
+    };
     let is_gone = async || machine.provider.observe().await.is_ok_and(|state| state == ClusterState::Absent);
     let gone = async {
         while !is_gone().await {
-            tokio::time::sleep(LOOKED_AT_EVERY).await;
+            tokio::time::sleep(every).await;
         }
     };
     tokio::select! {

@@ -39,7 +39,7 @@ pub async fn attempt(requester: &Requester, check: &TraceCheck, sent: &mut Sent)
     if wrong.is_empty() { Ok(()) } else { Err(format!("trace {id}: {}", wrong.join("; "))) }
 }
 
-fn random_hex(digits: usize) -> String {
+pub fn random_hex(digits: usize) -> String {
     let mut random = rand::rng();
     // An id of zeros alone is invalid.
     let first = char::from(b"123456789abcdef"[random.random_range(0..15)]);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    image::{Engine, engine},
+    image::{Engine, engine::Connection},
     setting::{Origin, Parsed, Values},
     state::State,
 };
@@ -200,22 +200,22 @@ impl Choice {
     }
 }
 
-/// `engine`: an error where none answers, which is the caller's error only if the provider needs one.
+/// `engine`: is looked for only if the provider needs one.
 pub async fn open(
     choice: Choice,
-    engine: &Result<Engine>,
+    engine: &Connection,
     user: &UserKubeconfig,
     state: &State,
     cancel: &CancellationToken,
 ) -> Result<Box<dyn Provider>> {
     Ok(match choice {
         Choice::Kind(spec) => {
-            let Engine { docker, endpoint, .. } = engine::of(engine)?;
+            let Engine { docker, endpoint, .. } = engine.get().await?;
             let cluster = KindCluster::new(spec, docker, endpoint, DEFAULT_NETWORK, user.clone(), state);
             Box::new(cluster.cancelled_by(cancel))
         }
         Choice::Minikube(spec) => {
-            let Engine { docker, endpoint, .. } = engine::of(engine)?;
+            let Engine { docker, endpoint, .. } = engine.get().await?;
             Box::new(MinikubeCluster::new(spec, docker, endpoint, user.clone(), state).cancelled_by(cancel))
         }
         #[cfg(feature = "eks")]
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_needs_an_engine_fails_without_one() {
+    async fn what_needs_no_engine_does_not_ask_for_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         let text = "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: c, cluster: {server: \
@@ -251,7 +251,7 @@ mod tests {
                     user: {}}]\n";
         std::fs::write(&file, text).unwrap();
         let (user, state) = (UserKubeconfig::at([file]), State::at(folder.path().join("state")));
-        let engine = Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine"));
+        let engine = Connection::found(Err(crate::error::Error::new(crate::error::Kind::Platform, "no engine")));
         let opened = open(Choice::Existing { context: None }, &engine, &user, &state, &CancellationToken::new()).await;
         assert_eq!(opened.unwrap().traits(), existing::TRAITS);
     }

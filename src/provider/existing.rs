@@ -18,6 +18,7 @@ use super::{
 use crate::{
     error::{Context, Error, Kind, Result, blocking},
     event::Progress,
+    object::ProviderObjects,
     state::{Folder, State},
 };
 
@@ -29,6 +30,7 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: false,
     nodes_may_grow: Answer::Unknown,
     costs: Answer::Unknown,
+    own_objects: ProviderObjects::NONE,
     volumes_outlive_it: false,
     answers_within: Duration::ZERO,
 };

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{MayGo, eks::task::Task, local::edge::Asked};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind},
     event::{Group, Progress},
-    image::Engine,
+    image::engine::Connection,
     object::{Key, Removed},
 };
 
@@ -165,7 +165,7 @@ pub struct StepContext<'a> {
     /// What `Step::reads` asked for, if it is there.
     pub object: Option<&'a Value>,
     /// Builds images.
-    pub engine: &'a Result<Engine>,
+    pub engine: &'a Connection,
     pub may_go: MayGo<'a>,
     pub progress: &'a Progress,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::object::balancer::Balancer;
+use crate::object::{ProviderObjects, balancer::Balancer};
 
 /// What a provider's clusters are like. It is known before the cluster is, and does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,6 +21,8 @@ pub struct Traits {
     pub nodes_may_grow: Answer,
     /// Whether somebody pays for the cluster as long as it is there.
     pub costs: Answer,
+    /// What it puts into its clusters by itself, also long after they were made: nobody loses it with the cluster.
+    pub own_objects: ProviderObjects,
     /// Whether volumes are there without the cluster, too: then their data does not keep it.
     pub volumes_outlive_it: bool,
     /// How long the API server of a cluster that is there may take to answer: it may still be starting, after the engine

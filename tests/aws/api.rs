@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 
+/// Of an admin who is no user of AWS.
+const TOKEN: &str = "tests-token";
+
 pub struct ApiServer {
     etcd: Child,
     server: Child,
@@ -69,6 +72,7 @@ impl ApiServer {
             "users": [{ "name": "w", "user": {} }],
         });
         std::fs::write(at.join("webhook.yaml"), config.to_string()).expect("a file");
+        std::fs::write(at.join("tokens.csv"), format!("{TOKEN},tests,tests,system:masters\n")).expect("a file");
         let (client, peer, port) = (free_port(), free_port(), free_port());
         let log = |name: &str| std::fs::File::create(at.join(name)).expect("a log");
         let clients = format!("http://127.0.0.1:{client}");
@@ -91,6 +95,7 @@ impl ApiServer {
             .arg(format!("--service-account-key-file={}", file("sa.key")))
             .arg(format!("--service-account-signing-key-file={}", file("sa.key")))
             .args(["--service-account-issuer=https://tests", "--bind-address=127.0.0.1", "--authorization-mode=RBAC"])
+            .arg(format!("--token-auth-file={}", file("tokens.csv")))
             .arg(format!("--authentication-token-webhook-config-file={}", file("webhook.yaml")))
             .args(["--authentication-token-webhook-version=v1", "--service-cluster-ip-range=10.96.0.0/16"])
             .args(["--disable-admission-plugins=ServiceAccount", "--anonymous-auth=true"])
@@ -111,6 +116,20 @@ impl ApiServer {
             std::thread::sleep(Duration::from_millis(200));
         }
         Ok(api)
+    }
+}
+
+impl ApiServer {
+    /// As one of its admins. What a patch does is merged.
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let asked = Command::new("curl")
+            .args(["-sk", "--max-time", "20", "-X", method, &format!("{}{path}", self.endpoint)])
+            .args(["-H", &format!("Authorization: Bearer {TOKEN}"), "-H", &format!("Content-Type: {kind}")])
+            .args(if body.is_null() { vec![] } else { vec!["--data".to_owned(), body.to_string()] })
+            .output()
+            .expect("curl");
+        serde_json::from_slice(&asked.stdout).unwrap_or_default()
     }
 }
 

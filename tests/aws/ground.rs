@@ -17,9 +17,36 @@ const PACE: &str = "200";
 
 pub struct Ground {
     pub account: Arc<Account>,
-    api: Option<ApiServer>,
+    pub api: Arc<ApiServer>,
     /// One folder for all homes: a stack that comes from another one is another stack.
     stack: tempfile::TempDir,
+    images: Images,
+}
+
+/// What the tests build, told apart by a label from what others build meanwhile; removed at the end, also of a failure.
+struct Images {
+    label: String,
+}
+
+impl Images {
+    fn new() -> Images {
+        Images { label: format!("dev.stackctl.tests.aws={}", std::process::id()) }
+    }
+
+    fn docker(arguments: &[&str]) -> String {
+        let ran = Command::new("docker").args(arguments).output();
+        ran.map(|ran| String::from_utf8_lossy(&ran.stdout).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let found =
+            Images::docker(&["image", "ls", "--quiet", "--no-trunc", "--filter", &format!("label={}", self.label)]);
+        for image in found.split_whitespace() {
+            Images::docker(&["image", "rm", "--force", image]);
+        }
+    }
 }
 
 /// A machine of its own, with a stack that asks for nothing but an API server.
@@ -40,14 +67,14 @@ impl Ground {
     /// `idle`: nothing will be asked of it.
     pub fn start(_idle: bool) -> Result<Ground, String> {
         let account = Arc::new(Account::start()?);
-        let api = ApiServer::start(&account)?;
+        let api = Arc::new(ApiServer::start(&account)?);
         let stack = tempfile::tempdir().expect("a folder");
-        Ok(Ground { account, api: Some(api), stack })
+        Ok(Ground { account, api, stack, images: Images::new() })
     }
 
     /// An empty account, whose clusters are served by the API server.
     pub fn fresh(&self, settings: Value) -> Home {
-        self.fresh_at(self.api.as_ref().expect("an API server"), settings)
+        self.fresh_at(&self.api, settings)
     }
 
     /// The same, served by another one: what is left in it is of no concern to anybody else.
@@ -66,7 +93,19 @@ impl Ground {
         std::fs::write(stack.join("stack.yaml"), "name: small\nmanifests: [map.yaml]\n").expect("a file");
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: small }\ndata: { a: b }\n";
         std::fs::write(stack.join("map.yaml"), map).expect("a file");
-        Home { folder, stack, environment: self.account.environment() }
+        let mut environment = self.account.environment();
+        environment.insert("STACKCTL_EKS_PACE".to_owned(), PACE.to_owned());
+        Home { folder, stack, environment }
+    }
+
+    /// A label for whatever an image is built from.
+    pub fn image_label(&self) -> &str {
+        &self.images.label
+    }
+
+    /// Writes that were not refused.
+    pub fn applied(&self) -> usize {
+        self.account.calls().iter().filter(|call| call["kind"] == "write" && call["applied"] == true).count()
     }
 
     /// Calls of the run that were writes, and those that were reads.
@@ -82,6 +121,10 @@ impl Home {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
         let path = std::env::var("PATH").unwrap_or_default();
@@ -91,7 +134,6 @@ impl Home {
             .env("HOME", self.folder.path())
             .env("NO_COLOR", "1")
             .env("STACKCTL_PROVIDER", "eks")
-            .env("STACKCTL_EKS_PACE", PACE)
             .envs(&self.environment)
             .args(arguments)
             .stdin(Stdio::null())

@@ -10,12 +10,17 @@
 
 mod account;
 mod api;
+mod asked;
 mod controllers;
 mod data;
 mod edge;
 mod faults;
 mod fleet;
 mod ground;
+mod inputs;
+mod late;
+mod order;
+mod others;
 mod removal;
 mod upward;
 
@@ -30,7 +35,20 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They share one account.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [upward::ALL, faults::ALL, removal::ALL, fleet::ALL, edge::ALL, data::ALL].concat();
+    let tests: Vec<Test> = [
+        upward::ALL,
+        faults::ALL,
+        removal::ALL,
+        order::ALL,
+        others::ALL,
+        inputs::ALL,
+        late::ALL,
+        fleet::ALL,
+        asked::ALL,
+        edge::ALL,
+        data::ALL,
+    ]
+    .concat();
     let ground = match Ground::start(arguments.list) {
         Ok(ground) => Arc::new(ground),
         Err(why) => {

@@ -66,7 +66,7 @@ fn kubectl_gets_a_token_that_the_cluster_takes(ground: &Ground) {
 fn images_are_kept_in_the_accounts_registry(ground: &Ground) {
     let home = ground.fresh(json!({}));
     let before = ground.account.inventory();
-    with_image(&home);
+    with_image(ground, &home);
     home.up();
     let writes = ground.counted().0;
     home.up();
@@ -86,10 +86,12 @@ fn images_are_kept_in_the_accounts_registry(ground: &Ground) {
 }
 
 /// Gives its stack a service, whose image nothing runs: the API server has no nodes.
-fn with_image(home: &Home) {
+fn with_image(ground: &Ground, home: &Home) {
     let stack = &home.stack;
     std::fs::create_dir_all(stack.join("tool")).unwrap();
-    std::fs::write(stack.join("tool/Dockerfile"), "FROM scratch\nCOPY Dockerfile /\nCMD [\"/none\"]\n").unwrap();
+    let label = ground.image_label();
+    let file = format!("FROM scratch\nLABEL {label}\nCOPY Dockerfile /\nCMD [\"/none\"]\n");
+    std::fs::write(stack.join("tool/Dockerfile"), file).unwrap();
     let declared = "name: small\nservices:\n  tool: { context: tool }\nmanifests: [job.yaml]\n";
     std::fs::write(stack.join("stack.yaml"), declared).unwrap();
     let job = json!({
@@ -103,7 +105,7 @@ fn with_image(home: &Home) {
 /// Both ways: no call that the policy does not allow, and nothing allowed that is not called.
 fn the_policy_is_what_is_called(ground: &Ground) {
     let home = ground.fresh(json!({}));
-    with_image(&home);
+    with_image(ground, &home);
     home.up();
     let cluster = cluster(ground);
     ground.account.post(
@@ -161,6 +163,9 @@ const WITHOUT_A_CALL: &[&str] = &[
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
     "ec2:DeleteNetworkInterface",
+    // What somebody has written into a role of the cluster.
+    "iam:DeleteRolePolicy",
+    "iam:ListRolePolicies",
     "elasticloadbalancing:DeleteTargetGroup",
     // A NAT gateway in place of one that is gone; subnets whose nodes have addresses of their own.
     "ec2:ReplaceRoute",

@@ -14,6 +14,7 @@ mod failures;
 mod greeter;
 mod lifecycle;
 mod load;
+mod mesh;
 mod minikube;
 mod place;
 mod private;
@@ -51,6 +52,7 @@ fn main() {
         counter::ALL,
         greeter::ALL,
         pubsub::ALL,
+        mesh::ALL,
         load::ALL,
         private::ALL,
         lifecycle::LAST,

@@ -88,12 +88,12 @@ where
     let mut gathering: Option<(Instant, Instant)> = None;
 
     // One for all steps: those that end in it must not prolong it for the others.
-    let mut patience = pin!(out_of_patience(cancel, grace));
+    let mut given_up = pin!(grace_is_over(cancel, grace));
     // What is left of a plan without required steps is not worth a wait either.
     while left > 0 {
         let next = tokio::select! {
             next = running.next() => next,
-            () = &mut patience => None,
+            () = &mut given_up => None,
             () = all_gathered(gathering, quiet) => {
                 gathering = None;
                 idle.cancel();
@@ -157,7 +157,7 @@ async fn all_gathered(gathering: Option<(Instant, Instant)>, quiet: Duration) {
     }
 }
 
-async fn out_of_patience(cancel: &CancellationToken, grace: Duration) {
+async fn grace_is_over(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(grace).await;
 }

@@ -10,13 +10,13 @@ use super::{Kept, Store, gc, name, push::push_as, registry::Registry, tag};
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
-    image::{Engine, engine},
+    image::engine::Connection,
     object::Removed,
 };
 
 pub struct LocalStore<'a> {
     /// Builds images, and pushes them.
-    pub engine: &'a Result<Engine>,
+    pub engine: &'a Connection,
     /// The registry's name among the nodes.
     pub host: &'a str,
     /// Of loopback; None: the registry does not run.
@@ -52,7 +52,7 @@ impl Store for LocalStore<'_> {
 
     async fn put(&self, repository: &str, tag: &str, progress: &Progress) -> Result<Kept> {
         let (local, remote) = (self.pod_name(repository, tag), self.push_name(repository, tag)?);
-        let engine = engine::of(self.engine)?;
+        let engine = self.engine.get().await?;
         Ok(Kept { digest: Some(push_as(engine, &local, &remote, progress).await?), loaded: false })
     }
 
@@ -65,7 +65,7 @@ impl Store for LocalStore<'_> {
         progress: &Progress,
     ) -> Result<()> {
         let local = self.pod_name(repository, tag);
-        let engine = engine::of(self.engine)?;
+        let engine = self.engine.get().await?;
         tag::ensure_local(engine, &local, &self.push_name(repository, tag)?).await?;
         push_as(engine, &local, &self.push_name(repository, further)?, progress).await.map(drop)
     }

@@ -3,11 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Kept, Store, name, tag};
-use crate::{
-    error::Result,
-    event::Progress,
-    image::{Engine, engine},
-};
+use crate::{error::Result, event::Progress, image::engine::Connection};
 
 /// The nodes of a cluster, as far as they have images.
 #[async_trait]
@@ -21,7 +17,7 @@ pub trait Nodes: Send + Sync {
 
 pub struct NodeStore<'a> {
     /// Builds images.
-    pub engine: &'a Result<Engine>,
+    pub engine: &'a Connection,
     /// In place of a registry's name: nobody is ever asked for it.
     pub host: &'a str,
     pub nodes: Box<dyn Nodes + 'a>,
@@ -51,7 +47,7 @@ impl Store for NodeStore<'_> {
         progress: &Progress,
     ) -> Result<()> {
         let further = self.pod_name(repository, further);
-        let engine = engine::of(self.engine)?;
+        let engine = self.engine.get().await?;
         tag::add(engine, &self.pod_name(repository, tag), &further).await?;
         self.nodes.load(&further, progress).await
     }

@@ -10,7 +10,7 @@ use super::{
     survey::{is_of_kubernetes, is_of_stackctl, is_somebodys},
 };
 use crate::error::Result;
-use crate::object::Key;
+use crate::object::{Key, ProviderObjects};
 use crate::{
     kube::{Kube, PART_OF, SYSTEM_NAMESPACE, discovery::KindRef},
     object::json,
@@ -63,8 +63,8 @@ impl Foreign {
 
 impl Kube {
     /// All that neither Kubernetes nor the provider made and that is not part of one of these sets. `kept_by_others`: sets
-    /// of which other stacks have left their data.
-    pub async fn foreign(&self, ours: &[String], kept_by_others: &[&str]) -> Result<Foreign> {
+    /// of which other stacks have left their data. `own`: what the provider makes in its clusters.
+    pub async fn foreign(&self, ours: &[String], kept_by_others: &[&str], own: &ProviderObjects) -> Result<Foreign> {
         let selector = match ours {
             [] => String::new(),
             ours => format!("{PART_OF} notin ({})", ours.join(",")),
@@ -82,16 +82,17 @@ impl Kube {
         let (others, data): (Vec<&Value>, Vec<&Value>) = data.partition(is_others);
         let mut data: Vec<Key> = data.into_iter().map(json::key).collect();
         data.sort();
-        let mut foreign = Foreign { data, unseen: found.unseen, ..sorted_out(&found.objects) };
+        let mut foreign = Foreign { data, unseen: found.unseen, ..sorted_out(&found.objects, own) };
         foreign.objects.extend(others.into_iter().map(json::key));
         foreign.data.retain(|key| !foreign.objects.contains(key));
         Ok(foreign)
     }
 }
 
-fn sorted_out(objects: &[Value]) -> Foreign {
+fn sorted_out(objects: &[Value], own: &ProviderObjects) -> Foreign {
     let made = made_until(objects);
-    let foreign: Vec<Key> = objects.iter().filter(|object| is_foreign(object, made)).map(json::key).collect();
+    let foreign = objects.iter().filter(|object| is_foreign(object, made) && !own.has(object));
+    let foreign: Vec<Key> = foreign.map(json::key).collect();
     let (namespaces, mut objects): (Vec<Key>, Vec<Key>) = foreign.into_iter().partition(is_namespace);
     objects.sort();
     let mut found =
@@ -190,13 +191,27 @@ mod tests {
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "pvc-protection-controller",
                 "namespace": "kube-system", "creationTimestamp": "2027-01-15T09:00:00Z"}}),
         ];
-        assert_eq!(sorted_out(&made), Foreign::default());
+        assert_eq!(sorted_out(&made, &ProviderObjects::NONE), Foreign::default());
         assert!(Foreign::default().is_empty(false));
         // Made anew much later, it does not make everything before it the provider's.
         let mut anew = made.clone();
         anew[4] = object("ConfigMap", Some("kube-public"), "local-registry-hosting", "stackctl", 5000);
         anew[3] = object("ClusterRole", None, "theirs", "kubectl-create", 4000);
-        assert!(sorted_out(&anew).lines().contains(&"ClusterRole/theirs".to_owned()));
+        assert!(sorted_out(&anew, &ProviderObjects::NONE).lines().contains(&"ClusterRole/theirs".to_owned()));
+    }
+
+    #[test]
+    fn what_controllers_of_the_provider_make_later_is_not_foreign() {
+        let own = ProviderObjects { groups: &["cloud.example"], prefixes: &["cloud:"], ..ProviderObjects::NONE };
+        let mut binding = object("Binding", Some("hello"), "k8s-hello-edge", "cloud", 5000);
+        binding["apiVersion"] = json!("cloud.example/v1");
+        let made = [
+            began(),
+            binding,
+            object("ClusterRole", None, "cloud:nodes", "cloud", 5000),
+            object("ClusterRole", None, "reader", "kubectl-create", 5000),
+        ];
+        assert_eq!(sorted_out(&made, &own).lines(), ["ClusterRole/reader"]);
     }
 
     #[test]
@@ -212,7 +227,7 @@ mod tests {
             object("ClusterRole", None, "reader", "kubectl-client-side-apply", 1000),
             object("PersistentVolumeClaim", Some("default"), "theirs", "kubectl-create", 1000),
         ];
-        let found = sorted_out(&made);
+        let found = sorted_out(&made, &ProviderObjects::NONE);
         let mut lines = found.lines();
         lines.sort();
         let wanted = [

@@ -113,6 +113,12 @@ mod tests {
         let alone = collected.complete(&BTreeSet::from([0]), 0, 9);
         assert_eq!((alone.len(), alone[0].succeeded), (1, 1), "a lost worker holds nothing up");
         assert_eq!(collected.complete(&both, 4, 9).len(), 2, "nor does a slow one");
+        // An answer that takes long is of a second that was shown without it.
+        let mut slow = Collected::default();
+        assert_eq!(slow.complete(&both, 3, 9).iter().map(|second| second.requests).sum::<u64>(), 0);
+        assert!(!slow.timeline.has_requests());
+        slow.take(0, &tick(0, 4, 1, 3_000_000));
+        assert!(slow.timeline.has_requests());
         collected.take(1, &tick(1, 6, 5, 1000));
         for worker in [0, 1] {
             collected.take(worker, &tick(worker, 7, 5, 1000));

@@ -234,6 +234,12 @@ impl Drive<'_> {
             }
             return;
         }
+        // Not by the seconds that are shown: answers that take long come after theirs.
+        if let Until::Word(word) = self.fleet.until
+            && self.collected.timeline.has_requests()
+        {
+            word.begun.cancel();
+        }
         let overdue = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).saturating_sub(OVERDUE);
         // What is past the end of the load holds nothing.
         let longest = longest(self.fleet.order, self.fleet.until).map(|longest| self.zero + longest);
@@ -245,9 +251,6 @@ impl Drive<'_> {
                 Until::ScaleUp(_) if goes_on => "waiting for the scale-up",
                 _ => "sending",
             };
-            if let (Until::Word(word), 1..) = (self.fleet.until, second.requests) {
-                word.begun.cancel();
-            }
             let (rate, failed) = (second.succeeded, second.requests - second.succeeded);
             let message = format!("{phase}: {rate} requests/s, p99 {:.0} ms, {failed} failed", second.latency.p99);
             tick(phase, Some(second));

@@ -132,6 +132,11 @@ impl Timeline {
         }
     }
 
+    /// Whether any request has ended, also one of a second that was shown long ago.
+    pub fn has_requests(&self) -> bool {
+        self.0.values().any(|tally| tally.requests() > 0)
+    }
+
     /// As far as it is known.
     pub fn second(&self, at: u32) -> Second {
         self.0.get(&at).map_or_else(|| Second { at, ..Second::default() }, |tally| second(at, &tally.unpack()))

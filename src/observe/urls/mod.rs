@@ -119,11 +119,11 @@ pub async fn of_stack(machine: &Machine, stack: &Stack) -> Result<Option<Vec<Url
 
 /// After an `up`: what is ready must answer in the end.
 pub async fn awaited(machine: &Machine, edge: &Edge<'_>) -> Result<Vec<Url>> {
-    let patience = if edge.entrance.far { SPREAD } else { RESTARTED };
-    machine.until_stopped(Box::pin(tried(machine, edge, patience.min(machine.timeout)))).await
+    let within = if edge.entrance.far { SPREAD } else { RESTARTED };
+    machine.until_stopped(Box::pin(tried(machine, edge, within.min(machine.timeout)))).await
 }
 
-async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result<Vec<Url>> {
+async fn tried(machine: &Machine, edge: &Edge<'_>, within: Duration) -> Result<Vec<Url>> {
     let entrance = &edge.entrance;
     let (authority, foreign) = (machine.known_authority().await?, edge.foreign);
     let https = entrance.https.as_ref().filter(|_| authority.is_some() || foreign.is_some());
@@ -137,7 +137,7 @@ async fn tried(machine: &Machine, edge: &Edge<'_>, patience: Duration) -> Result
         true => (client::outward(tls, ATTEMPT), FAR_PAUSE),
         false => (client::near(tls), PAUSE),
     };
-    let attempt = |(route, serves)| attempt(&client, &base, route, serves, patience, pause);
+    let attempt = |(route, serves)| attempt(&client, &base, route, serves, within, pause);
     let answers = join_all(routes(edge.stack).into_iter().map(attempt));
     let late = async {
         tokio::time::sleep(TIMEOUT).await;
@@ -179,13 +179,13 @@ async fn attempt(
     base: &str,
     route: String,
     serves: Option<String>,
-    patience: Duration,
+    within: Duration,
     pause: Duration,
 ) -> Url {
     // What a browser asks for first: below a prefix, with the slash that pages there count on.
     let path = if route.ends_with('/') { route.clone() } else { format!("{route}/") };
     let url = format!("{base}{path}");
-    let until = Instant::now() + patience;
+    let until = Instant::now() + within;
     loop {
         let began = Instant::now();
         let seen = ask(client, &url).await;

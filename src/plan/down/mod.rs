@@ -47,6 +47,14 @@ impl Options {
         self.all || live.stacks().all(|stack| stack == self.stack)
     }
 
+    /// The command that takes the cluster along. With its stack: there are providers with which each has a cluster.
+    pub fn whole_command(&self) -> String {
+        match self.stack.as_str() {
+            "" => "stackctl down --cluster".to_owned(),
+            stack => format!("stackctl down {stack} --cluster"),
+        }
+    }
+
     fn is_there(&self, live: &LiveState) -> bool {
         live.stacks().any(|stack| stack == self.stack)
             || live.has_members(SetKind::Stack, &self.stack)
@@ -70,15 +78,18 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
         }
         // What cannot be looked into can still be removed when it is ours alone.
         ClusterState::Unreachable { why } if !observed.traits.is_ours() => Err(Error::new(Kind::Platform, why.clone())),
-        ClusterState::Ours { stopped: true } if !options.cluster => {
-            Err(Error::new(Kind::Preflight, "the cluster is stopped, so its stacks cannot be looked at")
-                .hint("`stackctl start` wakes it; `stackctl down --cluster` removes it with all that it holds"))
-        }
+        ClusterState::Ours { stopped: true } if !options.cluster => Err(Error::new(
+            Kind::Preflight,
+            "the cluster is stopped, so its stacks cannot be looked at",
+        )
+        .hint(format!("`stackctl start` wakes it; `{}` removes it with all that it holds", options.whole_command()))),
         _ if is_blind(observed) && !options.cluster => {
             Err(Error::new(Kind::Platform, "cannot list the cluster's contents: the API server does not answer")
-                .hint("try again; `stackctl down --cluster` removes it with all that it holds"))
+                .hint(format!("try again; `{}` removes it with all that it holds", options.whole_command())))
         }
-        _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(&options.stack, live)),
+        // What is half made holds no stack yet, and may belong to one that can no longer be read.
+        ClusterState::HalfMade { .. } if options.cluster => Ok(whole_cluster(options, observed)),
+        _ if !options.known && !live.is_some_and(|live| options.is_there(live)) => Err(unknown(options, live)),
         _ if observed.traits.is_ours() && (options.cluster || last && stays(options, observed).is_empty()) => {
             Ok(whole_cluster(options, observed))
         }
@@ -86,7 +97,8 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan> {
     }
 }
 
-fn unknown(stack: &str, live: Option<&LiveState>) -> Error {
+fn unknown(options: &Options, live: Option<&LiveState>) -> Error {
+    let stack = options.stack.as_str();
     let mut known: Vec<String> = stack::list().into_iter().map(|stack| stack.name).collect();
     known.extend(live.iter().flat_map(|live| live.stacks()).map(str::to_owned));
     known.sort();
@@ -99,7 +111,7 @@ fn unknown(stack: &str, live: Option<&LiveState>) -> Error {
     };
     let there: Vec<&str> = live.iter().flat_map(|live| live.stacks()).collect();
     match there.as_slice() {
-        [] => error.hint("`stackctl down --cluster` removes the cluster with all that it holds"),
+        [] => error.hint(format!("`{}` removes the cluster with all that it holds", options.whole_command())),
         there => error.hint(format!("the cluster has {}", there.join(", "))),
     }
 }

@@ -13,7 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::agent::Agent;
-use super::{agent::expectation, autoscaler, logs::Logged, pod, replicas, result::ProofResult, wire::AgentCheck};
+use super::{
+    agent::expectation, autoscaler, logs::Logged, pod, replicas, result::ProofResult, trace::random_hex,
+    wire::AgentCheck,
+};
 use crate::{
     error::{Error, Kind, Result},
     event::{Progress, interrupt::until_cancelled},
@@ -67,7 +70,7 @@ pub async fn run(
 
 /// With an id of its own wherever it asks for one.
 pub fn with_id(proof: &Proof) -> Proof {
-    let id = random(12);
+    let id = random_hex(12);
     // One that could not hold the id stays as it is.
     let check = proof.check.with_texts(|text| text.replace(ID, &id)).unwrap_or_else(|_| proof.check.clone());
     Proof { check, ..proof.clone() }

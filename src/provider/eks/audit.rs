@@ -4,8 +4,7 @@ use super::{
     client::Doing,
     cluster::EksCluster,
     look::{self, filter},
-    names,
-    price::Prices,
+    names, price,
 };
 use crate::{
     error::Result,
@@ -24,7 +23,7 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
     let mut add = |kind: &str, names: Vec<String>| {
         left.extend(names.into_iter().map(|name| Removed { kind: kind.to_owned(), name }));
     };
-    let seen = look::everything(aws, &cluster.spec, &cluster.who).await?;
+    let seen = look::parts(aws, &cluster.spec, &cluster.who).await?;
     add("cluster", seen.cluster.iter().filter(|found| found.ours).map(|_| name.clone()).collect());
     add("VPC", seen.vpc.iter().map(|vpc| vpc.id.clone()).collect());
     add("internet gateway", seen.gateway.iter().map(|gateway| gateway.id.clone()).collect());
@@ -43,12 +42,15 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
     }
     add("instance", cluster.instances().await?);
     add("load balancer", cluster.balancers().await?);
+    add("target group", cluster.target_groups().await?);
 
-    let tagged = || filter(&format!("tag:{}", names::EKS_TAG), [name.as_str()]);
+    // Whichever tag it bears: AWS has several for what it makes for a cluster.
+    let tagged = || filter("tag-value", [name.as_str()]);
     let answer = aws.ec2.describe_security_groups().filters(tagged()).send().await;
     let groups = answer.doing("looking for security groups")?.security_groups.unwrap_or_default();
-    add("security group", groups.into_iter().filter_map(|group| group.group_id).collect());
-    let prices = Prices::of(&aws.region).ok();
+    let groups = groups.into_iter().filter(|group| cluster.is_ours(group.tags()));
+    add("security group", groups.filter_map(|group| group.group_id).collect());
+    let prices = price::Prices::of(&aws.region).ok();
     let kept = cluster.volumes().await?.into_iter().filter_map(|volume| {
         let size = u32::try_from(volume.size.unwrap_or_default()).unwrap_or_default();
         let of_claim = look::tag(volume.tags(), CLAIM).map(|claim| {
@@ -56,11 +58,8 @@ pub async fn sweep(cluster: &EksCluster) -> Result<Swept> {
             format!(" of claim {namespace}/{claim}")
         });
         let name = format!("volume {}{}", volume.volume_id()?, of_claim.unwrap_or_default());
-        Some(Kept {
-            name,
-            size: u64::from(size) * GIB,
-            per_month: prices.as_ref().map(|prices| prices.volume_per_month(size)),
-        })
+        let per_month = prices.as_ref().map(|prices| prices.volume_per_month(size));
+        Some(Kept { name, size: u64::from(size) * GIB, per_month })
     });
     Ok(Swept { kept: kept.collect(), left })
 }

@@ -17,7 +17,7 @@ use super::{
     wait::Look,
 };
 use crate::{
-    error::{Context, Error, Kind, Result},
+    error::{Context, Kind, Result},
     event::Progress,
     object::Removed,
     provider::api,
@@ -34,9 +34,10 @@ const AT_ONCE: usize = 20;
 impl EksCluster {
     /// Through the cluster, which cleans up behind them; and what is left then, by AWS itself.
     pub async fn remove_load_balancers(&self, progress: &Progress) -> Result<Vec<Removed>> {
-        self.refuse_elsewhere()?;
-        self.refuse_strangers().await?;
         let there = look::cluster(&self.aws, &self.name).await?;
+        self.refuse_elsewhere(there.is_some() || self.network().await?.is_some())?;
+        self.until_all_shows(progress).await?;
+        self.refuse_strangers().await?;
         let mut gone = Vec::new();
         if there.is_some_and(|cluster| cluster.ours && cluster.status == Status::Active) {
             let work = Box::pin(self.remove_exposed(progress));
@@ -55,12 +56,12 @@ impl EksCluster {
                 _ => {}
             }
         }
-        gone.extend(self.remove_left_balancers().await?);
+        gone.extend(self.remove_left_balancers(progress).await?);
         Ok(gone)
     }
 
     /// Those that the cluster itself has not taken away.
-    pub(super) async fn remove_left_balancers(&self) -> Result<Vec<Removed>> {
+    pub(super) async fn remove_left_balancers(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let mut gone = Vec::new();
         for arn in self.balancers().await? {
             let answer = self.aws.elb.delete_load_balancer().load_balancer_arn(&arn).send().await;
@@ -68,8 +69,14 @@ impl EksCluster {
             gone.push(Removed { kind: "load balancer".to_owned(), name: short(&arn) });
         }
         for arn in self.target_groups().await? {
-            let answer = self.aws.elb.delete_target_group().target_group_arn(&arn).send().await;
-            unless(answer.map_err(Failure::of), &GONE, "removing a target group that the cluster has left")?;
+            let call = self.aws.elb.delete_target_group().target_group_arn(&arn);
+            let delete = || async {
+                match call.clone().send().await.map_err(Failure::of) {
+                    Err(failure) if failure.is(&GONE) => Ok(()),
+                    answer => answer.map(drop),
+                }
+            };
+            self.settled(&format!("the target group {}", short(&arn)), progress, delete).await?;
             gone.push(Removed { kind: "target group".to_owned(), name: short(&arn) });
         }
         Ok(gone)
@@ -144,45 +151,6 @@ impl EksCluster {
             }
         }
         Ok(ours.into_iter().collect())
-    }
-
-    /// What others have put into the network that is about to go stops it before anything is removed.
-    async fn refuse_strangers(&self) -> Result<()> {
-        let Some(vpc) = self.network().await? else { return Ok(()) };
-        let strangers = self.strangers(&vpc).await?;
-        if strangers.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Refused, format!("the VPC {vpc} holds what stackctl and EKS did not make"))
-            .details(strangers)
-            .hint("move or remove it yourself, then run the same command again: nothing was removed yet"))
-    }
-
-    async fn strangers(&self, vpc: &str) -> Result<Vec<String>> {
-        let ec2 = &self.aws.ec2;
-        let is_ours = |tags: &[aws_sdk_ec2::types::Tag]| {
-            [names::CLUSTER_TAG, names::EKS_TAG, "aws:eks:cluster-name"]
-                .iter()
-                .any(|key| look::tag(tags, key) == Some(self.name.as_str()))
-        };
-        let in_vpc = || look::filter("vpc-id", [vpc]);
-        let mut found = Vec::new();
-        let answer = ec2.describe_instances().filters(in_vpc()).send().await.doing("looking at the VPC")?;
-        for instance in answer.reservations.unwrap_or_default().iter().flat_map(|all| all.instances()) {
-            let ended =
-                instance.state().and_then(|state| state.name()).is_some_and(|name| name.as_str() == "terminated");
-            if !ended && !is_ours(instance.tags()) {
-                found.push(format!("instance {}", instance.instance_id().unwrap_or_default()));
-            }
-        }
-        let answer = ec2.describe_subnets().filters(in_vpc()).send().await.doing("looking at the VPC")?;
-        let subnets = answer.subnets.unwrap_or_default();
-        let strange = subnets.iter().filter(|subnet| !is_ours(subnet.tags()));
-        found.extend(strange.map(|subnet| format!("subnet {}", subnet.subnet_id().unwrap_or_default())));
-        for group in self.security_groups(vpc).await?.iter().filter(|group| !is_ours(group.tags())) {
-            found.push(format!("security group {}", group.group_id().unwrap_or_default()));
-        }
-        Ok(found)
     }
 }
 

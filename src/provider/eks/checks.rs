@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_ec2::types::Tag;
 use futures::FutureExt;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     client::{self, Aws, Doing},
-    look, policy,
+    look, names, policy,
     spec::{EksSpec, Nat},
 };
 use crate::{
@@ -19,23 +21,55 @@ use crate::{
     image::Engine,
     provider::{
         check::{Check, Checking},
-        local::checks,
+        local::{checks, host},
     },
 };
 
 /// A cluster takes a quarter of an hour, and its images and objects some more.
 const LASTS: Duration = Duration::from_secs(3600);
+const PLATFORM: &str = "build platform";
+/// Where the kernel names what runs programs of amd64.
+const EMULATORS: [&str; 2] = ["/proc/sys/fs/binfmt_misc/qemu-x86_64", "/proc/sys/fs/binfmt_misc/rosetta"];
 /// The rights that are tried, which all of `up` and `down` stands on.
 const TRIED: usize = 100;
 
 pub fn all<'a>(spec: &'a EksSpec, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
     vec![
         Checking::new("engine", checks::examine(engine, false).boxed()),
+        Checking::new(PLATFORM, platform(engine).boxed()),
         Checking::new("aws", identity(spec).boxed()),
         Checking::new("eks version", one("eks version", version(spec)).boxed()),
         Checking::new("aws quotas", quotas(spec).boxed()),
         Checking::new("aws rights", one("aws rights", rights(spec)).boxed()),
     ]
+}
+
+/// Whether the engine can build what nodes run: an engine of another architecture needs an emulator for that.
+async fn platform(engine: &Result<Engine>) -> Vec<Check> {
+    let Ok(Engine { docker, .. }) = engine else { return Vec::new() };
+    let Ok(info) = docker.info().await else { return Vec::new() };
+    let here = host::hostname().is_some() && info.name.as_deref() == host::hostname().as_deref();
+    let emulates = here.then(|| EMULATORS.iter().any(|path| Path::new(path).exists()));
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    vec![builds(&text(&info.architecture), &text(&info.operating_system), emulates)]
+}
+
+/// `emulates`: None where the engine runs elsewhere.
+fn builds(architecture: &str, system: &str, emulates: Option<bool>) -> Check {
+    let native = matches!(architecture, "x86_64" | "amd64");
+    let how = format!("the engine is of {architecture}, and nodes are of amd64");
+    let fix = "give it an emulator: docker run --privileged --rm tonistiigi/binfmt --install amd64; or point DOCKER_HOST at an \
+               engine of amd64";
+    match emulates {
+        _ if native => Check::ok(PLATFORM, "builds for linux/amd64"),
+        Some(true) => Check::ok(PLATFORM, format!("{how}: it builds for them by emulation")),
+        // It brings one.
+        _ if system.contains("Docker Desktop") => {
+            Check::ok(PLATFORM, format!("{how}: it builds for them by emulation"))
+        }
+        Some(false) => Check::failed(PLATFORM, format!("{how}: it cannot build for them"), fix),
+        None => Check::warning(PLATFORM, format!("{how}: whether it can build for them is not known"), fix),
+    }
 }
 
 fn failed(name: &'static str, error: &Error) -> Check {
@@ -144,28 +178,23 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
         Ok(aws) => aws,
         Err(error) => return vec![failed(NAME, &error)],
     };
-    let nats = match spec.nat {
+    let nats: usize = match spec.nat {
         Nat::Single => 1,
         Nat::PerZone => 3,
         Nat::None => 0,
     };
-    let counted = async {
-        let vpcs = aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default().len();
-        let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
-        let clusters = aws.eks.list_clusters().send().await.doing("counting clusters")?.clusters.unwrap_or_default();
-        Ok::<_, Error>((vpcs, addresses.addresses.unwrap_or_default().len(), clusters.len()))
-    };
-    let (vpcs, addresses, clusters) = match counted.await {
+    let (all, own) = match Box::pin(usage(&aws, spec)).await {
         Ok(counted) => counted,
         Err(error) => return vec![failed(NAME, &error)],
     };
     let quota = |service, code, what, needs, used| Quota { service, code, what, needs, used };
     let all = [
-        quota("vpc", "L-F678F1CE", "VPCs", 1, vpcs),
-        quota("ec2", "L-0263D0A3", "addresses", nats, addresses),
-        quota("eks", "L-1194D53C", "clusters", 1, clusters),
+        // What an earlier run has made of this cluster is not needed once more.
+        quota("vpc", "L-F678F1CE", "VPCs", 1_usize.saturating_sub(own.vpcs), all.vpcs),
+        quota("ec2", "L-0263D0A3", "addresses", nats.saturating_sub(own.addresses), all.addresses),
+        quota("eks", "L-1194D53C", "clusters", 1_usize.saturating_sub(own.clusters), all.clusters),
         // Two small nodes are the least that Auto Mode starts.
-        quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, 0),
+        quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, all.cpus),
     ];
     let judged = futures::future::join_all(all.iter().filter(|quota| quota.needs > 0).map(|quota| judge(&aws, quota)));
     let problems: Vec<Check> = judged.await.into_iter().flatten().collect();
@@ -175,11 +204,52 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
     }
 }
 
+/// What counts towards the limits.
+#[derive(Default)]
+struct Usage {
+    vpcs: usize,
+    addresses: usize,
+    clusters: usize,
+    cpus: usize,
+}
+
+/// Of the account in its region; and the part of the cluster itself, of which an earlier run may have made some.
+async fn usage(aws: &Aws, spec: &EksSpec) -> Result<(Usage, Usage)> {
+    let name = names::cluster(&look::identity(aws).await?.account, &aws.region, &spec.base);
+    let is_own = |tags: &[Tag]| usize::from(look::tag(tags, names::CLUSTER_TAG) == Some(&name));
+    let (mut all, mut own) = (Usage::default(), Usage::default());
+    for vpc in aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default() {
+        all.vpcs += 1;
+        own.vpcs += is_own(vpc.tags());
+    }
+    let addresses = aws.ec2.describe_addresses().send().await.doing("counting addresses")?;
+    for address in addresses.addresses.unwrap_or_default() {
+        all.addresses += 1;
+        own.addresses += is_own(address.tags());
+    }
+    let mut pages = aws.eks.list_clusters().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        for cluster in page.doing("counting clusters")?.clusters.unwrap_or_default() {
+            all.clusters += 1;
+            own.clusters += usize::from(cluster == name);
+        }
+    }
+    let running = look::filter("instance-state-name", ["pending", "running"]);
+    let mut pages = aws.ec2.describe_instances().filters(running).max_results(1000).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let reservations = page.doing("counting instances")?.reservations.unwrap_or_default();
+        let instances = reservations.iter().flat_map(|reservation| reservation.instances());
+        let each = instances.filter_map(|instance| instance.cpu_options());
+        let counted = each.map(|cpu| cpu.core_count().unwrap_or(0) * cpu.threads_per_core().unwrap_or(1));
+        all.cpus += usize::try_from(counted.sum::<i32>()).unwrap_or_default();
+    }
+    Ok((all, own))
+}
+
 async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
-    let call = aws.quotas.get_service_quota().service_code(quota.service).quota_code(quota.code);
     let Quota { what, needs, used, code, service } = quota;
     // A quota that cannot be asked for is told by the call that meets it.
-    let limit = call.send().await.ok()?.quota?.value?;
+    let limit = limit(aws, service, code).await?;
     let room = limit - *used as f64;
     (room < *needs as f64).then(|| {
         Check::failed(
@@ -188,6 +258,18 @@ async fn judge(aws: &Aws, quota: &Quota) -> Option<Check> {
             format!("remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {}", used + needs),
         )
     })
+}
+
+/// As it is for the account, or as it is for all whose own was never changed.
+async fn limit(aws: &Aws, service: &str, code: &str) -> Option<f64> {
+    let quota = match aws.quotas.get_service_quota().service_code(service).quota_code(code).send().await {
+        Ok(answer) => answer.quota,
+        Err(_) => {
+            let call = aws.quotas.get_aws_default_service_quota().service_code(service).quota_code(code);
+            call.send().await.ok()?.quota
+        }
+    };
+    quota?.value
 }
 
 /// What the policy allows is asked of AWS, as far as it tells.
@@ -227,6 +309,18 @@ fn source(arn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_of_another_architecture_needs_an_emulator() {
+        use crate::provider::check::Status::{Failed, Ok, Warning};
+        let status = |architecture, system, emulates| builds(architecture, system, emulates).status;
+        assert_eq!(status("x86_64", "Debian", Some(false)), Ok);
+        assert_eq!(status("aarch64", "Debian", Some(true)), Ok);
+        assert_eq!(status("aarch64", "Docker Desktop", None), Ok);
+        assert_eq!(status("aarch64", "Debian", None), Warning);
+        let cannot = builds("aarch64", "Debian", Some(false));
+        assert!(cannot.status == Failed && cannot.fix.unwrap().contains("binfmt --install amd64"));
+    }
 
     #[test]
     fn rights_are_those_of_the_role_behind_a_session() {

@@ -6,7 +6,12 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::{
+    DateTime,
+    date_time::Format,
+    error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata},
+};
+use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 
@@ -86,7 +91,7 @@ pub fn no_credentials(why: impl std::fmt::Display) -> Error {
 /// An SSO session that ended is told apart: there is one command that helps.
 pub fn credentials_failed(error: &CredentialsError) -> Error {
     let why = DisplayErrorContext(error).to_string();
-    let session = ["sso", "SSO", "token"].iter().any(|word| why.contains(word));
+    let session = ["SSO token", "SSO session", "sso_session"].iter().any(|word| why.contains(word));
     let failed = no_credentials(short(&why));
     if !session {
         return failed;
@@ -112,6 +117,8 @@ pub struct Failure {
     pub code: Option<String>,
     pub message: String,
     pub outcome: Outcome,
+    /// What it comes from, where that has nothing to do with what was called: credentials, this machine's clock.
+    pub instead: Option<Box<Error>>,
 }
 
 const THROTTLED: [&str; 7] = [
@@ -126,34 +133,80 @@ const THROTTLED: [&str; 7] = [
 const ENDED: [&str; 5] =
     ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException"];
 const FORBIDDEN: [&str; 4] = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"];
-const SKEWED: [&str; 2] = ["SignatureDoesNotMatch", "RequestTimeTooSkewed"];
+const SKEWED: [&str; 4] =
+    ["SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "InvalidSignatureException"];
+/// Seconds by which clocks may differ; the answer itself took some of the five minutes.
+const TOO_FAR: i64 = 240;
+
+/// Why a call was not sent. A connection that ended without an answer may have carried it.
+fn no_credentials_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a CredentialsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// By how many seconds this machine's clock is ahead of AWS', by the date of an answer.
+fn ahead(date: &str, now: Timestamp) -> Option<i64> {
+    let theirs = DateTime::from_str(date, Format::HttpDate).ok()?;
+    Some(now.as_second() - theirs.secs())
+}
+
+fn clock_differs(ahead: i64) -> Error {
+    let how = if ahead > 0 { "ahead of" } else { "behind" };
+    Error::new(Kind::Preflight, format!("this machine's clock is {} s {how} that of AWS", ahead.abs()))
+        .cause("AWS takes a signature for 5 minutes only")
+        .hint("set the clock: timedatectl set-ntp true (in a virtual machine: restart it), then run the same command again")
+}
 
 impl Failure {
+    /// One that AWS did not answer.
+    pub fn new(message: impl Into<String>, outcome: Outcome) -> Failure {
+        Failure { code: None, message: message.into(), outcome, instead: None }
+    }
+
     pub fn of<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Failure {
         let code = error.code().map(str::to_owned);
         let message = error.message().map(str::to_owned);
+        let credentials = no_credentials_in(&error);
         let throttled = code.as_deref().is_some_and(|code| THROTTLED.contains(&code));
         let outcome = match &error {
             _ if throttled => Outcome::Throttled,
             SdkError::ServiceError(context) if context.raw().status().as_u16() < 500 => Outcome::Refused,
             SdkError::ConstructionFailure(_) => Outcome::Refused,
-            // What was not sent, for want of credentials or of a connection.
-            SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => Outcome::Refused,
+            SdkError::DispatchFailure(failure) if failure.is_user() => Outcome::Refused,
+            _ if credentials.is_some() => Outcome::Refused,
             _ => Outcome::Unknown,
         };
         let message = message.unwrap_or_else(|| match error.source() {
             Some(source) => short(&DisplayErrorContext(source).to_string()),
             None => error.to_string(),
         });
-        Failure { code, message, outcome }
+        let date = error.raw_response().and_then(|response| response.headers().get("date"));
+        let off = date.and_then(|date| ahead(date, Timestamp::now())).filter(|ahead| ahead.abs() >= TOO_FAR);
+        let clock = off.filter(|_| code.as_deref().is_some_and(|code| SKEWED.contains(&code))).map(clock_differs);
+        let instead = credentials.map(credentials_failed).or(clock).map(Box::new);
+        Failure { code, message, outcome, instead }
     }
 
     pub fn is(&self, codes: &[&str]) -> bool {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
+    /// AWS knows nothing of what the call names; of what was just made it may say so for a while.
+    pub fn is_unknown_thing(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| code.ends_with(".NotFound") || code == "NoSuchEntity")
+    }
+
     /// `doing`: "making the VPC".
     pub fn error(&self, doing: &str) -> Error {
+        if let Some(instead) = &self.instead {
+            return Error::clone(instead);
+        }
         let cause = match &self.code {
             Some(code) => format!("{code}: {}", self.message),
             None => self.message.clone(),
@@ -208,5 +261,27 @@ pub fn unless_absent<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
         Ok(found) => Ok(Some(found)),
         Err(failure) if failure.is(absent) => Ok(None),
         Err(failure) => Err(failure.error(doing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_compared_with_the_date_of_an_answer() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        assert_eq!(ahead("Mon, 30 Nov 2026 12:15:00 GMT", now), Some(-900));
+        assert_eq!(ahead("Mon, 30 Nov 2026 11:59:30 GMT", now), Some(30));
+        assert_eq!(ahead("today", now), None);
+        assert!(clock_differs(-900).message.contains("900 s behind"));
+    }
+
+    #[test]
+    fn an_ended_session_is_told_from_no_credentials_at_all() {
+        let ended = CredentialsError::provider_error("failed to load the cached SSO token");
+        assert!(credentials_failed(&ended).hints[0].starts_with("log in again: aws sso login"));
+        let none = CredentialsError::not_loaded("no credentials found in chain. Attempted: WebIdentityToken");
+        assert!(credentials_failed(&none).hints[0].contains("AWS_PROFILE"));
     }
 }

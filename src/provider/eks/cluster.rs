@@ -17,7 +17,7 @@ use super::{
     look,
     make::Made,
     names,
-    seen::{Identity, Seen},
+    seen::{Cluster, Identity, Seen},
     spec::EksSpec,
     task::{Removal, Task},
     wait::{Pace, Wait},
@@ -28,7 +28,10 @@ use crate::{
     object::Removed,
     provider::{
         Access, ClusterState, OwnRegistry, Provider, Traits,
-        local::kubeconfig::UserKubeconfig,
+        local::{
+            kubeconfig::UserKubeconfig,
+            lock::{Lock, Waiting},
+        },
         step::{Acted, Step, StepContext},
         sweep::Swept,
     },
@@ -36,6 +39,8 @@ use crate::{
 };
 
 const KUBECONFIG_FILE: &str = "kubeconfig";
+/// A cluster that another process makes or removes takes so long at most.
+const LOCKED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A cluster on EKS, with credentials that are known to be taken.
 #[derive(Debug)]
@@ -49,14 +54,22 @@ pub struct EksCluster {
     pub(super) pace: Pace,
     pub(super) cancel: CancellationToken,
     folder: Folder,
+    locks: Folder,
+    /// Held from the first step on that changes something, as long as this lives.
+    lock: tokio::sync::Mutex<Option<Lock>>,
+    /// What the last step of a removal has found.
+    audited: Mutex<Option<Swept>>,
     user: UserKubeconfig,
     /// Ids of its parts, as far as this run has seen them.
     ids: Mutex<BTreeMap<String, String>>,
+    /// The cluster, as it was last seen.
+    found: Mutex<Option<Cluster>>,
 }
 
 impl EksCluster {
     /// Asks AWS who we are: what clusters are called depends on the account.
     pub async fn open(spec: EksSpec, user: &UserKubeconfig, state: &State, cancel: &CancellationToken) -> Result<Self> {
+        let pace = Pace::from_env()?;
         let aws = Aws::open(spec.region.as_deref()).await?;
         let who = look::identity(&aws).await?;
         if let Some(wanted) = spec.account.as_ref().filter(|wanted| **wanted != who.account) {
@@ -70,10 +83,14 @@ impl EksCluster {
             spec,
             who,
             ledger: Ledger::of(&folder),
-            pace: Pace::from_env()?,
+            pace,
             cancel: cancel.clone(),
+            locks: state.locks(),
+            lock: tokio::sync::Mutex::default(),
+            audited: Mutex::default(),
             user: user.clone(),
             ids: Mutex::default(),
+            found: Mutex::default(),
             aws,
             name,
             folder,
@@ -125,8 +142,7 @@ impl EksCluster {
 
     /// Its user is a program: this one, which makes tokens from whatever credentials AWS' tools would use.
     pub(super) fn write_kubeconfig(&self, cluster: &aws_sdk_eks::types::Cluster) -> Result<()> {
-        let authority = cluster.certificate_authority().and_then(|authority| authority.data());
-        let (Some(server), Some(authority)) = (cluster.endpoint(), authority) else {
+        let Some((server, authority)) = look::reached_by(cluster) else {
             return Err(Error::new(
                 Kind::Platform,
                 format!("EKS does not say how the cluster {} is reached", self.name),
@@ -177,13 +193,32 @@ impl EksCluster {
             }
             Task::AwaitCluster => self.await_cluster(progress).await.map(|()| Acted::default()),
             Task::StorageClass => Ok(Acted { object: Some(EksCluster::storage_class()), ..Acted::default() }),
+            Task::Access { cidrs } => self.open_to(cidrs, progress).await.map(|()| Acted::default()),
             Task::Complete => self.mark_complete().await.map(|()| Acted::default()),
             Task::Remove { removal } => self.remove(*removal, progress).await.map(Acted::removed),
         }
     }
 
+    /// Of several processes on this machine each sees what the one before has made.
+    async fn alone(&self, doing: &str, progress: &Progress) -> Result<()> {
+        let mut lock = self.lock.lock().await;
+        if lock.is_none() {
+            let waiting = Waiting { doing, within: LOCKED_WITHIN, cancel: &self.cancel, progress };
+            *lock = Some(Lock::take(&self.locks, &self.name, &waiting).await?);
+        }
+        Ok(())
+    }
+
+    /// Forgets it if nothing is left: where something is, the ledger is needed.
+    pub(super) async fn forget_if_gone(&self, progress: &Progress) -> Result<Vec<Removed>> {
+        let swept = audit::sweep(self).await?;
+        let is_gone = swept.left.is_empty();
+        *self.audited.lock().unwrap_or_else(PoisonError::into_inner) = Some(swept);
+        if is_gone { self.forget(progress).await } else { Ok(Vec::new()) }
+    }
+
     /// What this machine knows of it: its context in the user's kubeconfig, tokens, the ledger.
-    pub(super) async fn forget(&self, progress: &Progress) -> Result<Vec<Removed>> {
+    async fn forget(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let (user, folder, context) = (self.user.clone(), self.folder.clone(), self.name.clone());
         let taken = blocking(move || user.remove(&context, &folder)).await?;
         let mut removed = taken.removed;
@@ -197,14 +232,22 @@ impl EksCluster {
         Ok(removed)
     }
 
-    /// What another account has is not gone because it cannot be seen.
-    pub(super) fn refuse_elsewhere(&self) -> Result<()> {
-        ledger::refuse_elsewhere(&self.folder, &self.name, &self.who.account)
+    /// What another account or region has is not gone because it cannot be seen. `is_here`: this one has something of it.
+    pub(super) fn refuse_elsewhere(&self, is_here: bool) -> Result<()> {
+        ledger::refuse_elsewhere(&self.folder, &self.name, &self.who.account, &self.aws.region, is_here)
     }
 
     pub(super) fn kubeconfig(&self) -> Option<Access> {
         let kubeconfig = self.folder.file(KUBECONFIG_FILE);
         kubeconfig.exists().then(|| Access { kubeconfig, context: self.name.clone() })
+    }
+
+    /// Whether the kubeconfig leads to a cluster that somebody has removed and made anew, under the same name.
+    fn is_of_another(&self, access: &Access) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let reached_by = found.as_ref().and_then(|found| found.reached_by.as_ref());
+        let text = std::fs::read_to_string(&access.kubeconfig).unwrap_or_default();
+        reached_by.is_some_and(|(server, authority)| !text.contains(server) || !text.contains(authority))
     }
 }
 
@@ -220,6 +263,7 @@ impl Provider for EksCluster {
 
     async fn observe(&self) -> Result<ClusterState> {
         let seen = look::cluster(&self.aws, &self.name).await?;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
         let nothing = Seen { cluster: seen, ..Seen::of(&self.spec, &self.who, &self.aws.region, &self.name) };
         Ok(nothing.state())
     }
@@ -227,6 +271,7 @@ impl Provider for EksCluster {
     async fn observe_cloud(&self) -> Result<Option<Box<Seen>>> {
         let seen = look::everything(&self.aws, &self.spec, &self.who).await?;
         self.learn(&seen);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen.cluster);
         Ok(Some(Box::new(seen)))
     }
 
@@ -239,6 +284,10 @@ impl Provider for EksCluster {
     }
 
     async fn act(&self, step: &Step, context: StepContext<'_>) -> Result<Acted> {
+        if let Step::Cloud(task) = step {
+            let doing = if matches!(task, Task::Remove { .. }) { "removing" } else { "making" };
+            self.alone(doing, context.progress).await?;
+        }
         match step {
             Step::Cloud(task @ Task::Remove { removal: Removal::LoadBalancers }) => {
                 if self.kubeconfig().is_some() {
@@ -257,7 +306,11 @@ impl Provider for EksCluster {
     }
 
     async fn sweep(&self, _bases: &BTreeSet<String>) -> Result<Swept> {
-        audit::sweep(self).await
+        let audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match audited {
+            Some(swept) => Ok(swept),
+            None => audit::sweep(self).await,
+        }
     }
 
     async fn start(&self, _progress: &Progress) -> Result<()> {
@@ -269,7 +322,7 @@ impl Provider for EksCluster {
     }
 
     async fn access(&self) -> Result<Access> {
-        if let Some(access) = self.kubeconfig() {
+        if let Some(access) = self.kubeconfig().filter(|access| !self.is_of_another(access)) {
             return Ok(access);
         }
         let found = look::described(&self.aws, &self.name).await?.ok_or_else(|| {

@@ -1,6 +1,9 @@
 //! The cluster itself: EKS Auto Mode, which brings nodes, volumes and load balancers of its own.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use aws_sdk_eks::types::{
     AuthenticationMode, BlockStorage, ClusterStatus, ComputeConfigRequest, CreateAccessConfigRequest,
@@ -114,7 +117,10 @@ impl EksCluster {
             }
             progress.say("waiting until the new roles are known everywhere");
             asked += 1;
-            tokio::time::sleep(ROLES_EVERY / self.pace.times()).await;
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(failure),
+                () = tokio::time::sleep(ROLES_EVERY / self.pace.times()) => {}
+            }
         }
     }
 
@@ -138,13 +144,19 @@ impl EksCluster {
     pub async fn await_cluster(&self, progress: &Progress) -> Result<()> {
         let what = format!("the cluster {}", self.name);
         let wait = self.wait(&what, "8 to 12 minutes", ACTIVE_WITHIN, progress);
+        let was_seen = AtomicBool::new(false);
         let found = wait.until(|| async {
             let Some(found) = look::described(&self.aws, &self.name).await? else {
-                return Ok(Look::NotYet("not to be seen".to_owned()));
+                return match was_seen.load(Ordering::Relaxed) {
+                    true => Err(removed_meanwhile(&what)),
+                    false => Ok(Look::NotYet("not to be seen".to_owned())),
+                };
             };
+            was_seen.store(true, Ordering::Relaxed);
             match found.status() {
                 Some(ClusterStatus::Active | ClusterStatus::Updating) => Ok(Look::Done(found)),
-                Some(ClusterStatus::Failed) => Err(failed(&found, &what)),
+                Some(ClusterStatus::Failed) => Err(failed(&found, &format!("EKS cannot make {what}"))),
+                Some(ClusterStatus::Deleting) => Err(removed_meanwhile(&what)),
                 status => Ok(Look::NotYet(status.map_or("unknown", ClusterStatus::as_str).to_lowercase())),
             }
         });
@@ -205,22 +217,29 @@ impl EksCluster {
         let what = format!("the cluster {}", self.name);
         let wait = self.wait(&what, "3 to 10 minutes", GONE_WITHIN, progress);
         wait.until(|| async {
-            Ok(match look::described(&self.aws, &self.name).await? {
-                None => Look::Done(()),
-                Some(found) => Look::NotYet(found.status().map_or("there", ClusterStatus::as_str).to_lowercase()),
-            })
+            match look::described(&self.aws, &self.name).await? {
+                None => Ok(Look::Done(())),
+                Some(found) if found.status() == Some(&ClusterStatus::Failed) => {
+                    Err(failed(&found, &format!("EKS cannot remove {what}")))
+                }
+                Some(found) => Ok(Look::NotYet(found.status().map_or("there", ClusterStatus::as_str).to_lowercase())),
+            }
         })
         .await
     }
 }
 
+fn removed_meanwhile(what: &str) -> Error {
+    Error::new(Kind::Platform, format!("{what} is being removed by somebody else"))
+        .hint("run the same command again once it is gone: it makes a new one")
+}
+
+/// `what`: has happened to it.
 fn failed(found: &aws_sdk_eks::types::Cluster, what: &str) -> Error {
     let issues = found.health().map(|health| health.issues()).unwrap_or_default();
     let why = issues.iter().map(|issue| {
         let code = issue.code().map_or("", |code| code.as_str());
         format!("{code}: {}", issue.message().unwrap_or_default())
     });
-    Error::new(Kind::Platform, format!("EKS cannot make {what}"))
-        .details(why)
-        .hint("run the same command again once the cause is gone: it removes what failed and makes it anew")
+    Error::new(Kind::Platform, what).details(why).hint("run the same command again once the cause is gone")
 }

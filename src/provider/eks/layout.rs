@@ -31,7 +31,9 @@ impl Layout {
             subnet("public").or_else(|| subnet("private")).map(|subnet| subnet.zone.clone())
         };
         let zones = zones((1..=WANTED).map(there).collect(), &seen.zones, &seen.region)?;
-        Layout::in_zones(&seen.spec, &zones)
+        // A VPC cannot be given another network: subnets that are still missing lie in the one that it has.
+        let has = seen.vpc.as_ref().and_then(|vpc| vpc.cidr.parse().ok());
+        Layout::in_zones(&EksSpec { vpc_cidr: has.unwrap_or(seen.spec.vpc_cidr), ..seen.spec.clone() }, &zones)
     }
 
     fn in_zones(spec: &EksSpec, zones: &[String]) -> Result<Layout> {

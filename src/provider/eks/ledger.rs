@@ -2,7 +2,7 @@
 //! process, the next run knows what to look for.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
@@ -75,6 +75,10 @@ impl Ledger {
             file.sync_all()?;
             if is_new {
                 File::open(self.folder.path())?.sync_all()?;
+                // The folder itself may be new as well.
+                if let Some(above) = self.folder.path().parent() {
+                    File::open(above)?.sync_all()?;
+                }
             }
             Ok(())
         };
@@ -86,15 +90,23 @@ impl Ledger {
         read(&self.folder.file(FILE))
     }
 
-    /// The call of which nobody knows what became of it, if the last one for this part is such.
+    /// The newest call for this part of which nobody knows what became of it.
     pub fn pending(&self, part: &str) -> Result<Option<Entry>> {
-        Ok(pending(&self.read()?).remove(part))
+        Ok(pending(&self.read()?).into_iter().rfind(|entry| entry.part == part))
+    }
+
+    /// When something was last made, or may have been: what a call makes does not show at once.
+    pub fn last_made(&self, part: Option<&str>) -> Result<Option<Timestamp>> {
+        let entries = self.read()?;
+        let unknown = pending(&entries);
+        let made = entries.into_iter().filter(|entry| matches!(entry.event, Event::Made { .. })).chain(unknown);
+        Ok(made.filter(|entry| part.is_none_or(|part| entry.part == part)).map(|entry| entry.at).max())
     }
 }
 
-/// Fails where a cluster for the same purpose is on record beside this one, in another account: these credentials cannot
-/// see it, and what is not seen is not gone.
-pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str) -> Result<()> {
+/// Fails where a cluster for the same purpose is on record beside this one, in another account, which these credentials
+/// cannot see; or in another region, where this one has nothing to remove: what is not seen is not gone.
+pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str, region: &str, is_here: bool) -> Result<()> {
     let purpose = |name: &str| name.rsplit_once('-').map(|(purpose, _)| purpose.to_owned());
     let beside = folder.path().parent().and_then(|clusters| std::fs::read_dir(clusters).ok());
     for entry in beside.into_iter().flatten().flatten() {
@@ -113,6 +125,15 @@ pub fn refuse_elsewhere(folder: &Folder, cluster: &str, account: &str) -> Result
             )
             .cause(entry.path().join(FILE).display())
             .hint("use the credentials with which it was made: AWS_PROFILE, or `aws sso login`"));
+        }
+        if let Some(other) = entries.iter().find(|other| other.region != region && !is_here) {
+            let elsewhere = &other.region;
+            return Err(Error::new(
+                Kind::Preflight,
+                format!("the cluster {name} is in the region {elsewhere}, and {region} has nothing of it"),
+            )
+            .cause(entry.path().join(FILE).display())
+            .hint(format!("name the region: --region {elsewhere}")));
         }
     }
     Ok(())
@@ -140,15 +161,14 @@ fn ends_torn(file: &mut File) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn pending(entries: &[Entry]) -> BTreeMap<String, Entry> {
-    let mut pending = BTreeMap::new();
-    for entry in entries {
-        match entry.event {
-            Event::Intended => pending.insert(entry.part.clone(), entry.clone()),
-            Event::Made { .. } | Event::Refused { .. } => pending.remove(&entry.part),
-        };
-    }
-    pending
+/// In the order in which they were made. One that came to its end says nothing of another for the same part.
+fn pending(entries: &[Entry]) -> Vec<Entry> {
+    let known: BTreeSet<&str> = entries
+        .iter()
+        .filter(|entry| !matches!(entry.event, Event::Intended))
+        .map(|entry| entry.operation.as_str())
+        .collect();
+    entries.iter().filter(|entry| !known.contains(entry.operation.as_str())).cloned().collect()
 }
 
 #[cfg(test)]
@@ -159,13 +179,17 @@ mod tests {
     use crate::state::State;
 
     fn entry(part: &str, event: Event) -> Entry {
+        of("o", part, event)
+    }
+
+    fn of(operation: &str, part: &str, event: Event) -> Entry {
         Entry {
             at: Timestamp::UNIX_EPOCH,
             account: "1".to_owned(),
             region: "us-east-1".to_owned(),
             cluster: "c".to_owned(),
             part: part.to_owned(),
-            operation: "o".to_owned(),
+            operation: format!("{operation}-{part}"),
             event,
         }
     }
@@ -177,13 +201,26 @@ mod tests {
         assert_eq!(ledger.pending("vpc").unwrap(), None);
         ledger.write(&entry("vpc", Event::Intended)).unwrap();
         ledger.write(&entry("subnet", Event::Intended)).unwrap();
-        assert_eq!(ledger.pending("vpc").unwrap().unwrap().operation, "o");
+        assert_eq!(ledger.pending("vpc").unwrap().unwrap().operation, "o-vpc");
         ledger.write(&entry("vpc", Event::Made { id: "vpc-1".to_owned() })).unwrap();
         ledger.write(&entry("subnet", Event::Refused { why: "no".to_owned() })).unwrap();
         assert_eq!((ledger.pending("vpc").unwrap(), ledger.pending("subnet").unwrap()), (None, None));
         assert_eq!(ledger.read().unwrap().len(), 4);
         let mode = std::fs::metadata(ledger.folder.file(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_call_whose_answer_was_lost_stays_so_when_another_one_for_the_same_part_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(&State::at(folder.path()).cluster("c"));
+        assert_eq!(ledger.last_made(None).unwrap(), None);
+        ledger.write(&of("lost", "vpc", Event::Intended)).unwrap();
+        ledger.write(&of("second", "vpc", Event::Intended)).unwrap();
+        ledger.write(&of("second", "vpc", Event::Made { id: "vpc-2".to_owned() })).unwrap();
+        assert_eq!(ledger.pending("vpc").unwrap().unwrap().operation, "lost-vpc");
+        assert_eq!(ledger.last_made(Some("vpc")).unwrap(), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(ledger.last_made(Some("subnet")).unwrap(), None);
     }
 
     #[test]
@@ -204,12 +241,24 @@ mod tests {
     fn a_cluster_of_another_account_is_not_taken_for_gone() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::at(folder.path());
-        let refuse = |name: &str, account: &str| refuse_elsewhere(&state.cluster(name), name, account);
+        let refuse =
+            |name: &str, account: &str| refuse_elsewhere(&state.cluster(name), name, account, "us-east-1", true);
         refuse("stackctl-hello-222222", "2").unwrap();
         Ledger::of(&state.cluster("stackctl-hello-111111")).write(&entry("vpc", Event::Intended)).unwrap();
         assert_eq!(refuse("stackctl-hello-222222", "2").unwrap_err().kind, Kind::Preflight);
-        // Another region of the same account, and another purpose.
-        refuse("stackctl-hello-333333", "1").unwrap();
         refuse("stackctl-greeter-222222", "2").unwrap();
+    }
+
+    #[test]
+    fn a_cluster_of_another_region_is_not_taken_for_gone_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path());
+        Ledger::of(&state.cluster("stackctl-hello-111111")).write(&entry("vpc", Event::Intended)).unwrap();
+        let name = "stackctl-hello-333333";
+        let refuse = |region: &str, is_here: bool| refuse_elsewhere(&state.cluster(name), name, "1", region, is_here);
+        let refused = refuse("eu-west-1", false).unwrap_err();
+        assert!(refused.hints.concat().contains("--region us-east-1"), "{refused:?}");
+        // Whoever has one in each region may remove either.
+        refuse("eu-west-1", true).unwrap();
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Tag};
+use aws_sdk_ec2::types::{Filter, NatGateway, NatGatewayState, Tag};
+
+use serde_json::Value;
 
 use super::{
-    client::{Aws, Doing, Failure, unless_absent},
+    client::{Aws, Doing, Failure, Outcome, unless_absent},
     names,
     seen::{Cluster, Gateway, Identity, LogGroup, Nat, RouteTable, Seen, Status, Subnet, Vpc, Zone},
     spec::EksSpec,
@@ -17,7 +19,16 @@ pub const NO_ROLE: [&str; 1] = ["NoSuchEntity"];
 pub const NO_CLUSTER: [&str; 1] = ["ResourceNotFoundException"];
 
 pub async fn identity(aws: &Aws) -> Result<Identity> {
-    let answer = aws.sts.get_caller_identity().send().await.doing("asking who you are")?;
+    let answer = aws.sts.get_caller_identity().send().await.map_err(Failure::of).map_err(|failure| {
+        let error = failure.error("asking who you are");
+        match failure.code.is_none() && failure.outcome == Outcome::Unknown {
+            true => Error { kind: Kind::Preflight, hints: Vec::new(), ..error }.hint(format!(
+                "is {} a region of AWS, and does this machine reach it? Another one is named by --region",
+                aws.region
+            )),
+            false => error,
+        }
+    })?;
     let known = answer.account.zip(answer.arn);
     let (account, arn) = known.ok_or_else(|| Error::new(Kind::Platform, "AWS does not say who you are"))?;
     Ok(Identity { account, arn })
@@ -36,6 +47,18 @@ pub fn tag<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
     tags.iter().find(|tag| tag.key() == Some(key))?.value()
 }
 
+/// By name. Of several that bear the same one, which two runs at the same time have made, none hides another: a removal takes
+/// them all.
+fn each<T>(named: impl Iterator<Item = (String, T)>) -> BTreeMap<String, T> {
+    let mut all = BTreeMap::new();
+    for (name, thing) in named {
+        let taken = (2..).map(|nth| format!("{name}{}{nth}", names::TWICE));
+        let free = std::iter::once(name.clone()).chain(taken).find(|name| !all.contains_key(name));
+        all.extend(free.map(|name| (name, thing)));
+    }
+    all
+}
+
 /// Which of the cluster's things of a kind it is: `subnet-public-1` is `public-1`.
 fn part(tags: &[Tag], kind: &str) -> Option<String> {
     let part = tag(tags, names::PART_TAG)?;
@@ -43,7 +66,14 @@ fn part(tags: &[Tag], kind: &str) -> Option<String> {
     Some(rest.trim_start_matches('-').to_owned())
 }
 
+/// With the zones, where something has to be put into one.
 pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<Seen> {
+    let seen = parts(aws, spec, who).await?;
+    let zones = if seen.subnets.len() < 6 { zones(aws).await? } else { Vec::new() };
+    Ok(Seen { zones, ..seen })
+}
+
+pub async fn parts(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<Seen> {
     let name = names::cluster(&who.account, &aws.region, &spec.base);
     let (vpc, gateway, subnets, tables, nats, addresses, endpoint) = Box::pin(async {
         tokio::try_join!(
@@ -61,10 +91,10 @@ pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<See
         tokio::try_join!(roles(aws, &name), log_group(aws, &name), repositories(aws, &name), cluster(aws, &name))
     })
     .await?;
-    let zones = if subnets.len() < 6 { zones(aws).await? } else { Vec::new() };
     let nothing = Seen::of(spec, who, &aws.region, &name);
+    let distrusted = roles.iter().filter(|(_, found)| !found.is_trusting).map(|(role, _)| *role).collect();
+    let roles = roles.into_iter().map(|(role, found)| (role, found.policies)).collect();
     Ok(Seen {
-        zones,
         vpc,
         gateway,
         subnets,
@@ -73,6 +103,7 @@ pub async fn everything(aws: &Aws, spec: &EksSpec, who: &Identity) -> Result<See
         addresses,
         endpoint,
         roles,
+        distrusted,
         log_group,
         repositories,
         cluster,
@@ -124,7 +155,7 @@ pub async fn subnets(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Subnet
         let addresses = subnet.map_public_ip_on_launch.unwrap_or(false);
         Some((name, Subnet { id: subnet.subnet_id?, zone: subnet.availability_zone_id.unwrap_or_default(), addresses }))
     });
-    Ok(named.collect())
+    Ok(each(named))
 }
 
 pub async fn tables(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, RouteTable>> {
@@ -140,26 +171,38 @@ pub async fn tables(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, RouteTa
         let way_out = out.and_then(|route| route.nat_gateway_id().or(route.gateway_id())).map(str::to_owned);
         Some((name, RouteTable { id: table.route_table_id?, associated, way_out }))
     });
-    Ok(named.collect())
+    Ok(each(named))
 }
 
 /// Those that are there or come up. AWS goes on listing them for an hour after they are gone.
 pub async fn nats(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Nat>> {
-    let states = filter("state", ["pending", "available", "deleting"]);
-    let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
-    let found = answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default();
+    let mut found = nats_that_are(aws, cluster, &["pending", "available", "deleting"]).await?;
+    // Beside one that goes another may have come, which is the one that counts.
+    found.sort_by_key(|nat| nat.state() == Some(&NatGatewayState::Deleting));
     let named = found.into_iter().filter_map(|nat| {
         let name = part(nat.tags(), "nat")?;
         let state = nat.state.map(|state| state.as_str().to_owned()).unwrap_or_default();
         Some((name, Nat { id: nat.nat_gateway_id?, state }))
     });
-    Ok(named.collect())
+    Ok(each(named))
+}
+
+/// Those that AWS could not make, which may hold an address as long as it lists them.
+pub async fn failed_nats(aws: &Aws, cluster: &str) -> Result<Vec<String>> {
+    let failed = nats_that_are(aws, cluster, &["failed"]).await?;
+    Ok(failed.into_iter().filter_map(|nat| nat.nat_gateway_id).collect())
+}
+
+async fn nats_that_are(aws: &Aws, cluster: &str, states: &[&str]) -> Result<Vec<NatGateway>> {
+    let states = filter("state", states.iter().copied());
+    let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
+    Ok(answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default())
 }
 
 pub async fn addresses(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, String>> {
     let answer = aws.ec2.describe_addresses().filters(ours(cluster)).send().await.doing("looking for addresses")?;
     let found = answer.addresses.unwrap_or_default().into_iter();
-    Ok(found.filter_map(|address| Some((part(address.tags(), "address")?, address.allocation_id?))).collect())
+    Ok(each(found.filter_map(|address| Some((part(address.tags(), "address")?, address.allocation_id?)))))
 }
 
 pub async fn endpoint(aws: &Aws, cluster: &str) -> Result<Option<String>> {
@@ -173,8 +216,19 @@ pub fn role_name(cluster: &str, role: Role) -> String {
     format!("{cluster}-{}", role.suffix())
 }
 
+/// A role of ours.
+#[derive(Debug, Default)]
+pub struct FoundRole {
+    /// Names of its policies.
+    pub policies: BTreeSet<String>,
+    /// Their ARNs, which do not follow from the names: AWS has policies with paths, and people have their own.
+    pub attached: Vec<String>,
+    /// It can be taken by whom it is for.
+    pub is_trusting: bool,
+}
+
 /// Fails where one of that name is not ours.
-pub async fn role(aws: &Aws, cluster: &str, role: Role) -> Result<Option<BTreeSet<String>>> {
+pub async fn role(aws: &Aws, cluster: &str, role: Role) -> Result<Option<FoundRole>> {
     let name = role_name(cluster, role);
     let doing = format!("looking for the role {name}");
     let answer = unless_absent(aws.iam.get_role().role_name(&name).send().await, &NO_ROLE, &doing)?;
@@ -182,10 +236,39 @@ pub async fn role(aws: &Aws, cluster: &str, role: Role) -> Result<Option<BTreeSe
     if !found.tags().iter().any(|tag| tag.key() == names::CLUSTER_TAG && tag.value() == cluster) {
         return Err(not_ours("role", &name));
     }
-    let answer = aws.iam.list_attached_role_policies().role_name(&name).send().await;
-    let policies = unless_absent(answer, &NO_ROLE, &doing)?;
-    let policies = policies.and_then(|answer| answer.attached_policies).unwrap_or_default();
-    Ok(Some(policies.into_iter().filter_map(|policy| policy.policy_name).collect()))
+    let is_trusting = found.assume_role_policy_document().is_some_and(|document| trusts(document, role.service()));
+    let mut role = FoundRole { is_trusting, ..FoundRole::default() };
+    let mut pages = aws.iam.list_attached_role_policies().role_name(&name).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let policies = unless_absent(page, &NO_ROLE, &doing)?;
+        for policy in policies.and_then(|answer| answer.attached_policies).unwrap_or_default() {
+            role.policies.extend(policy.policy_name);
+            role.attached.extend(policy.policy_arn);
+        }
+    }
+    Ok(Some(role))
+}
+
+/// Whether a trust policy, which IAM answers encoded as in a URL, lets the service take the role.
+fn trusts(document: &str, service: &str) -> bool {
+    let encoded = format!("d={document}");
+    let decoded = || url::form_urlencoded::parse(encoded.as_bytes()).next().map(|(_, text)| text.into_owned());
+    let policy = serde_json::from_str(document).ok().or_else(|| serde_json::from_str::<Value>(&decoded()?).ok());
+    let Some(policy) = policy else { return false };
+    let has = |value: &Value, wanted: &[&str]| match value {
+        Value::String(one) => wanted.contains(&one.as_str()),
+        Value::Array(several) => several.iter().any(|one| one.as_str().is_some_and(|one| wanted.contains(&one))),
+        _ => false,
+    };
+    let statements = match &policy["Statement"] {
+        Value::Array(several) => several.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    statements.iter().any(|statement| {
+        statement["Effect"] == "Allow"
+            && has(&statement["Principal"]["Service"], &[service])
+            && has(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"])
+    })
 }
 
 pub fn not_ours(what: &str, name: &str) -> Error {
@@ -194,10 +277,10 @@ pub fn not_ours(what: &str, name: &str) -> Error {
         .hint("choose another name with --cluster-name, or remove it if nobody needs it")
 }
 
-async fn roles(aws: &Aws, cluster: &str) -> Result<BTreeMap<Role, BTreeSet<String>>> {
+async fn roles(aws: &Aws, cluster: &str) -> Result<BTreeMap<Role, FoundRole>> {
     let (first, second) = tokio::try_join!(role(aws, cluster, Role::Cluster), role(aws, cluster, Role::Node))?;
     let found = [(Role::Cluster, first), (Role::Node, second)].into_iter();
-    Ok(found.filter_map(|(role, policies)| Some((role, policies?))).collect())
+    Ok(found.filter_map(|(role, found)| Some((role, found?))).collect())
 }
 
 pub async fn log_group(aws: &Aws, cluster: &str) -> Result<Option<LogGroup>> {
@@ -222,7 +305,11 @@ pub async fn repositories(aws: &Aws, cluster: &str) -> Result<BTreeSet<String>> 
 }
 
 pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
-    Ok(described(aws, name).await?.map(|found| Cluster {
+    Ok(described(aws, name).await?.map(|found| as_data(&found, name)))
+}
+
+pub fn as_data(found: &aws_sdk_eks::types::Cluster, name: &str) -> Cluster {
+    Cluster {
         status: match found.status().map(|status| status.as_str()) {
             Some("CREATING" | "PENDING") => Status::Creating,
             Some("DELETING") => Status::Deleting,
@@ -233,7 +320,14 @@ pub async fn cluster(aws: &Aws, name: &str) -> Result<Option<Cluster>> {
         vpc: found.resources_vpc_config().and_then(|config| config.vpc_id()).map(str::to_owned),
         complete: found.tags().is_some_and(|tags| tags.contains_key(names::COMPLETE_TAG)),
         version: found.version().map(str::to_owned),
-    }))
+        reached_by: reached_by(found).map(|(server, authority)| (server.to_owned(), authority.to_owned())),
+        open_to: found.resources_vpc_config().map(|it| it.public_access_cidrs().to_vec()).unwrap_or_default(),
+    }
+}
+
+/// The URL of its API server, and its authority in base64; None: there is none yet.
+pub fn reached_by(cluster: &aws_sdk_eks::types::Cluster) -> Option<(&str, &str)> {
+    cluster.endpoint().zip(cluster.certificate_authority().and_then(|authority| authority.data()))
 }
 
 pub async fn described(aws: &Aws, name: &str) -> Result<Option<aws_sdk_eks::types::Cluster>> {
@@ -254,6 +348,46 @@ pub async fn profiles(aws: &Aws, cluster: &str) -> Result<Vec<String>> {
         let profiles = page.doing("looking for instance profiles")?.instance_profiles;
         found.extend(profiles.into_iter().map(|profile| profile.instance_profile_name));
     }
-    found.retain(|name| name.starts_with(&begin));
+    found.retain(|name| is_profile_of(name, &begin));
     Ok(found)
+}
+
+/// What follows is a number: behind a hyphen it would be the rest of another cluster's name.
+fn is_profile_of(profile: &str, begin: &str) -> bool {
+    profile.strip_prefix(begin).is_some_and(|number| !number.is_empty() && !number.contains('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_twice_hides_nothing() {
+        let found = [("1", "nat-a"), ("2", "nat-b"), ("1", "nat-c"), ("1", "nat-d")];
+        let all = each(found.into_iter().map(|(name, id)| (name.to_owned(), id)));
+        assert_eq!(all.values().copied().collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!((all["1"], all["1#2"], all["1#3"]), ("nat-a", "nat-c", "nat-d"));
+    }
+
+    #[test]
+    fn a_role_trusts_whom_its_policy_names() {
+        let policy = |service: &str, action: &str| {
+            serde_json::json!({ "Statement": [{ "Effect": "Allow", "Principal": { "Service": [service] }, "Action": action }] })
+                .to_string()
+        };
+        let ec2 = policy("ec2.amazonaws.com", "sts:AssumeRole");
+        let encoded: String = url::form_urlencoded::byte_serialize(ec2.as_bytes()).collect();
+        assert!(trusts(&ec2, "ec2.amazonaws.com") && trusts(&encoded, "ec2.amazonaws.com"));
+        assert!(!trusts(&ec2, "eks.amazonaws.com"));
+        assert!(!trusts(&policy("ec2.amazonaws.com", "sts:TagSession"), "ec2.amazonaws.com"));
+        assert!(!trusts("nothing", "ec2.amazonaws.com"));
+    }
+
+    #[test]
+    fn the_profile_of_a_cluster_whose_name_is_longer_is_another() {
+        let begin = "eks-us-east-1-stackctl-a-1a2b3c-";
+        assert!(is_profile_of("eks-us-east-1-stackctl-a-1a2b3c-4711", begin));
+        assert!(!is_profile_of("eks-us-east-1-stackctl-a-1a2b3c-7d8e9f-4711", begin));
+        assert!(!is_profile_of("eks-us-east-1-stackctl-b-1a2b3c-4711", begin));
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -11,7 +13,10 @@ use super::{
     ledger::{Entry, Event},
     names,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    event::{Progress, interrupt::interrupted},
+};
 
 /// Of calls of which nobody knows what became of them, or that were too many.
 const ATTEMPTS: u32 = 4;
@@ -76,14 +81,12 @@ impl EksCluster {
         if let Some(id) = find().await? {
             return Ok(self.known(part, id, false));
         }
-        if let Some(pending) = self.ledger.pending(part)? {
-            // An earlier run made the call and did not live to see its answer.
-            let since = Timestamp::now().duration_since(pending.at).unsigned_abs();
-            let left = self.pace.shows_within().saturating_sub(since);
-            if let Some(id) = self.shows(&find, left).await? {
+        // An earlier run made the call, and perhaps did not live to see its answer.
+        if let Some(id) = self.shows(&find, self.may_show_for(Some(part))?).await? {
+            if let Some(pending) = self.ledger.pending(part)? {
                 self.ledger.write(&self.entry(part, &pending.operation, Event::Made { id: id.clone() }))?;
-                return Ok(self.known(part, id, false));
             }
+            return Ok(self.known(part, id, false));
         }
         let mut attempt = 0;
         loop {
@@ -114,12 +117,53 @@ impl EksCluster {
         }
     }
 
+    /// The answer of a call about what was just made: AWS may not know it everywhere yet, and says then that there is no
+    /// such thing.
+    pub async fn once_shown<T, E, Answer>(&self, call: impl Fn() -> Answer) -> std::result::Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        Answer: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let deadline = Instant::now() + self.pace.shows_within();
+        loop {
+            match call().await.map_err(Failure::of) {
+                Err(failure) if failure.is_unknown_thing() && Instant::now() < deadline => {
+                    tokio::time::sleep(self.pace.shows_within() / LOOKS).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// How long it takes at most until all shows that earlier runs have made, or may have made.
+    pub(super) fn may_show_for(&self, part: Option<&str>) -> Result<Duration> {
+        let Some(last) = self.ledger.last_made(part)? else { return Ok(Duration::ZERO) };
+        let since = Timestamp::now().duration_since(last).unsigned_abs();
+        Ok(self.pace.shows_within().saturating_sub(since))
+    }
+
+    /// What is not seen yet cannot be removed, and would be left.
+    pub(super) async fn until_all_shows(&self, progress: &Progress) -> Result<()> {
+        let left = self.may_show_for(None)?;
+        if left.is_zero() {
+            return Ok(());
+        }
+        progress.say(format!("waiting {} s until AWS shows what an earlier run has begun", left.as_secs() + 1));
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(interrupted()),
+            () = tokio::time::sleep(left) => Ok(()),
+        }
+    }
+
     /// What a call made whose answer was lost: it may take a while to show.
     async fn shows<Found>(&self, find: &impl Fn() -> Found, within: Duration) -> Result<Option<String>>
     where
         Found: Future<Output = Result<Option<String>>>,
     {
         let deadline = Instant::now() + within;
+        if within.is_zero() {
+            return Ok(None);
+        }
         loop {
             if let Some(id) = find().await? {
                 return Ok(Some(id));

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(feature = "eks"), allow(dead_code, reason = "without the clients of AWS nobody asks for it"))]
 
+mod asked;
 #[cfg(feature = "eks")]
 mod audit;
 #[cfg(feature = "eks")]
@@ -44,12 +45,16 @@ pub mod settings;
 #[cfg(feature = "eks")]
 mod signing;
 mod spec;
+#[cfg(feature = "eks")]
+mod strangers;
 pub mod task;
 pub mod teardown;
 #[cfg(test)]
 mod tests;
 mod token;
 mod traces;
+#[cfg(feature = "eks")]
+mod update;
 #[cfg(feature = "eks")]
 mod volumes;
 #[cfg(feature = "eks")]
@@ -60,6 +65,7 @@ mod without;
 use std::time::Duration;
 
 use super::{Answer, EdgeBy, ImagesBy, Lifecycle, Traits};
+use crate::object::ProviderObjects;
 #[cfg(feature = "eks")]
 pub use cluster::EksCluster;
 #[cfg(feature = "eks")]
@@ -79,6 +85,12 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: false,
     nodes_may_grow: Answer::Yes,
     costs: Answer::Yes,
+    own_objects: ProviderObjects {
+        groups: &["eks.amazonaws.com", "networking.k8s.aws", "vpcresources.k8s.aws"],
+        definitions: &["karpenter.sh"],
+        objects: &[("NodePool", "general-purpose"), ("NodePool", "system")],
+        prefixes: &["eks:", "eks-", "vpc-resource-"],
+    },
     volumes_outlive_it: true,
     answers_within: Duration::from_secs(60),
 };

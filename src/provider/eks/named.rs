@@ -56,12 +56,13 @@ impl EksCluster {
             Some(_) => self.known(&part, name.clone(), false),
             None => self.ensure(&part, find, make).await?,
         };
-        let has = seen.unwrap_or_default();
+        let has = seen.map(|seen| seen.policies).unwrap_or_default();
         let missing = role.policies().iter().filter(|policy| !has.contains(**policy)).collect::<Vec<_>>();
         for policy in &missing {
             let arn = format!("arn:{}:iam::aws:policy/{policy}", names::partition(&aws.region));
-            let answer = aws.iam.attach_role_policy().role_name(name).policy_arn(arn).send().await;
-            answer.doing(&format!("giving the role {name} the policy {policy}"))?;
+            let call = aws.iam.attach_role_policy().role_name(name).policy_arn(arn);
+            let answer = self.once_shown(|| call.clone().send()).await;
+            answer.map_err(|failure| failure.error(&format!("giving the role {name} the policy {policy}")))?;
         }
         Ok(made.new || !missing.is_empty())
     }
@@ -115,8 +116,10 @@ impl EksCluster {
             let answer = call.image_scanning_configuration(scan).send().await.map_err(Failure::of);
             exists_or(answer.map(drop), name)
         };
+        // An earlier run may have ended before it had said what is kept.
+        let is_half_made = self.ledger.pending(&part)?.is_some();
         let made = self.ensure(&part, find, make).await?;
-        if made.new {
+        if made.new || is_half_made {
             let rules = json!({ "rules": [{
                 "rulePriority": 1,
                 "description": "the newest are kept",
@@ -131,7 +134,7 @@ impl EksCluster {
 }
 
 fn refused(error: &dyn std::fmt::Display) -> Failure {
-    Failure { code: None, message: error.to_string(), outcome: super::client::Outcome::Refused }
+    Failure::new(error.to_string(), super::client::Outcome::Refused)
 }
 
 /// That it is there is what was wanted: a call whose answer was lost was repeated by the client itself.

@@ -17,6 +17,8 @@ pub const OPERATION_TAG: &str = "stackctl.dev/operation";
 pub const COMPLETE_TAG: &str = "stackctl.dev/complete";
 /// What AWS itself puts on all that it makes for a cluster: load balancers, nodes, volumes, security groups.
 pub const EKS_TAG: &str = "eks:eks-cluster-name";
+/// In the names by which one of several things of the same name is known here.
+pub const TWICE: char = '#';
 /// A role's name has at most 64 characters.
 const LONGEST_BASE: usize = 40;
 

@@ -27,7 +27,7 @@ fn specification(kind: ResourceType, tags: Tags) -> TagSpecification {
 }
 
 fn no_id(what: &str) -> Failure {
-    Failure { code: None, message: format!("AWS gave {what} no id"), outcome: super::client::Outcome::Unknown }
+    Failure::new(format!("AWS gave {what} no id"), super::client::Outcome::Unknown)
 }
 
 impl EksCluster {
@@ -42,7 +42,8 @@ impl EksCluster {
         let made = self.ensure("vpc", find, make).await?;
         let yes = AttributeBooleanValue::builder().value(true).build();
         let call = aws.ec2.modify_vpc_attribute().vpc_id(&made.id).enable_dns_hostnames(yes);
-        call.send().await.doing("having the VPC give names to hosts")?;
+        let doing = "having the VPC give names to hosts";
+        self.once_shown(|| call.clone().send()).await.map_err(|failure| failure.error(doing))?;
         Ok(made)
     }
 
@@ -57,8 +58,9 @@ impl EksCluster {
         };
         let made = self.ensure("internet-gateway", find, make).await?;
         let vpc = self.id("vpc").await?;
-        let answer = aws.ec2.attach_internet_gateway().internet_gateway_id(&made.id).vpc_id(vpc).send().await;
-        unless(answer.map_err(Failure::of), &TAKEN, "attaching the internet gateway")?;
+        let call = aws.ec2.attach_internet_gateway().internet_gateway_id(&made.id).vpc_id(vpc);
+        let answer = self.once_shown(|| call.clone().send()).await;
+        unless(answer, &TAKEN, "attaching the internet gateway")?;
         Ok(made)
     }
 
@@ -72,14 +74,16 @@ impl EksCluster {
             tags.push((role.to_owned(), "1".to_owned()));
             let call = aws.ec2_once.create_subnet().vpc_id(vpc).cidr_block(&subnet.cidr);
             let call = call.availability_zone_id(&subnet.zone);
-            let answer = call.tag_specifications(specification(ResourceType::Subnet, tags)).send().await;
-            answer.map_err(Failure::of)?.subnet.and_then(|it| it.subnet_id).ok_or_else(|| no_id("the subnet"))
+            let call = call.tag_specifications(specification(ResourceType::Subnet, tags));
+            let answer = self.once_shown(|| call.clone().send()).await;
+            answer?.subnet.and_then(|it| it.subnet_id).ok_or_else(|| no_id("the subnet"))
         };
         let made = self.ensure(&format!("subnet-{wanted}"), find, make).await?;
         if subnet.addresses {
             let yes = AttributeBooleanValue::builder().value(true).build();
             let call = aws.ec2.modify_subnet_attribute().subnet_id(&made.id).map_public_ip_on_launch(yes);
-            call.send().await.doing("having a subnet give public addresses")?;
+            let doing = "having a subnet give public addresses";
+            self.once_shown(|| call.clone().send()).await.map_err(|failure| failure.error(doing))?;
         }
         Ok(made)
     }
@@ -91,8 +95,8 @@ impl EksCluster {
         let find = || async { Ok(look::tables(aws, name).await?.remove(&table.name).map(|table| table.id)) };
         let make = |tags: Tags| async move {
             let call = aws.ec2_once.create_route_table().vpc_id(vpc);
-            let answer = call.tag_specifications(specification(ResourceType::RouteTable, tags)).send().await;
-            let made = answer.map_err(Failure::of)?.route_table;
+            let call = call.tag_specifications(specification(ResourceType::RouteTable, tags));
+            let made = self.once_shown(|| call.clone().send()).await?.route_table;
             made.and_then(|table| table.route_table_id).ok_or_else(|| no_id("the route table"))
         };
         let part = format!("route-table-{}", table.name);
@@ -104,17 +108,33 @@ impl EksCluster {
         if table.internet && seen.as_ref().is_none_or(|seen| seen.way_out.is_none()) {
             let gateway = self.id("internet-gateway").await?;
             let call = aws.ec2.create_route().route_table_id(&made.id).destination_cidr_block(EVERYWHERE);
-            let answer = call.gateway_id(gateway).send().await.map_err(Failure::of);
+            let call = call.gateway_id(gateway);
+            let answer = self.once_shown(|| call.clone().send()).await;
             unless(answer, &TAKEN, "making the route to the internet")?;
         }
         for subnet in &table.subnets {
             let subnet = self.id(&format!("subnet-{subnet}")).await?;
             if !has(&subnet) {
-                let call = aws.ec2.associate_route_table().route_table_id(&made.id).subnet_id(subnet);
-                unless(call.send().await.map_err(Failure::of), &TAKEN, "giving a subnet its route table")?;
+                let call = aws.ec2.associate_route_table().route_table_id(&made.id).subnet_id(&subnet);
+                match self.once_shown(|| call.clone().send()).await {
+                    Ok(_) => {}
+                    Err(failure) if failure.is(&TAKEN) => self.check_table(&table.name, &subnet).await?,
+                    Err(failure) => return Err(failure.error("giving a subnet its route table")),
+                }
             }
         }
         Ok(made)
+    }
+
+    /// Fails where a subnet has another route table: its nodes would have no way out, or one that nobody asked for.
+    async fn check_table(&self, wanted: &str, subnet: &str) -> Result<()> {
+        let table = look::tables(&self.aws, &self.name).await?.remove(wanted);
+        if table.is_some_and(|table| table.associated.contains_key(subnet)) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Preflight, format!("the subnet {subnet} has another route table than {wanted}"))
+            .cause("an earlier run was asked for another way out")
+            .hint("with the same --nat as then `up` goes on from there; `stackctl down` and `up` make it anew"))
     }
 
     pub async fn make_endpoint(&self, tables: &[String]) -> Result<Made> {
@@ -130,8 +150,8 @@ impl EksCluster {
             let call = aws.ec2_once.create_vpc_endpoint().vpc_id(vpc).vpc_endpoint_type(VpcEndpointType::Gateway);
             let call = call.service_name(format!("com.amazonaws.{}.s3", aws.region));
             let call = call.set_route_table_ids(Some(ids.clone()));
-            let answer = call.tag_specifications(specification(ResourceType::VpcEndpoint, tags)).send().await;
-            let made = answer.map_err(Failure::of)?.vpc_endpoint;
+            let call = call.tag_specifications(specification(ResourceType::VpcEndpoint, tags));
+            let made = self.once_shown(|| call.clone().send()).await?.vpc_endpoint;
             made.and_then(|endpoint| endpoint.vpc_endpoint_id).ok_or_else(|| no_id("the endpoint"))
         };
         self.ensure("s3-endpoint", find, make).await
@@ -148,18 +168,27 @@ impl EksCluster {
             answer.map_err(Failure::of)?.allocation_id.ok_or_else(|| no_id("the address"))
         };
         let address = &self.ensure(&format!("address-{number}"), find, make).await?;
+        let what = format!("the NAT gateway {number}");
+        // One that is on its way out still has the address.
+        let wait = self.wait(&what, "2 minutes", NAT_WITHIN, progress);
+        wait.until(|| async {
+            Ok(match look::nats(aws, name).await?.remove(number) {
+                Some(nat) if nat.state == "deleting" => Look::NotYet(nat.state),
+                _ => Look::Done(()),
+            })
+        })
+        .await?;
         let find = || async {
             let found = look::nats(aws, name).await?.remove(number);
             Ok(found.filter(|nat| nat.state != "deleting").map(|nat| nat.id))
         };
         let make = |tags: Tags| async move {
             let call = aws.ec2_once.create_nat_gateway().subnet_id(subnet).allocation_id(&address.id);
-            let answer = call.tag_specifications(specification(ResourceType::Natgateway, tags)).send().await;
-            let made = answer.map_err(Failure::of)?.nat_gateway;
+            let call = call.tag_specifications(specification(ResourceType::Natgateway, tags));
+            let made = self.once_shown(|| call.clone().send()).await?.nat_gateway;
             made.and_then(|nat| nat.nat_gateway_id).ok_or_else(|| no_id("the NAT gateway"))
         };
         let made = self.ensure(&format!("nat-{number}"), find, make).await?;
-        let what = format!("the NAT gateway {number}");
         let wait = self.wait(&what, "2 minutes", NAT_WITHIN, progress);
         wait.until(|| async {
             let answer = aws.ec2.describe_nat_gateways().filter(filter("nat-gateway-id", [made.id.as_str()]));
@@ -170,6 +199,10 @@ impl EksCluster {
                 Some("failed") => Err(Error::new(Kind::Platform, format!("AWS cannot make {what}"))
                     .cause(nat.failure_message().unwrap_or("it does not say why"))
                     .hint("run the same command again: it makes another one")),
+                Some(state @ ("deleting" | "deleted")) => {
+                    Err(Error::new(Kind::Platform, format!("{what} is {state}: somebody else has removed it"))
+                        .hint("run the same command again: it makes another one"))
+                }
                 state => Ok(Look::NotYet(state.unwrap_or("unknown").to_owned())),
             }
         })
@@ -189,10 +222,13 @@ impl EksCluster {
         let table = self.id(&format!("route-table-{table}")).await?;
         if way_out.is_some() {
             let call = aws.ec2.replace_route().route_table_id(table).destination_cidr_block(EVERYWHERE);
-            call.nat_gateway_id(nat).send().await.doing("leading private subnets to another NAT gateway")?;
+            let call = call.nat_gateway_id(nat);
+            let doing = "leading private subnets to another NAT gateway";
+            self.once_shown(|| call.clone().send()).await.map_err(|failure| failure.error(doing))?;
         } else {
             let call = aws.ec2.create_route().route_table_id(table).destination_cidr_block(EVERYWHERE);
-            let answer = call.nat_gateway_id(nat).send().await.map_err(Failure::of);
+            let call = call.nat_gateway_id(nat);
+            let answer = self.once_shown(|| call.clone().send()).await;
             unless(answer, &TAKEN, "leading private subnets to the NAT gateway")?;
         }
         Ok(true)

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
+    asked,
     layout::Layout,
     seen::{Seen, Status},
     task::{Role, Task},
@@ -21,6 +22,7 @@ const LOG_GROUP: &str = "log-group";
 const REPOSITORIES: &str = "repositories";
 const CLUSTER: &str = "cluster:create";
 const ACTIVE: &str = "cluster:active";
+const ACCESS: &str = "cluster:access";
 const STORAGE: &str = "storage-class";
 const KUBECONFIG: &str = "kubeconfig";
 const COMPLETE: &str = "cluster:complete";
@@ -70,12 +72,17 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
         return Err(Error::new(Kind::Preflight, why.clone())
             .hint("it may be somebody else's: choose another name with --cluster-name"));
     }
+    refuse_unusable(seen)?;
     let is_there = matches!(state, ClusterState::Ours { .. });
     if !is_there && !make_cluster {
         return Err(
             Error::new(Kind::Preflight, "there is no running cluster to deploy to").hint("`stackctl up` makes one")
         );
     }
+    if make_cluster {
+        asked::check(seen)?;
+    }
+    let seen = &asked::settled(seen);
     let mut steps = Steps::default();
     if make_cluster {
         network(&mut steps, seen)?;
@@ -89,6 +96,23 @@ pub fn up(seen: &Seen, make_cluster: bool, kubeconfig: bool, repositories: &BTre
         cluster(&mut steps, seen, kubeconfig)?;
     }
     Ok(steps.0)
+}
+
+fn refuse_unusable(seen: &Seen) -> Result<()> {
+    let twice = seen.twice();
+    if !twice.is_empty() {
+        return Err(Error::new(Kind::Preflight, format!("the cluster {} has some things more than once", seen.name))
+            .cause("two runs at the same time have made them")
+            .details(twice)
+            .hint("`stackctl down` removes all of them; then `stackctl up` makes the cluster anew"));
+    }
+    if let Some(role) = seen.distrusted.first() {
+        let (name, service) = (format!("{}-{}", seen.name, role.suffix()), role.service());
+        return Err(Error::new(Kind::Preflight, format!("the role {name} cannot be taken by {service}"))
+            .cause("its trust policy does not allow sts:AssumeRole to it")
+            .hint(format!("remove the role, and it is made anew: aws iam delete-role --role-name {name}; or let it trust {service} again")));
+    }
+    Ok(())
 }
 
 fn network(steps: &mut Steps, seen: &Seen) -> Result<()> {
@@ -157,6 +181,9 @@ fn identities(steps: &mut Steps, seen: &Seen) {
 
 fn cluster(steps: &mut Steps, seen: &Seen, kubeconfig: bool) -> Result<()> {
     let there = seen.cluster.as_ref();
+    if let Some(cidrs) = asked::opening(seen) {
+        steps.add(ACCESS, &[], Task::Access { cidrs });
+    }
     if there.is_some_and(|cluster| cluster.status == Status::Active && cluster.complete) {
         steps.0.extend(kubeconfig.then(|| Planned::new(KUBECONFIG, &[], Step::MergeKubeconfig)));
         return Ok(());

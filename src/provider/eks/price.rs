@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    asked,
     seen::Seen,
     spec::{EksSpec, Nat},
 };
@@ -103,6 +104,11 @@ pub struct BillLine {
 }
 
 impl Prices {
+    /// Thousandths of a US dollar, of a volume that is so many GiB.
+    pub fn volume_per_month(&self, size: u32) -> u32 {
+        size * self.region.volume
+    }
+
     /// Where a price of the region is not known for certain, it is that of the model region, which is said.
     pub fn of(region: &str) -> Result<Prices> {
         let table: Table = serde_json::from_str(TABLE)
@@ -118,11 +124,6 @@ impl Prices {
         let region = region.ok_or_else(|| Error::new(Kind::Unexpected, format!("there are no prices of {model}")))?;
         let Everywhere { cluster, public_address } = everywhere;
         Ok(Prices { cluster, public_address, region, nodes, as_of: format!("{date}, {whose}, {leaves_out}") })
-    }
-
-    /// Thousandths of a US dollar, of one that is so many GiB.
-    pub fn volume_per_month(&self, size: u32) -> u32 {
-        size * self.region.volume
     }
 
     /// In hundred-thousandths of a US dollar per hour.
@@ -182,7 +183,7 @@ impl Prices {
 
 pub fn of(seen: &Seen) -> Result<Bill> {
     let prices = Prices::of(&seen.region)?;
-    let lines = expected(&seen.spec, &prices);
+    let lines = expected(&asked::settled(seen).spec, &prices);
     Ok(Bill {
         account: seen.account.clone(),
         region: seen.region.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::SecurityGroup;
+use aws_sdk_ec2::types::{NetworkInterface, SecurityGroup};
 use aws_sdk_eks::types::{
     BlockStorage, ComputeConfigRequest, ElasticLoadBalancing, KubernetesNetworkConfigRequest, StorageConfigRequest,
     UpdateStatus,
@@ -45,7 +45,15 @@ const GONE: [&str; 13] = [
     "ResourceNotFoundException",
     "InvalidPermission.NotFound",
 ];
-const STILL_USED: [&str; 3] = ["DependencyViolation", "InvalidIPAddress.InUse", "InvalidNetworkInterface.InUse"];
+const STILL_USED: [&str; 5] = [
+    "DependencyViolation",
+    "InvalidIPAddress.InUse",
+    "InvalidNetworkInterface.InUse",
+    // A target group whose load balancer has just gone.
+    "ResourceInUse",
+    // An address whose NAT gateway has just gone.
+    "AuthFailure",
+];
 
 fn removed(kind: &str, name: impl Into<String>) -> Removed {
     Removed { kind: kind.to_owned(), name: name.into() }
@@ -68,7 +76,7 @@ impl EksCluster {
             Removal::Roles => self.remove_roles().await,
             Removal::Interfaces => {
                 // One that a controller has made again since would hold them.
-                let gone = self.remove_left_balancers().await?;
+                let gone = self.remove_left_balancers(progress).await?;
                 Ok([gone, self.remove_interfaces(progress).await?].concat())
             }
             Removal::SecurityGroups => self.remove_security_groups(progress).await,
@@ -77,7 +85,7 @@ impl EksCluster {
             Removal::InternetGateway => self.remove_gateway(progress).await,
             Removal::Vpc => self.remove_vpc(progress).await,
             Removal::LogGroup => self.remove_log_group().await,
-            Removal::State => self.forget(progress).await,
+            Removal::State => self.forget_if_gone(progress).await,
         }
     }
 
@@ -90,7 +98,12 @@ impl EksCluster {
     }
 
     /// Once more and again while AWS says that something depends on it: not everything is gone when it says so.
-    async fn settled<T, Answer>(&self, what: &str, progress: &Progress, call: impl Fn() -> Answer) -> Result<()>
+    pub(super) async fn settled<T, Answer>(
+        &self,
+        what: &str,
+        progress: &Progress,
+        call: impl Fn() -> Answer,
+    ) -> Result<()>
     where
         Answer: Future<Output = std::result::Result<T, Failure>>,
     {
@@ -113,21 +126,30 @@ impl EksCluster {
 
     /// No pools and no role for nodes, which EKS takes only together with the other two parts of Auto Mode.
     async fn remove_nodes(&self, progress: &Progress) -> Result<Vec<Removed>> {
-        let there = look::cluster(&self.aws, &self.name).await?;
+        let found = look::described(&self.aws, &self.name).await?;
+        let there = found.as_ref().map(|found| look::as_data(found, &self.name));
+        let has_pools = found.and_then(|found| found.compute_config).is_some_and(|it| !it.node_pools().is_empty());
         let active = there.as_ref().is_some_and(|cluster| cluster.ours && cluster.status == Status::Active);
         let mut gone = Vec::new();
         if active {
             gone.extend(self.remove_workloads(progress).await?);
             gone.extend(self.remove_own_pools(progress).await?);
         }
-        if active && self.has_pools().await? {
+        if active && has_pools {
             self.empty_pools(progress).await?;
         }
         let instances = self.instances().await?;
-        if !active && !instances.is_empty() {
-            // Nobody else will: they go on running, and cost money.
+        let abandoned = there.is_none_or(|cluster| cluster.ours && cluster.status == Status::Failed);
+        if abandoned && !instances.is_empty() {
+            // Nobody else may: they go on running, and cost money. AWS lets only EKS end nodes of Auto Mode.
             let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(instances.clone()));
-            call.send().await.doing("ending nodes whose cluster is gone")?;
+            match call.send().await.map_err(Failure::of) {
+                Err(failure) if failure.is(&["UnauthorizedOperation"]) => {
+                    let nodes = instances.join(", ");
+                    progress.warn(format!("AWS does not let {nodes} be ended by hand: waiting until EKS ends them"));
+                }
+                ended => unless(ended, &["InvalidInstanceID.NotFound"], "ending nodes whose cluster is gone")?,
+            }
         }
         let wait = self.wait("the nodes", "2 to 5 minutes", NODES_WITHIN, progress);
         let ended = wait.until(|| async {
@@ -141,11 +163,6 @@ impl EksCluster {
         }
         gone.extend(instances.into_iter().map(|id| removed("instance", id)));
         Ok(gone)
-    }
-
-    async fn has_pools(&self) -> Result<bool> {
-        let found = look::described(&self.aws, &self.name).await?;
-        Ok(found.and_then(|found| found.compute_config).is_some_and(|compute| !compute.node_pools().is_empty()))
     }
 
     async fn empty_pools(&self, progress: &Progress) -> Result<()> {
@@ -203,6 +220,10 @@ impl EksCluster {
             unless(answer, &GONE, "removing a NAT gateway")?;
             gone.push(removed("NAT gateway", &nat.id));
         }
+        for id in look::failed_nats(&self.aws, &self.name).await? {
+            let answer = ec2.delete_nat_gateway().nat_gateway_id(&id).send().await.map_err(Failure::of);
+            unless(answer, &GONE, "removing a NAT gateway that failed")?;
+        }
         let wait = self.wait("the NAT gateways", "1 to 2 minutes", NAT_WITHIN, progress);
         wait.until(|| async {
             Ok(match look::nats(&self.aws, &self.name).await?.len() {
@@ -258,22 +279,35 @@ impl EksCluster {
         let mut gone = Vec::new();
         for role in Role::ALL {
             let name = look::role_name(&self.name, role);
-            let Some(policies) = look::role(&self.aws, &self.name, role).await? else { continue };
+            let Some(found) = look::role(&self.aws, &self.name, role).await? else { continue };
             let doing = format!("removing the role {name}");
             let answer = iam.list_instance_profiles_for_role().role_name(&name).send().await;
             let profiles = unless_absent(answer, &GONE, &doing)?.map(|answer| answer.instance_profiles);
             for profile in profiles.unwrap_or_default() {
                 let profile = profile.instance_profile_name;
+                if !profile.starts_with("eks") {
+                    let error =
+                        Error::new(Kind::Refused, format!("the instance profile {profile} holds the role {name}"));
+                    return Err(error
+                        .cause("neither stackctl nor EKS has made that profile")
+                        .hint("take the role out of it yourself, then run the same command again"));
+                }
                 let call = iam.remove_role_from_instance_profile().instance_profile_name(&profile).role_name(&name);
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
                 gone.push(self.remove_profile(profile).await?);
             }
-            for policy in policies {
-                let arn = format!("arn:{}:iam::aws:policy/{policy}", names::partition(&self.aws.region));
+            // Also those that somebody has given to it since.
+            for arn in found.attached {
                 let answer = iam.detach_role_policy().role_name(&name).policy_arn(arn).send().await;
                 unless(answer.map_err(Failure::of), &GONE, &doing)?;
             }
-            unless(iam.delete_role().role_name(&name).send().await.map_err(Failure::of), &GONE, &doing)?;
+            let delete = || async { iam.delete_role().role_name(&name).send().await.map_err(Failure::of) };
+            let mut answer = delete().await;
+            if answer.as_ref().is_err_and(|failure| failure.is(&["DeleteConflict"])) {
+                self.remove_inline_policies(&name).await?;
+                answer = delete().await;
+            }
+            unless(answer, &GONE, &doing)?;
             gone.push(removed("role", name));
         }
         // One that a removal which was stopped has left without its role.
@@ -281,6 +315,18 @@ impl EksCluster {
             gone.push(self.remove_profile(profile).await?);
         }
         Ok(gone)
+    }
+
+    /// Those that somebody has written into one of our roles: they are nothing without it.
+    async fn remove_inline_policies(&self, role: &str) -> Result<()> {
+        let iam = &self.aws.iam;
+        let doing = format!("removing the policies in the role {role}");
+        let answer = iam.list_role_policies().role_name(role).send().await;
+        for policy in unless_absent(answer, &GONE, &doing)?.map(|answer| answer.policy_names).unwrap_or_default() {
+            let answer = iam.delete_role_policy().role_name(role).policy_name(policy).send().await;
+            unless(answer.map_err(Failure::of), &GONE, &doing)?;
+        }
+        Ok(())
     }
 
     async fn remove_profile(&self, profile: String) -> Result<Removed> {
@@ -298,12 +344,20 @@ impl EksCluster {
         wait.until(|| async {
             let answer = ec2.describe_network_interfaces().filters(filter("vpc-id", [vpc.as_str()])).send().await;
             let found = answer.doing("looking for network interfaces")?.network_interfaces.unwrap_or_default();
+            let is_free =
+                |interface: &NetworkInterface| interface.status().is_some_and(|status| status.as_str() == "available");
+            let groups = if found.iter().any(is_free) { self.security_groups(&vpc).await? } else { Vec::new() };
             let mut used = Vec::new();
             for interface in &found {
                 let Some(id) = interface.network_interface_id() else { continue };
-                if interface.status().is_some_and(|status| status.as_str() == "available") {
-                    let answer = ec2.delete_network_interface().network_interface_id(id).send().await;
-                    unless(answer.map_err(Failure::of), &GONE, &format!("removing the interface {id}"))?;
+                if is_free(interface) && self.is_our_interface(interface, &groups) {
+                    let answer =
+                        ec2.delete_network_interface().network_interface_id(id).send().await.map_err(Failure::of);
+                    if answer.as_ref().is_err_and(|failure| failure.is(&["InvalidParameterValue"])) {
+                        used.push(format!("{id} (in use by now)"));
+                        continue;
+                    }
+                    unless(answer, &GONE, &format!("removing the interface {id}"))?;
                     gone.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(removed("interface", id));
                 } else {
                     used.push(format!("{id} ({})", interface.description().unwrap_or_default()));
@@ -315,32 +369,42 @@ impl EksCluster {
         Ok(gone.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    pub(super) async fn security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
+    /// All of the VPC, with its default group.
+    async fn all_security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
         let answer = self.aws.ec2.describe_security_groups().filters(filter("vpc-id", [vpc])).send().await;
-        let found = answer.doing("looking for security groups")?.security_groups.unwrap_or_default();
+        Ok(answer.doing("looking for security groups")?.security_groups.unwrap_or_default())
+    }
+
+    pub(super) async fn security_groups(&self, vpc: &str) -> Result<Vec<SecurityGroup>> {
+        let found = self.all_security_groups(vpc).await?;
         Ok(found.into_iter().filter(|group| group.group_name() != Some("default")).collect())
     }
 
-    /// A group that a rule of another one names cannot go: rules that name groups go first.
+    /// A group that a rule of another one names cannot go: rules that name groups go first, also those of the default group,
+    /// which goes with the VPC. What somebody has put there meanwhile is not ours to remove: AWS keeps the VPC for it.
     async fn remove_security_groups(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let Some(vpc) = self.network().await? else { return Ok(Vec::new()) };
         let ec2 = &self.aws.ec2;
-        let groups = self.security_groups(&vpc).await?;
-        let groups: Vec<(&str, &SecurityGroup)> =
-            groups.iter().filter_map(|group| Some((group.group_id()?, group))).collect();
-        for (id, group) in &groups {
+        let all = self.all_security_groups(&vpc).await?;
+        let with_id = all.iter().filter_map(|group| Some((group.group_id()?, group)));
+        let (groups, others): (Vec<_>, Vec<_>) = with_id.partition(|(_, group)| self.is_ours(group.tags()));
+        let default = others.into_iter().filter(|(_, group)| group.group_name() == Some("default"));
+        let is_ours = |id: &str| groups.iter().any(|(ours, _)| *ours == id);
+        for (id, group) in groups.iter().copied().chain(default) {
             let naming = |rules: &[aws_sdk_ec2::types::IpPermission]| {
-                let named = rules.iter().filter(|rule| !rule.user_id_group_pairs().is_empty());
-                named.cloned().collect::<Vec<_>>()
+                let names_ours = |rule: &&aws_sdk_ec2::types::IpPermission| {
+                    rule.user_id_group_pairs().iter().any(|pair| pair.group_id().is_some_and(is_ours))
+                };
+                rules.iter().filter(names_ours).cloned().collect::<Vec<_>>()
             };
             let doing = format!("taking rules of the security group {id} back");
             let (inward, outward) = (naming(group.ip_permissions()), naming(group.ip_permissions_egress()));
             if !inward.is_empty() {
-                let call = ec2.revoke_security_group_ingress().group_id(*id).set_ip_permissions(Some(inward));
+                let call = ec2.revoke_security_group_ingress().group_id(id).set_ip_permissions(Some(inward));
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
             }
             if !outward.is_empty() {
-                let call = ec2.revoke_security_group_egress().group_id(*id).set_ip_permissions(Some(outward));
+                let call = ec2.revoke_security_group_egress().group_id(id).set_ip_permissions(Some(outward));
                 unless(call.send().await.map_err(Failure::of), &GONE, &doing)?;
             }
         }

@@ -35,6 +35,8 @@ pub struct Seen {
     pub endpoint: Option<String>,
     /// With the names of the policies that they have.
     pub roles: BTreeMap<Role, BTreeSet<String>>,
+    /// Those that nobody can take for whom they are: their trust was changed.
+    pub distrusted: BTreeSet<Role>,
     pub log_group: Option<LogGroup>,
     /// Names of ours in the registry.
     pub repositories: BTreeSet<String>,
@@ -98,6 +100,10 @@ pub struct Cluster {
     /// All that belongs to it was made.
     pub complete: bool,
     pub version: Option<String>,
+    /// The URL of its API server, and its authority in base64.
+    pub reached_by: Option<(String, String)>,
+    /// From where, beside its network, its API server may be reached.
+    pub open_to: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +133,26 @@ impl Seen {
             addresses: BTreeMap::new(),
             endpoint: None,
             roles: BTreeMap::new(),
+            distrusted: BTreeSet::new(),
             log_group: None,
             repositories: BTreeSet::new(),
             cluster: None,
         }
+    }
+
+    /// What is there more than once: two runs at the same time have made it.
+    pub fn twice(&self) -> Vec<String> {
+        let names = |kind: &'static str, names: Vec<&String>| {
+            let twice = names.into_iter().filter_map(|name| name.split_once(super::names::TWICE));
+            twice.map(|(name, _)| format!("{kind} {name}")).collect::<Vec<_>>()
+        };
+        [
+            names("subnet", self.subnets.keys().collect()),
+            names("route table", self.tables.keys().collect()),
+            names("NAT gateway", self.nats.keys().collect()),
+            names("address", self.addresses.keys().collect()),
+        ]
+        .concat()
     }
 
     pub fn is_nothing(&self) -> bool {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{EksSpec, spec::Nat};
+use super::{
+    EksSpec,
+    spec::{Given, Nat},
+};
 use crate::{
     error::Result,
     provider::settings::{CLUSTER_NAME, KUBERNETES_VERSION},
@@ -57,6 +60,7 @@ pub fn spec(values: &Values) -> Result<EksSpec> {
         nat: values.required(&NAT)?,
         public_cidrs: values.list(&PUBLIC_CIDRS)?,
         ttl: values.optional(&TTL)?,
+        given: Given { nat: values.optional(&NAT)?.is_some(), vpc_cidr: values.optional(&VPC_CIDR)?.is_some() },
         kubernetes_version: values.optional(&KUBERNETES_VERSION)?.as_deref().map(minor),
     })
 }

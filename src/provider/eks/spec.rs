@@ -19,8 +19,17 @@ pub struct EksSpec {
     pub public_cidrs: Vec<IpNet>,
     /// After how long what is made may go.
     pub ttl: Option<Duration>,
+    /// Of what has a default: whether it was said all the same.
+    pub given: Given,
     /// `1.36`; None: what EKS makes by default.
     pub kubernetes_version: Option<String>,
+}
+
+/// What was asked for in so many words, so that something else in its place is not what was wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    pub nat: bool,
+    pub vpc_cidr: bool,
 }
 
 /// How nodes reach the internet.
@@ -32,4 +41,15 @@ pub enum Nat {
     PerZone,
     /// None: nodes stand in public subnets, with addresses of their own.
     None,
+}
+
+impl Nat {
+    /// As `--nat` names it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Nat::Single => "single",
+            Nat::PerZone => "per-zone",
+            Nat::None => "none",
+        }
+    }
 }

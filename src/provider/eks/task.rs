@@ -46,6 +46,10 @@ pub enum Task {
     AwaitCluster,
     /// The one that claims mean which name none.
     StorageClass,
+    /// From where the API server of a cluster that is there may be reached.
+    Access {
+        cidrs: Vec<String>,
+    },
     /// Marks the cluster as whole.
     Complete,
     Remove {
@@ -176,7 +180,7 @@ impl Task {
     pub fn change(&self) -> Option<ClusterChange> {
         match self {
             Task::Cluster { .. } => Some(ClusterChange::Create),
-            Task::Complete => Some(ClusterChange::Configure),
+            Task::Complete | Task::Access { .. } => Some(ClusterChange::Configure),
             Task::Remove { removal: Removal::Cluster } => Some(ClusterChange::Delete),
             _ => None,
         }

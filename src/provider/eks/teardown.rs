@@ -4,22 +4,22 @@ use super::task::{Removal, Task};
 use crate::provider::step::{Planned, Step};
 
 /// Each wave begins when all of the wave before it is done. AWS refuses most that comes too early; the rest would be left
-/// behind, and cost money.
-pub const ORDER: [&[Removal]; 11] = [
-    // Only a living cluster takes its load balancers away.
+/// behind, and cost money. What does not wait for one another stands in one wave: tests/aws swaps all neighbours, and takes
+/// it for a fault when that does no harm.
+pub const ORDER: [&[Removal]; 8] = [
+    // Their controllers may run on the nodes, and do nothing without any.
     &[Removal::LoadBalancers],
     // Nodes that are alive when the cluster ends keep its security group; and they need roles and ways out to leave.
     &[Removal::Nodes],
     &[Removal::Cluster, Removal::NatGateways, Removal::Repositories, Removal::Endpoints],
     // What EKS does with them goes on until it is gone.
     &[Removal::Roles, Removal::Interfaces],
-    &[Removal::SecurityGroups],
-    &[Removal::Subnets],
+    // An interface holds its groups and its subnet, and with a public address the gateway.
+    &[Removal::SecurityGroups, Removal::Subnets, Removal::InternetGateway],
+    // A subnet holds its table. A gateway does not: its route leads nowhere then.
     &[Removal::RouteTables],
-    &[Removal::InternetGateway],
-    &[Removal::Vpc],
-    // A last line of the control plane makes it again.
-    &[Removal::LogGroup],
+    // A last line of the control plane makes the log group again: the later, the rarer.
+    &[Removal::Vpc, Removal::LogGroup],
     // As long as anything is left, it is known where.
     &[Removal::State],
 ];

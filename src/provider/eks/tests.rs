@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    plan,
+    plan, price,
     seen::{Cluster, Gateway, Identity, LogGroup, RouteTable, Seen, Status, Subnet, Vpc, Zone},
-    spec::{EksSpec, Nat},
+    spec::{EksSpec, Given, Nat},
     task::{Role, Task},
     teardown,
 };
@@ -20,6 +20,7 @@ pub fn spec() -> EksSpec {
         nat: Nat::Single,
         public_cidrs: Vec::new(),
         ttl: None,
+        given: Given::default(),
         kubernetes_version: None,
     }
 }
@@ -73,10 +74,13 @@ fn done(mut seen: Seen, steps: &[Planned]) -> Seen {
                     vpc: Some("vpc".to_owned()),
                     complete: false,
                     version: None,
+                    reached_by: None,
+                    open_to: vec!["0.0.0.0/0".to_owned()],
                 });
             }
             Task::AwaitCluster => seen.cluster.as_mut().unwrap().status = Status::Active,
             Task::Complete => seen.cluster.as_mut().unwrap().complete = true,
+            Task::Access { cidrs } => seen.cluster.as_mut().unwrap().open_to = cidrs.clone(),
             Task::StorageClass | Task::Remove { .. } => {}
         }
     }
@@ -160,10 +164,71 @@ fn the_cluster_waits_neither_for_a_way_out_nor_for_images() {
 #[test]
 fn somebody_elses_cluster_of_that_name_is_refused() {
     let mut seen = nothing(spec());
-    let theirs = Cluster { status: Status::Active, ours: false, vpc: None, complete: false, version: None };
+    let theirs = Cluster {
+        status: Status::Active,
+        ours: false,
+        vpc: None,
+        complete: false,
+        version: None,
+        open_to: Vec::new(),
+        reached_by: None,
+    };
     seen.cluster = Some(theirs);
     let error = plan::up(&seen, true, false, &BTreeSet::new()).unwrap_err();
     assert_eq!(error.kind, crate::error::Kind::Preflight);
+}
+
+/// All that a plan makes from nothing.
+fn whole(spec: EksSpec) -> Seen {
+    let seen = nothing(spec);
+    let steps = planned(&seen);
+    done(seen, &steps)
+}
+
+#[test]
+fn what_nobody_asks_for_stays_as_it_is() {
+    for nat in [Nat::Single, Nat::PerZone, Nat::None] {
+        let vpc_cidr = "10.7.0.0/16".parse().unwrap();
+        let there = whole(EksSpec { nat, vpc_cidr, ..spec() });
+        let steps = planned(&Seen { spec: spec(), ..there.clone() });
+        assert_eq!(graph(&steps), "", "{nat:?}");
+        let gateways = |seen: &Seen| price::of(seen).unwrap().per_hour;
+        assert_eq!(gateways(&Seen { spec: spec(), ..there.clone() }), gateways(&there), "{nat:?}");
+    }
+}
+
+#[test]
+fn what_cannot_change_in_place_is_refused_all_at_once_with_what_fits() {
+    let mut there = whole(EksSpec { nat: Nat::PerZone, ..spec() });
+    there.cluster.as_mut().unwrap().version = Some("1.35".to_owned());
+    let given = Given { nat: true, vpc_cidr: true };
+    let other = EksSpec {
+        given,
+        vpc_cidr: "10.7.0.0/16".parse().unwrap(),
+        kubernetes_version: Some("1.36".to_owned()),
+        ..spec()
+    };
+    let refused = plan::up(&Seen { spec: other, ..there.clone() }, true, false, &BTreeSet::new()).unwrap_err();
+    assert_eq!((refused.kind, refused.details.len()), (crate::error::Kind::Preflight, 3), "{refused:?}");
+    assert!(
+        refused.hints[0].contains("--nat per-zone --vpc-cidr 10.0.0.0/16 --kubernetes-version 1.35"),
+        "{refused:?}"
+    );
+    let same = EksSpec { given, nat: Nat::PerZone, kubernetes_version: Some("1.35".to_owned()), ..spec() };
+    assert_eq!(graph(&planned(&Seen { spec: same, ..there })), "");
+}
+
+#[test]
+fn who_may_reach_the_api_server_changes_in_place() {
+    let there = whole(spec());
+    let narrow = EksSpec { public_cidrs: vec!["203.0.113.7/32".parse().unwrap()], ..spec() };
+    let seen = Seen { spec: narrow, ..there };
+    let steps = planned(&seen);
+    assert_eq!(graph(&steps), "cluster:access");
+    let narrowed = done(seen, &steps);
+    assert_eq!(graph(&planned(&narrowed)), "");
+    // Who does not ask again opens nothing.
+    assert_eq!(graph(&planned(&Seen { spec: spec(), ..narrowed })), "");
 }
 
 #[test]
@@ -189,4 +254,27 @@ fn roles_have_no_more_than_auto_mode_asks_for() {
     let policies: Vec<&str> = Role::ALL.iter().flat_map(|role| role.policies()).copied().collect();
     assert_eq!(policies.len(), 7);
     assert!(policies.iter().all(|policy| policy.starts_with("AmazonEKS") || policy.ends_with("PullOnly")));
+}
+
+#[test]
+fn subnets_lie_in_the_network_that_the_vpc_has() {
+    let mut seen = nothing(spec());
+    seen.vpc = Some(Vpc { id: "vpc".to_owned(), cidr: "10.5.0.0/16".to_owned(), host_names: true });
+    for step in planned(&seen) {
+        if let Step::Cloud(Task::Subnet(subnet)) = step.step {
+            assert!(subnet.cidr.starts_with("10.5."), "{subnet:?}");
+        }
+    }
+}
+
+#[test]
+fn what_two_runs_have_made_and_a_role_that_trusts_nobody_stop_the_next_one() {
+    let mut twice = nothing(spec());
+    let nat = super::seen::Nat { id: "nat-a".to_owned(), state: "available".to_owned() };
+    twice.nats.insert("1#2".to_owned(), nat);
+    let distrusted = Seen { distrusted: BTreeSet::from([Role::Node]), ..nothing(spec()) };
+    for (seen, word) in [(twice, "more than once"), (distrusted, "cannot be taken by ec2.amazonaws.com")] {
+        let error = plan::up(&seen, true, false, &BTreeSet::new()).unwrap_err();
+        assert!(error.kind == crate::error::Kind::Preflight && error.message.contains(word), "{error:?}");
+    }
 }

@@ -17,6 +17,9 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 /// For emulators of AWS, where nothing takes minutes: how many times faster than usual things are looked at.
 const PACE: &str = "STACKCTL_EKS_PACE";
 
+/// What leads to one.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
 /// How fast things go on the other side.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace(u32);
@@ -24,6 +27,11 @@ pub struct Pace(u32);
 impl Pace {
     pub fn from_env() -> Result<Pace> {
         let Ok(text) = std::env::var(PACE) else { return Ok(Pace(1)) };
+        if std::env::var_os(ENDPOINT).is_none() {
+            return Err(Error::new(Kind::Usage, format!("{PACE} is set, and {ENDPOINT} is not"))
+                .cause("AWS itself takes its time: what was made would be taken for lost, and be made twice")
+                .hint(format!("unset {PACE}")));
+        }
         match text.parse() {
             Ok(times) if (1..=1000).contains(&times) => Ok(Pace(times)),
             _ => Err(Error::new(Kind::Usage, format!("{PACE} is {text:?}, and not a number from 1 to 1000"))
@@ -93,5 +101,42 @@ impl Wait<'_> {
                 () = tokio::time::sleep(self.pace.look_every()) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::event::{Event, Events};
+
+    /// At the pace of AWS itself that is one call in ten seconds; here a hundred times as many.
+    #[tokio::test]
+    async fn calls_are_few_and_a_line_says_how_long_it_usually_takes() {
+        assert_eq!(Pace(1).look_every(), Duration::from_secs(10));
+        let pace = Pace(100);
+        let (events, mut said) = Events::channel();
+        let (asked, cancel, progress) = (AtomicU32::new(0), CancellationToken::new(), events.progress("nat"));
+        let wait = |within| Wait {
+            what: "the NAT gateway 1",
+            usually: "2 minutes",
+            within,
+            pace,
+            cancel: &cancel,
+            progress: &progress,
+        };
+        let begun = Instant::now();
+        let look = || async {
+            let times = asked.fetch_add(1, Ordering::Relaxed);
+            Ok(if times == 3 { Look::Done(()) } else { Look::NotYet("pending".to_owned()) })
+        };
+        wait(Duration::from_secs(600)).until(look).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
+        assert!(begun.elapsed() >= 3 * pace.look_every(), "{:?}", begun.elapsed());
+        let never = wait(Duration::ZERO).until(|| async { Ok(Look::<()>::NotYet("pending".to_owned())) }).await;
+        assert_eq!(never.unwrap_err().kind, Kind::NotReady);
+        let Event::Progress { message, .. } = said.recv().await.unwrap() else { panic!("no progress") };
+        assert_eq!(message, "the NAT gateway 1: pending, 0 s so far, usually 2 minutes");
     }
 }

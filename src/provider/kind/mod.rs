@@ -42,6 +42,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     event::Progress,
+    object::ProviderObjects,
     state::{Folder, State},
 };
 
@@ -53,6 +54,7 @@ pub const TRAITS: Traits = Traits {
     pulls_while_made: true,
     nodes_may_grow: Answer::No,
     costs: Answer::No,
+    own_objects: ProviderObjects::NONE,
     volumes_outlive_it: false,
     answers_within: Duration::from_secs(60),
 };

@@ -143,7 +143,7 @@ impl Place {
         }
         let platform = self.platform().await?;
         let agent = blocking(move || image::agent::agent_image(&platform)).await?;
-        let engine = image::engine::of(context.engine)?;
+        let engine = context.engine.get().await?;
         let labels = [
             (OWNER_LABEL, OWNER.to_owned()),
             (CLUSTER_LABEL, self.members.cluster.clone()),

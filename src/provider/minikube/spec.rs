@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::profile::Profile;
 use crate::{
     error::{Error, Kind, Result},
+    object::ProviderObjects,
     provider::{Answer, ClusterSpec, EdgeBy, ImagesBy, Lifecycle, Traits},
 };
 
@@ -48,6 +49,7 @@ impl MinikubeSpec {
             pulls_while_made: false,
             nodes_may_grow: Answer::No,
             costs: Answer::No,
+            own_objects: ProviderObjects::NONE,
             volumes_outlive_it: false,
             answers_within: Duration::from_secs(60),
         }

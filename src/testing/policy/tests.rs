@@ -184,7 +184,7 @@ fn proofs_and_loads_reach_what_they_are_about() {
 }
 
 /// Between pods of one stack, by the names of workloads; those that a stack has not are passed over.
-const ALLOWED: [(&str, &str, u16); 14] = [
+const ALLOWED: [(&str, &str, u16); 20] = [
     ("edge", "hello-service", 8400),
     ("edge", "grafana", 3000),
     ("edge", "jaeger", 16686),
@@ -199,10 +199,16 @@ const ALLOWED: [(&str, &str, u16); 14] = [
     ("edge", "greeter", 8080),
     ("producer", "localstack", 4566),
     ("consumer", "localstack", 4566),
+    ("edge", "front-end", 8080),
+    ("front-end", "business-logic", 8000),
+    ("front-end", "collector", 4318),
+    ("business-logic", "collector", 4318),
+    ("prometheus", "front-end", 9464),
+    ("prometheus", "business-logic", 8000),
 ];
 
 /// One that each workload must not have, or not be offered.
-const DENIED: [(&str, &str, u16); 14] = [
+const DENIED: [(&str, &str, u16); 18] = [
     ("stranger", "hello-service", 8400),
     ("stranger", "jaeger", 16686),
     ("stranger", "prometheus", 9090),
@@ -217,6 +223,10 @@ const DENIED: [(&str, &str, u16); 14] = [
     ("localstack", "consumer", 5000),
     ("producer", "consumer", 5000),
     ("stranger", "producer", 5000),
+    ("edge", "front-end", 9464),
+    ("edge", "business-logic", 8000),
+    ("stranger", "business-logic", 8000),
+    ("business-logic", "front-end", 8080),
 ];
 
 #[test]

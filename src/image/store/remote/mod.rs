@@ -2,6 +2,8 @@
 //!
 //! Asked directly and not through the engine, whose words for all of this are much the same.
 
+mod answer;
+mod authorize;
 mod challenge;
 mod refusal;
 mod store;
@@ -12,15 +14,13 @@ mod tests;
 
 use std::{net::IpAddr, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use serde::Deserialize;
 use url::Url;
 
-use self::challenge::Challenge;
+use self::{answer::Answer, challenge::Challenge};
 pub use self::{
     refusal::{Refusal, is_ecr},
     store::{Remote, RemoteStore},
@@ -56,12 +56,6 @@ pub enum Greeting {
     Asks,
     /// It asks, and takes what was shown.
     Welcome,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
 }
 
 /// How the registry wants to be asked.
@@ -179,86 +173,6 @@ impl RemoteRegistry {
         Ok(Door { base, challenge })
     }
 
-    async fn authorization_for(&self, door: &Door, repository: &str) -> Checked<Option<HeaderValue>> {
-        match &door.challenge {
-            None => Ok(None),
-            Some(_) if self.credentials.is_none() => Err(Refusal::NoCredentials),
-            Some(challenge) => {
-                let scope = format!("repository:{repository}:pull,push");
-                self.authorization(door, challenge, Some(&scope)).await.map(Some)
-            }
-        }
-    }
-
-    /// The header that answers the challenge.
-    async fn authorization(&self, door: &Door, challenge: &Challenge, scope: Option<&str>) -> Checked<HeaderValue> {
-        match challenge {
-            Challenge::Basic => self.basic().ok_or(Refusal::NoCredentials),
-            Challenge::Bearer { realm, service } => self.token(door, realm, service.as_deref(), scope).await,
-        }
-    }
-
-    fn basic(&self) -> Option<HeaderValue> {
-        let credentials = self.credentials.as_ref()?;
-        let (name, password) = (credentials.username.as_ref()?, credentials.password.as_ref()?);
-        let mut value =
-            HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-
-    /// A token from the registry's own authority: with name and password, or for an identity token.
-    async fn token(
-        &self,
-        door: &Door,
-        realm: &Url,
-        service: Option<&str>,
-        scope: Option<&str>,
-    ) -> Checked<HeaderValue> {
-        #[derive(Deserialize)]
-        struct Token {
-            token: Option<String>,
-            access_token: Option<String>,
-        }
-        if door.base.scheme() == "https" && realm.scheme() != "https" {
-            return Err(Refusal::NotARegistry {
-                seen: format!("it wants the credentials sent unencrypted, to {realm}"),
-            });
-        }
-        let asked = service.map(|service| ("service", service)).into_iter().chain(scope.map(|scope| ("scope", scope)));
-        let identity = self.credentials.as_ref().and_then(|credentials| credentials.identitytoken.as_deref());
-        let answer = match identity {
-            Some(identity) => {
-                let grant = [("grant_type", "refresh_token"), ("client_id", "stackctl"), ("refresh_token", identity)];
-                let body = Bytes::from(form(asked.chain(grant)));
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                self.send(Method::POST, realm.clone(), None, &[(header::CONTENT_TYPE, kind)], body).await?
-            }
-            None => {
-                let mut url = realm.clone();
-                let parts: Vec<String> = url.query().map(str::to_owned).into_iter().chain([form(asked)]).collect();
-                let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
-                url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
-                self.send(Method::GET, url, self.basic().as_ref(), &[], Bytes::new()).await?
-            }
-        };
-        match answer.status {
-            _ if answer.is_html() => return Err(answer.no_registry(realm)),
-            status if status.is_success() => {}
-            StatusCode::FORBIDDEN if scope.is_some() && !answer.says_expired() => return Err(Refusal::NotAllowed),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.wrong(&answer)),
-            // OAuth's answer to a refresh token that no longer counts.
-            StatusCode::BAD_REQUEST if identity.is_some() => return Err(Refusal::Expired),
-            _ => return Err(answer.unexpected(realm)),
-        }
-        let token: Option<Token> = serde_json::from_slice(&answer.body).ok();
-        let token = token.and_then(|token| token.token.or(token.access_token));
-        let header = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
-        let Some(mut header) = header else { return Err(answer.no_registry(realm)) };
-        header.set_sensitive(true);
-        Ok(header)
-    }
-
     /// A refusal of the credentials themselves.
     fn wrong(&self, answer: &Answer) -> Refusal {
         let Some(credentials) = &self.credentials else { return Refusal::NoCredentials };
@@ -323,10 +237,6 @@ impl RemoteRegistry {
     }
 }
 
-fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
-}
-
 /// hyper's own words are only that it failed.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -343,42 +253,4 @@ fn is_loopback(host: &str) -> bool {
     };
     let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
     name == "localhost" || address.is_some_and(|address| address.is_loopback())
-}
-
-impl Answer {
-    fn header(&self, name: header::HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Web sites, log-in pages of networks and proxies answer so; no registry does.
-    fn is_html(&self) -> bool {
-        let kind = self.header(header::CONTENT_TYPE).unwrap_or_default();
-        let start: Vec<u8> = self.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(1).collect();
-        kind.starts_with("text/html") || start == b"<"
-    }
-
-    fn says_expired(&self) -> bool {
-        let header = self.header(header::WWW_AUTHENTICATE).unwrap_or_default();
-        refusal::mentions_expiry(&String::from_utf8_lossy(&self.body)) || refusal::mentions_expiry(header)
-    }
-
-    fn no_registry(&self, at: &Url) -> Refusal {
-        let what = match self.is_html() {
-            true => "a web page (HTML)".to_owned(),
-            false => format!("{} without saying how to log in", self.status),
-        };
-        Refusal::NotARegistry { seen: format!("{} answered with {what}", plain(at)) }
-    }
-
-    fn unexpected(&self, at: &Url) -> Refusal {
-        let said: String = String::from_utf8_lossy(&self.body).trim().chars().take(200).collect();
-        Refusal::Unreachable { why: format!("{} answered {} {said}", plain(at), self.status).trim_end().to_owned() }
-    }
-}
-
-/// A URL without its query, which may hold what is nobody's business.
-fn plain(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
 }

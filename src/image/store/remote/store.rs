@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     event::{Events, Progress},
     image::{
-        Engine, engine,
+        engine::Connection,
         store::{Kept, Store, name, pull::PullSecret, push::push_as, tag},
     },
 };
@@ -71,7 +71,7 @@ impl Remote {
 
 pub struct RemoteStore<'a> {
     /// Builds images, pushes them, and knows ways to the registry that we do not.
-    pub engine: &'a Result<Engine>,
+    pub engine: &'a Connection,
     /// `ghcr.io/ORG`
     pub prefix: &'a str,
     /// None: no image of a service is kept there, so nobody has asked it anything.
@@ -85,7 +85,7 @@ impl Store for RemoteStore<'_> {
     }
 
     async fn look(&self, repository: &str, tag: &str) -> Result<Kept> {
-        let engine = engine::of(self.engine)?;
+        let engine = self.engine.get().await?;
         let digest = tag::remote_digest(engine, &self.pod_name(repository, tag)).await?;
         Ok(Kept { digest, loaded: false })
     }
@@ -98,7 +98,7 @@ impl Store for RemoteStore<'_> {
     }
 
     async fn put(&self, repository: &str, tag: &str, progress: &Progress) -> Result<Kept> {
-        let (engine, name) = (engine::of(self.engine)?, self.pod_name(repository, tag));
+        let (engine, name) = (self.engine.get().await?, self.pod_name(repository, tag));
         Ok(Kept { digest: Some(push_as(engine, &name, &name, progress).await?), loaded: false })
     }
 
@@ -115,7 +115,7 @@ impl Store for RemoteStore<'_> {
         {
             return Ok(());
         }
-        let (engine, local) = (engine::of(self.engine)?, self.pod_name(repository, tag));
+        let (engine, local) = (self.engine.get().await?, self.pod_name(repository, tag));
         tag::ensure_local(engine, &local, &local).await?;
         push_as(engine, &local, &self.pod_name(repository, further), progress).await.map(drop)
     }

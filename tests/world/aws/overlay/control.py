@@ -1,6 +1,6 @@
 """The control API of the tests. See the README."""
 
-from . import automode, inventory, settings
+from . import automode, inventory, others, settings
 from .eks import access, clusters
 from .world import ADMIN, REGION
 
@@ -111,4 +111,9 @@ OF_CLUSTER = {
         "interface": automode.leave_interface(eks, body["cluster"])
     },
     "POST /log-line": _log_line,
+    "POST /others/beside": others.beside,
+    "POST /others/distrusts": others.distrusts,
+    "POST /others/gives": others.gives,
+    "POST /others/inside": others.inside,
+    "POST /others/takes": others.takes,
 }

@@ -5,7 +5,7 @@ import threading
 
 KINDS = {
     "throttle", "error_before", "error_after", "cut_before", "cut_after",
-    "expired_token", "access_denied", "error",
+    "expired_token", "access_denied", "error", "applied_late",
 }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ QUOTAS = {
     "L-CFEB8E8D": ("ecr", "Registered repositories", 100000),
 }
 
+DEFAULTS_ONLY = ("L-1194D53C",)
+
 
 def _quota(world, code):
     service, name, _ = QUOTAS[code]
@@ -36,7 +38,9 @@ def _quota(world, code):
 def handle(world, call):
     service, code = call.params.get("ServiceCode"), call.params.get("QuotaCode")
     if call.action in ("GetServiceQuota", "GetAWSDefaultServiceQuota"):
-        if code not in QUOTAS or QUOTAS[code][0] != service:
+        # Some that were never changed for an account are known by their defaults alone.
+        bare = code in DEFAULTS_ONLY and code not in world.settings["quotas"] and call.action == "GetServiceQuota"
+        if code not in QUOTAS or QUOTAS[code][0] != service or bare:
             raise Refused("NoSuchResourceException", "The requested quota does not exist.", 400)
         return answer(call, {"Quota": _quota(world, code)})
     if call.action in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas"):

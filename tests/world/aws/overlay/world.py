@@ -108,6 +108,10 @@ class World:
             answered = reply.refusal(call, reply.denied(call))
         elif kind == "cut_before":
             answered = None
+        elif kind == "applied_late":
+            answered = None
+            threading.Timer(fault.get("seconds", 2), self._late, (call, entry)).start()
+            return None, False
         else:
             answered, applied = self._apply(call)
         if kind == "error_after" and applied:
@@ -118,6 +122,12 @@ class World:
         entry["status"] = answered.status if answered else None
         entry["code"] = answered.code if answered else None
         return answered, applied
+
+    def _late(self, call, entry):
+        """What was under way when its caller went away."""
+        with self.lock:
+            answered, entry["applied"] = self._apply(call)
+            entry["status"], entry["code"] = answered.status, answered.code
 
     def _apply(self, call):
         if call.reads:

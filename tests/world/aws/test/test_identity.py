@@ -128,10 +128,13 @@ class IdentityTest(AwsTest):
             ("vpc", "L-A4707A72", 5),
             ("ec2", "L-1216C47A", 64),
             ("elasticloadbalancing", "L-69A177A2", 50),
-            ("eks", "L-1194D53C", 100),
         ):
             quota = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]
             self.assertEqual(quota["Value"], value)
+        # Never changed for the account, it is known by its default alone.
+        clusters = {"ServiceCode": "eks", "QuotaCode": "L-1194D53C"}
+        self.refused("NoSuchResourceException", quotas.get_service_quota, **clusters)
+        self.assertEqual(quotas.get_aws_default_service_quota(**clusters)["Quota"]["Value"], 100)
         self.control("POST", "/settings", {"quotas": {"L-0263D0A3": 1}})
         quota = quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-0263D0A3")["Quota"]
         self.assertEqual(quota["Value"], 1)
