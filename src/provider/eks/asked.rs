@@ -60,14 +60,16 @@ pub fn opening(seen: &Seen) -> Option<Vec<String>> {
     (!wanted.is_empty() && wanted != there).then(|| wanted.into_iter().collect())
 }
 
-/// How nodes reach the internet, as parts tell that only one way has. Of a cluster that is half made the way that has least
-/// cannot be told yet.
+/// How nodes reach the internet, as parts tell that only one way has. Of a cluster that is half made nothing tells the other
+/// two apart yet: their gateway may only not be there so far.
 fn nat(seen: &Seen) -> Option<Nat> {
-    let whole = seen.cluster.as_ref().is_some_and(|cluster| cluster.complete);
+    if seen.tables.contains_key("private-2") {
+        return Some(Nat::PerZone);
+    }
+    seen.cluster.as_ref().filter(|cluster| cluster.complete)?;
     let public = seen.subnets.iter().any(|(name, subnet)| name.starts_with("public") && subnet.addresses);
-    match seen.tables.contains_key("private-2") {
-        true => Some(Nat::PerZone),
-        false if public => Some(Nat::None),
-        false => whole.then_some(Nat::Single),
+    match public && seen.nats.is_empty() && seen.addresses.is_empty() {
+        true => Some(Nat::None),
+        false => Some(Nat::Single),
     }
 }
