@@ -38,7 +38,10 @@ fn a_cluster_that_is_there_stays_what_it_is(ground: &Ground) {
 fn a_way_out_is_not_mixed_with_another(ground: &Ground) {
     let home = ground.fresh(json!({ "deny": ["eks:CreateCluster"] }));
     let before = ground.account.inventory();
-    assert_eq!(home.run(&["up", "--yes"]).code, 4);
+    // What goes on beside the call that is refused is done after the second time.
+    for _ in 0..2 {
+        assert_eq!(home.run(&["up", "--yes"]).code, 4);
+    }
     ground.account.post("/settings", &json!({ "deny": [] }));
     let refused = home.run(&["up", "--yes", "--nat", "per-zone"]);
     assert_eq!(refused.code, 3, "{}", refused.stderr);

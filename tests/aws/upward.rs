@@ -1,6 +1,6 @@
 //! From an empty account to a cluster, and back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -38,9 +38,18 @@ fn from_an_empty_account_and_back(ground: &Ground) {
     let of_both = writes + reads + all_writes + all_reads - between;
     eprintln!("down: {:.1?}; {of_both} calls with up", down.took);
     assert_eq!(ground.account.inventory(), before, "something is left");
-    assert!(of_both < CALLS, "{of_both} calls");
+    assert!(of_both < CALLS, "{of_both} calls: {:?}", by_action(ground));
     let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(!home.path().join(".local/state/stackctl/clusters").exists(), "{left:?}");
+}
+
+/// How often each action was called.
+fn by_action(ground: &Ground) -> BTreeMap<String, usize> {
+    let mut number = BTreeMap::new();
+    for call in ground.account.calls() {
+        *number.entry(action(&call)).or_default() += 1;
+    }
+    number
 }
 
 fn kubectl_gets_a_token_that_the_cluster_takes(ground: &Ground) {

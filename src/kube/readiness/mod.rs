@@ -225,9 +225,10 @@ pub fn longer_may_help(object: &Value, around: &Surroundings) -> bool {
         && workload::newest(object, around).iter().all(|pod| pod::may_come(pod))
 }
 
-/// Whether an event was seen at that time or later. Events are dated with whole seconds.
-pub(in crate::kube) fn is_since(event: &Value, time: jiff::Timestamp) -> bool {
-    last_seen(event).parse::<jiff::Timestamp>().is_ok_and(|seen| seen.as_second() >= time.as_second())
+/// Whether an event was seen after that time. Events are dated with whole seconds: what was seen within the same second may
+/// be older, and what matters is said again.
+pub(in crate::kube) fn is_after(event: &Value, time: jiff::Timestamp) -> bool {
+    last_seen(event).parse::<jiff::Timestamp>().is_ok_and(|seen| seen.as_second() > time.as_second())
 }
 
 pub(in crate::kube) fn last_seen(event: &Value) -> &str {

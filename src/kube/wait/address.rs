@@ -60,7 +60,7 @@ impl Kube {
         let failed =
             |error: ::kube::Error| failure::request_failed(&format!("list events of {key}"), &self.server, &error);
         let mut events = self.events(json::namespace(service), &[service]).await.map_err(failed)?;
-        events.retain(|event| event["type"] == "Warning" && readiness::is_since(event, begun.time));
+        events.retain(|event| event["type"] == "Warning" && readiness::is_after(event, begun.time));
         events.sort_by_key(|event| readiness::last_seen(event).to_owned());
         Ok(events.iter().map(json::reason).collect())
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -10,10 +11,12 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_ec2::types::Tag;
 use futures::FutureExt;
 use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::OnceCell;
 
 use super::{
     client::{self, Aws, Doing},
     look, names, policy,
+    seen::Identity,
     spec::{EksSpec, Nat},
 };
 use crate::{
@@ -34,14 +37,32 @@ const EMULATORS: [&str; 2] = ["/proc/sys/fs/binfmt_misc/qemu-x86_64", "/proc/sys
 const TRIED: usize = 100;
 
 pub fn all<'a>(spec: &'a EksSpec, engine: &'a Result<Engine>) -> Vec<Checking<'a>> {
+    let caller = Arc::new(Caller { spec, found: OnceCell::new() });
     vec![
         Checking::new("engine", checks::examine(engine, false).boxed()),
         Checking::new(PLATFORM, platform(engine).boxed()),
-        Checking::new("aws", identity(spec).boxed()),
-        Checking::new("eks version", one("eks version", version(spec)).boxed()),
-        Checking::new("aws quotas", quotas(spec).boxed()),
-        Checking::new("aws rights", one("aws rights", rights(spec)).boxed()),
+        Checking::new("aws", identity(spec, Arc::clone(&caller)).boxed()),
+        Checking::new("eks version", one("eks version", version(spec, Arc::clone(&caller))).boxed()),
+        Checking::new("aws quotas", quotas(spec, Arc::clone(&caller)).boxed()),
+        Checking::new("aws rights", one("aws rights", rights(caller)).boxed()),
     ]
+}
+
+/// Who asks AWS, found out once for all checks.
+struct Caller<'a> {
+    spec: &'a EksSpec,
+    found: OnceCell<(Aws, Identity)>,
+}
+
+impl Caller<'_> {
+    async fn get(&self) -> Result<&(Aws, Identity)> {
+        let find = || async {
+            let aws = Aws::open(self.spec.region.as_deref()).await?;
+            let who = look::identity(&aws).await?;
+            Ok((aws, who))
+        };
+        self.found.get_or_try_init(find).await
+    }
 }
 
 /// Whether the engine can build what nodes run: an engine of another architecture needs an emulator for that.
@@ -81,17 +102,12 @@ async fn one(name: &'static str, check: impl Future<Output = Result<Check>>) -> 
     vec![check.await.unwrap_or_else(|error| failed(name, &error))]
 }
 
-async fn identity(spec: &EksSpec) -> Vec<Check> {
-    let found = async {
-        let aws = Aws::open(spec.region.as_deref()).await?;
-        let who = look::identity(&aws).await?;
-        Ok::<_, Error>((who, aws.region))
-    };
-    let (who, region) = match found.await {
+async fn identity(spec: &EksSpec, caller: Arc<Caller<'_>>) -> Vec<Check> {
+    let (aws, who) = match caller.get().await {
         Ok(found) => found,
         Err(error) => return vec![failed("aws", &error)],
     };
-    let found = format!("{} in {region}", who.arn);
+    let found = format!("{} in {}", who.arn, aws.region);
     let mut checks = vec![match &spec.account {
         Some(wanted) if *wanted != who.account => {
             let fix = format!("use credentials of the account {wanted}, which --account names");
@@ -120,9 +136,9 @@ fn ends_soon(end: SystemTime, now: SystemTime) -> Option<Check> {
     })
 }
 
-async fn version(spec: &EksSpec) -> Result<Check> {
+async fn version(spec: &EksSpec, caller: Arc<Caller<'_>>) -> Result<Check> {
     const NAME: &str = "eks version";
-    let aws = Aws::open(spec.region.as_deref()).await?;
+    let (aws, _) = caller.get().await?;
     let answer = aws.eks.describe_cluster_versions().send().await.doing("asking which versions EKS has")?;
     let known = answer.cluster_versions.unwrap_or_default();
     let name = |version: &aws_sdk_eks::types::ClusterVersionInformation| {
@@ -172,18 +188,19 @@ struct Quota {
     used: usize,
 }
 
-async fn quotas(spec: &EksSpec) -> Vec<Check> {
+async fn quotas(spec: &EksSpec, caller: Arc<Caller<'_>>) -> Vec<Check> {
     const NAME: &str = "aws quotas";
-    let aws = match Aws::open(spec.region.as_deref()).await {
-        Ok(aws) => aws,
+    let (aws, who) = match caller.get().await {
+        Ok(found) => found,
         Err(error) => return vec![failed(NAME, &error)],
     };
+    let name = names::cluster(&who.account, &aws.region, &spec.base);
     let nats: usize = match spec.nat {
         Nat::Single => 1,
         Nat::PerZone => 3,
         Nat::None => 0,
     };
-    let (all, own) = match Box::pin(usage(&aws, spec)).await {
+    let (all, own) = match Box::pin(usage(aws, &name)).await {
         Ok(counted) => counted,
         Err(error) => return vec![failed(NAME, &error)],
     };
@@ -196,7 +213,7 @@ async fn quotas(spec: &EksSpec) -> Vec<Check> {
         // Two small nodes are the least that Auto Mode starts.
         quota("ec2", "L-1216C47A", "vCPUs of running instances", 4, all.cpus),
     ];
-    let judged = futures::future::join_all(all.iter().filter(|quota| quota.needs > 0).map(|quota| judge(&aws, quota)));
+    let judged = futures::future::join_all(all.iter().filter(|quota| quota.needs > 0).map(|quota| judge(aws, quota)));
     let problems: Vec<Check> = judged.await.into_iter().flatten().collect();
     match problems.is_empty() {
         true => vec![Check::ok(NAME, "enough of VPCs, addresses, clusters and vCPUs is left")],
@@ -214,9 +231,8 @@ struct Usage {
 }
 
 /// Of the account in its region; and the part of the cluster itself, of which an earlier run may have made some.
-async fn usage(aws: &Aws, spec: &EksSpec) -> Result<(Usage, Usage)> {
-    let name = names::cluster(&look::identity(aws).await?.account, &aws.region, &spec.base);
-    let is_own = |tags: &[Tag]| usize::from(look::tag(tags, names::CLUSTER_TAG) == Some(&name));
+async fn usage(aws: &Aws, name: &str) -> Result<(Usage, Usage)> {
+    let is_own = |tags: &[Tag]| usize::from(look::tag(tags, names::CLUSTER_TAG) == Some(name));
     let (mut all, mut own) = (Usage::default(), Usage::default());
     for vpc in aws.ec2.describe_vpcs().send().await.doing("counting VPCs")?.vpcs.unwrap_or_default() {
         all.vpcs += 1;
@@ -273,10 +289,9 @@ async fn limit(aws: &Aws, service: &str, code: &str) -> Option<f64> {
 }
 
 /// What the policy allows is asked of AWS, as far as it tells.
-async fn rights(spec: &EksSpec) -> Result<Check> {
+async fn rights(caller: Arc<Caller<'_>>) -> Result<Check> {
     const NAME: &str = "aws rights";
-    let aws = Aws::open(spec.region.as_deref()).await?;
-    let who = look::identity(&aws).await?;
+    let (aws, who) = caller.get().await?;
     let actions: Vec<String> = policy::actions()?.into_iter().filter(|action| !action.contains('*')).collect();
     let mut denied = BTreeSet::new();
     for some in actions.chunks(TRIED) {

@@ -187,13 +187,8 @@ pub async fn nats(aws: &Aws, cluster: &str) -> Result<BTreeMap<String, Nat>> {
     Ok(each(named))
 }
 
-/// Those that AWS could not make, which may hold an address as long as it lists them.
-pub async fn failed_nats(aws: &Aws, cluster: &str) -> Result<Vec<String>> {
-    let failed = nats_that_are(aws, cluster, &["failed"]).await?;
-    Ok(failed.into_iter().filter_map(|nat| nat.nat_gateway_id).collect())
-}
-
-async fn nats_that_are(aws: &Aws, cluster: &str, states: &[&str]) -> Result<Vec<NatGateway>> {
+/// In one of these states.
+pub async fn nats_that_are(aws: &Aws, cluster: &str, states: &[&str]) -> Result<Vec<NatGateway>> {
     let states = filter("state", states.iter().copied());
     let answer = aws.ec2.describe_nat_gateways().filter(ours(cluster)).filter(states).send().await;
     Ok(answer.doing("looking for NAT gateways")?.nat_gateways.unwrap_or_default())

@@ -171,16 +171,13 @@ impl EksCluster {
         let what = format!("the NAT gateway {number}");
         // One that is on its way out still has the address.
         let wait = self.wait(&what, "2 minutes", NAT_WITHIN, progress);
-        wait.until(|| async {
-            Ok(match look::nats(aws, name).await?.remove(number) {
-                Some(nat) if nat.state == "deleting" => Look::NotYet(nat.state),
-                _ => Look::Done(()),
+        let find = || {
+            wait.until(|| async {
+                Ok(match look::nats(aws, name).await?.remove(number) {
+                    Some(nat) if nat.state == "deleting" => Look::NotYet(nat.state),
+                    found => Look::Done(found.map(|nat| nat.id)),
+                })
             })
-        })
-        .await?;
-        let find = || async {
-            let found = look::nats(aws, name).await?.remove(number);
-            Ok(found.filter(|nat| nat.state != "deleting").map(|nat| nat.id))
         };
         let make = |tags: Tags| async move {
             let call = aws.ec2_once.create_nat_gateway().subnet_id(subnet).allocation_id(&address.id);

@@ -213,16 +213,13 @@ impl EksCluster {
     /// With their addresses, which are free only once they are gone.
     async fn remove_nats(&self, progress: &Progress) -> Result<Vec<Removed>> {
         let ec2 = &self.aws.ec2;
-        let nats = look::nats(&self.aws, &self.name).await?;
         let mut gone = Vec::new();
-        for nat in nats.values().filter(|nat| nat.state != "deleting") {
-            let answer = ec2.delete_nat_gateway().nat_gateway_id(&nat.id).send().await.map_err(Failure::of);
-            unless(answer, &GONE, "removing a NAT gateway")?;
-            gone.push(removed("NAT gateway", &nat.id));
-        }
-        for id in look::failed_nats(&self.aws, &self.name).await? {
+        // Those that AWS could not make may hold an address as long as it lists them.
+        for nat in look::nats_that_are(&self.aws, &self.name, &["pending", "available", "failed"]).await? {
+            let Some(id) = nat.nat_gateway_id else { continue };
             let answer = ec2.delete_nat_gateway().nat_gateway_id(&id).send().await.map_err(Failure::of);
-            unless(answer, &GONE, "removing a NAT gateway that failed")?;
+            unless(answer, &GONE, "removing a NAT gateway")?;
+            gone.push(removed("NAT gateway", id));
         }
         let wait = self.wait("the NAT gateways", "1 to 2 minutes", NAT_WITHIN, progress);
         wait.until(|| async {
