@@ -81,6 +81,20 @@ impl EksCluster {
         if let Some(id) = find().await? {
             return Ok(self.known(part, id, false));
         }
+        self.make_missing(part, find, make).await
+    }
+
+    /// The same where the caller has just looked and seen nothing.
+    pub async fn make_missing<Found, Making>(
+        &self,
+        part: &str,
+        find: impl Fn() -> Found,
+        make: impl Fn(Tags) -> Making,
+    ) -> Result<Made>
+    where
+        Found: Future<Output = Result<Option<String>>>,
+        Making: Future<Output = std::result::Result<String, Failure>>,
+    {
         // An earlier run made the call, and perhaps did not live to see its answer.
         if let Some(id) = self.shows(&find, self.may_show_for(Some(part))?).await? {
             if let Some(pending) = self.ledger.pending(part)? {

@@ -54,7 +54,7 @@ impl EksCluster {
         };
         let made = match &seen {
             Some(_) => self.known(&part, name.clone(), false),
-            None => self.ensure(&part, find, make).await?,
+            None => self.make_missing(&part, find, make).await?,
         };
         let has = seen.map(|seen| seen.policies).unwrap_or_default();
         let missing = role.policies().iter().filter(|policy| !has.contains(**policy)).collect::<Vec<_>>();
@@ -80,7 +80,7 @@ impl EksCluster {
         };
         let made = match &seen {
             Some(_) => self.known("log-group", name.clone(), false),
-            None => self.ensure("log-group", find, make).await?,
+            None => self.make_missing("log-group", find, make).await?,
         };
         if seen.as_ref().is_some_and(|seen| seen.retention.is_some()) {
             return Ok(made.new);

@@ -102,7 +102,7 @@ impl EksCluster {
         let part = format!("route-table-{}", table.name);
         let made = match &seen {
             Some(seen) => self.known(&part, seen.id.clone(), false),
-            None => self.ensure(&part, find, make).await?,
+            None => self.make_missing(&part, find, make).await?,
         };
         let has = |id: &String| seen.as_ref().is_some_and(|seen| seen.associated.contains_key(id));
         if table.internet && seen.as_ref().is_none_or(|seen| seen.way_out.is_none()) {

@@ -72,6 +72,15 @@ class NetworkTest(AwsTest):
             NatGatewayId=stack.nat,
         )
 
+    def test_a_subnet_has_one_route_table(self):
+        stack = Stack(self).network()
+        self.refused(
+            "Resource.AlreadyAssociated",
+            self.ec2.associate_route_table,
+            RouteTableId=stack.tables[0],
+            SubnetId=stack.private[0],
+        )
+
     def _route(self, stack):
         table = self.ec2.describe_route_tables(RouteTableIds=[stack.tables[1]])["RouteTables"][0]
         return next(route["State"] for route in table["Routes"] if route.get("NatGatewayId"))

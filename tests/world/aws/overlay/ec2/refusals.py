@@ -113,6 +113,16 @@ def _delete_route_table(ec2, call):
         raise _dependency(f"The routeTable '{table.id}' has dependencies and cannot be deleted.")
 
 
+def _associate_route_table(ec2, call):
+    wanted, subnet = call.params.get("RouteTableId"), call.params.get("SubnetId")
+    for table in ec2.route_tables.values():
+        if subnet and table.id != wanted and subnet in table._associations.values():
+            raise Refused(
+                "Resource.AlreadyAssociated",
+                f"the specified association for route table {wanted} conflicts with an existing association",
+            )
+
+
 def _create_route(ec2, call):
     table = ec2.route_tables.get(call.params.get("RouteTableId"))
     gateway, nat = call.params.get("GatewayId", ""), call.params.get("NatGatewayId")
@@ -152,6 +162,7 @@ REFUSALS = {
     "DeleteNetworkInterface": _delete_network_interface,
     "DetachNetworkInterface": _detach_network_interface,
     "DeleteRouteTable": _delete_route_table,
+    "AssociateRouteTable": _associate_route_table,
     "CreateRoute": _create_route,
     "DeleteNatGateway": _delete_nat_gateway,
     "DeleteVolume": _delete_volume,
