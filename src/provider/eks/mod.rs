@@ -40,6 +40,10 @@ pub mod price;
 mod registry;
 #[cfg(feature = "eks")]
 mod remove;
+#[cfg(feature = "eks")]
+mod remove_network;
+#[cfg(feature = "eks")]
+mod remove_roles;
 mod seen;
 pub mod settings;
 #[cfg(feature = "eks")]
