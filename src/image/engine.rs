@@ -82,14 +82,17 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 /// Finds the engine and asks it for its version. `events` hears of one that is slow to answer.
 pub async fn connect(events: Option<&Events>) -> Result<Engine> {
-    let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await?;
-    Box::pin(connect_to(endpoint, events, ANSWER)).await
+    connect_within(events, ANSWER).await
 }
 
 /// For what is only better with an engine: one that is slow to answer counts as none.
 pub async fn connect_at_once() -> Option<Engine> {
-    let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await.ok()?;
-    Box::pin(connect_to(endpoint, None, CONNECT)).await.ok()
+    connect_within(None, CONNECT).await.ok()
+}
+
+async fn connect_within(events: Option<&Events>, within: Duration) -> Result<Engine> {
+    let endpoint = crate::error::blocking(|| endpoint::find(&Environment::current())).await?;
+    Box::pin(connect_to(endpoint, events, within)).await
 }
 
 async fn connect_to(endpoint: Endpoint, events: Option<&Events>, within: Duration) -> Result<Engine> {

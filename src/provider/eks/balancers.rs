@@ -28,8 +28,6 @@ const TAKEN_AWAY_WITHIN: Duration = Duration::from_secs(600);
 const GONE_WITHIN: Duration = Duration::from_secs(300);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const GONE: [&str; 2] = ["LoadBalancerNotFound", "TargetGroupNotFound"];
-/// So many load balancers have their tags told in one answer.
-const AT_ONCE: usize = 20;
 
 impl EksCluster {
     /// Through the cluster, which cleans up behind them; and what is left then, by AWS itself.
@@ -141,14 +139,11 @@ impl EksCluster {
 
     async fn of_the_cluster(&self, arns: Vec<String>) -> Result<Vec<String>> {
         let mut ours = BTreeSet::new();
-        for some in arns.chunks(AT_ONCE) {
-            let answer = self.aws.elb.describe_tags().set_resource_arns(Some(some.to_vec())).send().await;
-            for described in answer.doing("looking at tags of load balancers")?.tag_descriptions.unwrap_or_default() {
-                let tagged = described.tags().iter().any(|tag| {
-                    matches!(tag.key(), Some(names::EKS_TAG | names::CLUSTER_TAG)) && tag.value() == Some(&self.name)
-                });
-                ours.extend(described.resource_arn.filter(|_| tagged));
-            }
+        for described in look::balancer_tags(&self.aws, &arns).await? {
+            let tagged = described.tags().iter().any(|tag| {
+                matches!(tag.key(), Some(names::EKS_TAG | names::CLUSTER_TAG)) && tag.value() == Some(&self.name)
+            });
+            ours.extend(described.resource_arn.filter(|_| tagged));
         }
         Ok(ours.into_iter().collect())
     }

@@ -71,12 +71,7 @@ impl EksCluster {
     pub async fn open(spec: EksSpec, user: &UserKubeconfig, state: &State, cancel: &CancellationToken) -> Result<Self> {
         let pace = Pace::from_env()?;
         let aws = Aws::open(spec.region.as_deref()).await?;
-        let who = look::identity(&aws).await?;
-        if let Some(wanted) = spec.account.as_ref().filter(|wanted| **wanted != who.account) {
-            return Err(Error::new(Kind::Preflight, format!("these credentials are of the account {}", who.account))
-                .cause(format!("--account allows {wanted} alone"))
-                .hint("use the credentials of that account: AWS_PROFILE, or `aws sso login`"));
-        }
+        let who = look::caller(&aws, &spec).await?;
         let name = names::cluster(&who.account, &aws.region, &spec.base);
         let folder = state.cluster(&name);
         Ok(EksCluster {

@@ -31,7 +31,6 @@ const GONE_WITHIN: Duration = Duration::from_secs(1800);
 /// A role that was just made is not known everywhere yet: so many times is asked again, so long after one another.
 const ROLES_ASKED: u32 = 24;
 const ROLES_EVERY: Duration = Duration::from_secs(5);
-pub const POOLS: [&str; 2] = ["general-purpose", "system"];
 const THERE: [&str; 1] = ["ResourceInUseException"];
 
 impl EksCluster {
@@ -54,7 +53,7 @@ impl EksCluster {
         let make = |tags: Tags| async move {
             let compute = ComputeConfigRequest::builder()
                 .enabled(true)
-                .set_node_pools(Some(POOLS.map(str::to_owned).into()))
+                .set_node_pools(Some(names::POOLS.map(str::to_owned).into()))
                 .node_role_arn(self.role_arn(Role::Node))
                 .build();
             let network = KubernetesNetworkConfigRequest::builder()

@@ -15,21 +15,13 @@ use super::{
     traces::{self, Place, Trace},
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     provider::fleet::Fleet,
 };
 
-/// So many load balancers have their tags told in one answer.
-const AT_ONCE: usize = 20;
-
 pub async fn fleet(spec: &EksSpec) -> Result<Fleet> {
     let aws = &Aws::open(spec.region.as_deref()).await?;
-    let Identity { account, arn } = look::identity(aws).await?;
-    if let Some(wanted) = spec.account.as_ref().filter(|wanted| **wanted != account) {
-        return Err(Error::new(Kind::Preflight, format!("these credentials are of the account {account}"))
-            .cause(format!("--account allows {wanted} alone"))
-            .hint("use the credentials of that account: AWS_PROFILE, or `aws sso login`"));
-    }
+    let Identity { account, arn } = look::caller(aws, spec).await?;
     let ((planes, theirs), network, machines, named) = tokio::try_join!(
         Box::pin(control_planes(aws)),
         Box::pin(network(aws)),
@@ -99,10 +91,9 @@ async fn network(aws: &Aws) -> Result<Vec<Trace>> {
 async fn machines(aws: &Aws) -> Result<Vec<Trace>> {
     let ec2 = &aws.ec2;
     let of_eks = || tagged(names::EKS_TAG);
-    let alive = filter("instance-state-name", ["pending", "running", "shutting-down", "stopping", "stopped"]);
     let (instances, volumes, groups) = tokio::try_join!(
         async {
-            let answer = ec2.describe_instances().filters(of_eks()).filters(alive).send().await;
+            let answer = ec2.describe_instances().filters(of_eks()).filters(look::alive()).send().await;
             answer.doing("looking for nodes")
         },
         async { ec2.describe_volumes().filters(of_eks()).send().await.doing("looking for volumes") },
@@ -145,14 +136,11 @@ async fn balancers(aws: &Aws) -> Result<Vec<Trace>> {
     }
     let arns: Vec<String> = costs.keys().cloned().collect();
     let mut found = Vec::new();
-    for some in arns.chunks(AT_ONCE) {
-        let answer = aws.elb.describe_tags().set_resource_arns(Some(some.to_vec())).send().await;
-        for described in answer.doing("looking at tags of load balancers")?.tag_descriptions.unwrap_or_default() {
-            let costs = described.resource_arn.and_then(|arn| costs.remove(&arn)).unwrap_or_default();
-            let pairs = described.tags.unwrap_or_default().into_iter();
-            let tags = pairs.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
-            found.extend(marked("load balancer", tags, costs));
-        }
+    for described in look::balancer_tags(aws, &arns).await? {
+        let costs = described.resource_arn.and_then(|arn| costs.remove(&arn)).unwrap_or_default();
+        let pairs = described.tags.unwrap_or_default().into_iter();
+        let tags = pairs.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
+        found.extend(marked("load balancer", tags, costs));
     }
     Ok(found)
 }

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use serde_json::Value;
 
-use super::{cluster::EksCluster, look, seen::Status, wait::Look};
+use super::{cluster::EksCluster, look, names, seen::Status, wait::Look};
 use crate::{
     error::{Context, Error, Kind, Result},
     event::Progress,
@@ -27,8 +27,6 @@ const VOLUMES_WITHIN: Duration = Duration::from_secs(300);
 const AT_ONCE: usize = 16;
 /// What Kubernetes itself needs, and add-ons such as drivers: it goes with the nodes.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
-/// The pools of Auto Mode, which an update of the cluster takes away and nothing else.
-const BUILT_IN: [&str; 2] = ["general-purpose", "system"];
 /// The driver of volumes that Auto Mode brings, and the one that can be added.
 const DRIVERS: [&str; 2] = ["ebs.csi.eks.amazonaws.com", "ebs.csi.aws.com"];
 
@@ -157,7 +155,7 @@ impl EksCluster {
         let client = self.inside().await?;
         let pools = resource("karpenter.sh", "NodePool", "nodepools");
         let mut found = list(&client, &pools).await?;
-        found.retain(|pool| !BUILT_IN.contains(&pool.name_any().as_str()));
+        found.retain(|pool| !names::POOLS.contains(&pool.name_any().as_str()));
         delete_all(&client, &pools, &found).await?;
         Ok(found.iter().map(|pool| named("NodePool", &pool.metadata)).collect())
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, NatGateway, NatGatewayState, Tag};
 
+use aws_sdk_elasticloadbalancingv2::types::TagDescription;
 use serde_json::Value;
 
 use super::{
@@ -16,6 +17,8 @@ use super::{
 use crate::error::{Error, Kind, Result};
 
 pub const NO_ROLE: [&str; 1] = ["NoSuchEntity"];
+/// So many load balancers have their tags told in one answer.
+const TAGS_AT_ONCE: usize = 20;
 pub const NO_CLUSTER: [&str; 1] = ["ResourceNotFoundException"];
 
 pub async fn identity(aws: &Aws) -> Result<Identity> {
@@ -32,6 +35,34 @@ pub async fn identity(aws: &Aws) -> Result<Identity> {
     let known = answer.account.zip(answer.arn);
     let (account, arn) = known.ok_or_else(|| Error::new(Kind::Platform, "AWS does not say who you are"))?;
     Ok(Identity { account, arn })
+}
+
+/// Who asks. Fails where `--account` allows somebody else alone.
+pub async fn caller(aws: &Aws, spec: &EksSpec) -> Result<Identity> {
+    let who = identity(aws).await?;
+    match spec.account.as_ref().filter(|wanted| **wanted != who.account) {
+        Some(wanted) => {
+            Err(Error::new(Kind::Preflight, format!("these credentials are of the account {}", who.account))
+                .cause(format!("--account allows {wanted} alone"))
+                .hint("use the credentials of that account: AWS_PROFILE, or `aws sso login`"))
+        }
+        None => Ok(who),
+    }
+}
+
+/// Instances that are not gone.
+pub fn alive() -> Filter {
+    filter("instance-state-name", ["pending", "running", "shutting-down", "stopping", "stopped"])
+}
+
+/// The tags of load balancers and target groups, by their ARNs.
+pub async fn balancer_tags(aws: &Aws, arns: &[String]) -> Result<Vec<TagDescription>> {
+    let mut found = Vec::new();
+    for some in arns.chunks(TAGS_AT_ONCE) {
+        let answer = aws.elb.describe_tags().set_resource_arns(Some(some.to_vec())).send().await;
+        found.extend(answer.doing("looking at tags of load balancers")?.tag_descriptions.unwrap_or_default());
+    }
+    Ok(found)
 }
 
 /// By the cluster's own tag.

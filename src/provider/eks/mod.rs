@@ -92,7 +92,7 @@ pub const TRAITS: Traits = Traits {
     own_objects: ProviderObjects {
         groups: &["eks.amazonaws.com", "networking.k8s.aws", "vpcresources.k8s.aws"],
         definitions: &["karpenter.sh"],
-        objects: &[("NodePool", "general-purpose"), ("NodePool", "system")],
+        objects: &[("NodePool", names::POOLS[0]), ("NodePool", names::POOLS[1])],
         prefixes: &["eks:", "eks-", "vpc-resource-"],
     },
     volumes_outlive_it: true,

@@ -17,6 +17,8 @@ pub const OPERATION_TAG: &str = "stackctl.dev/operation";
 pub const COMPLETE_TAG: &str = "stackctl.dev/complete";
 /// What AWS itself puts on all that it makes for a cluster: load balancers, nodes, volumes, security groups.
 pub const EKS_TAG: &str = "eks:eks-cluster-name";
+/// The node pools that Auto Mode brings: a setting of the cluster makes them and takes them away, and nothing else.
+pub const POOLS: [&str; 2] = ["general-purpose", "system"];
 /// In the names by which one of several things of the same name is known here.
 pub const TWICE: char = '#';
 /// A role's name has at most 64 characters.

@@ -199,8 +199,8 @@ impl EksCluster {
     pub(super) async fn instances(&self) -> Result<Vec<String>> {
         let ec2 = &self.aws.ec2;
         let tagged = filter(&format!("tag:{}", names::EKS_TAG), [self.name.as_str()]);
-        let alive = filter("instance-state-name", ["pending", "running", "shutting-down", "stopping", "stopped"]);
-        let answer = ec2.describe_instances().filters(tagged).filters(alive).send().await.doing("looking for nodes")?;
+        let answer =
+            ec2.describe_instances().filters(tagged).filters(look::alive()).send().await.doing("looking for nodes")?;
         let reservations = answer.reservations.unwrap_or_default().into_iter();
         let instances = reservations.flat_map(|reservation| reservation.instances.unwrap_or_default());
         Ok(instances.filter_map(|instance| instance.instance_id).collect())
